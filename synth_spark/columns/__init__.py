@@ -1,0 +1,1 @@
+"""One file per column kind: summarise, merge, finish; encode, decode."""

@@ -1,0 +1,1 @@
+"""Words that every room uses: batches, seeds, shelves, ports, progress."""

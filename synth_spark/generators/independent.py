@@ -1,0 +1,211 @@
+"""Every column on its own: the baseline that exposes a bad metric.
+
+Whatever this generator does well on says nothing about how columns hang together, which is why a
+report shows it beside the generator that was asked for. A subject's events are drawn one by one from
+all subjects' values and put in the order of their times.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synth_spark.core.batch import Coded, Records, Values
+from synth_spark.core.ports import Fold, Learning
+from synth_spark.core.schema import Schema, Shape
+from synth_spark.core.seeds import generator
+from synth_spark.core.shelf import CODECS
+from synth_spark.errors import EmptyTableError
+
+LENGTH = "#rows"  # the stand-in column that holds the rows of each subject
+EPOCH = np.datetime64(0, "us")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndependentParams:
+    """Settings of the independent generator."""
+
+    min_subjects: int = 5  # category values held by fewer subjects become RARE
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """One column: its codec and the share of each token, as cumulative shares."""
+
+    kind: str  # category or number: the codec on the shelf
+    time: bool  # a time, carried as seconds since 1970
+    codec: Any
+    upper: NDArray[np.float64]  # (vocabulary,), last entry 1.0
+
+    def draw(self, rows: int, rng: np.random.Generator) -> Values:
+        """Independent values, shape (rows,)."""
+        tokens = np.searchsorted(self.upper, rng.random(rows), side="right").astype(np.int32)
+        values = self.codec.decode(tokens, rng.random(rows))
+        if not self.time:
+            return values  # type: ignore[no-any-return]
+        missing = np.isnan(values)
+        micros = np.rint(np.where(missing, 0.0, values) * 1e6).astype("timedelta64[us]")
+        return np.where(missing, np.datetime64("NaT", "us"), EPOCH + micros)
+
+
+@dataclass(frozen=True, slots=True)
+class IndependentModel:
+    """One distribution a column, and one of the rows a subject has."""
+
+    schema: Schema
+    columns: dict[str, Drawn]
+    subjects_seen: int
+    block_size: int = 4096
+
+    def sample(self, block: int, subjects: int, seed: int) -> Records:
+        lengths = np.ones(self.block_size, dtype=np.int64)
+        if LENGTH in self.columns:
+            drawn = self.columns[LENGTH].draw(self.block_size, generator(seed, LENGTH, block))
+            lengths = np.maximum(np.rint(np.asarray(drawn)), 1).astype(np.int64)
+        offsets = np.concatenate([[0], np.cumsum(lengths)])
+        columns: dict[str, Values] = {}
+        per = {c.name: c.per for c in self.schema.columns}
+        for name, drawn in self.columns.items():
+            if name != LENGTH:
+                rng = generator(seed, name, block)
+                once = per.get(name) == "subject" and LENGTH in self.columns
+                values = drawn.draw(self.block_size if once else int(offsets[-1]), rng)
+                columns[name] = values[np.repeat(np.arange(self.block_size), lengths)] if once else values
+        records = Records(columns, offsets)
+        if self.schema.time:
+            records = in_time_order(records, self.schema.time)
+        return records.take(np.arange(subjects))
+
+    def state(self) -> dict[str, Any]:
+        columns = {
+            name: {"kind": d.kind, "time": d.time, "codec": d.codec.state(), "upper": d.upper}
+            for name, d in self.columns.items()
+        }
+        return {"schema": self.schema.to_json(), "columns": columns, "seen": self.subjects_seen}
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> Self:
+        columns = {
+            name: Drawn(s["kind"], s["time"], CODECS.get(s["kind"]).from_state(s["codec"]), s["upper"])
+            for name, s in state["columns"].items()
+        }
+        return cls(Schema.from_json(state["schema"]), columns, state["seen"])
+
+    def about(self) -> dict[str, Any]:
+        sizes = {name: int(d.codec.vocabulary) for name, d in self.columns.items()}
+        return {"tokens": sizes, "subjects": self.subjects_seen}
+
+
+class Independent:
+    """Draws every column by itself from its counts. Not private."""
+
+    shapes: ClassVar[frozenset[Shape]] = frozenset({"flat", "events"})
+    min_subjects: ClassVar[int] = 1
+    Params: ClassVar[type[Any]] = IndependentParams
+    Model: ClassVar[type[Any]] = IndependentModel
+
+    def learn(self, schema: Schema, params: IndependentParams, seed: int) -> Learning:
+        states = yield Fold(partial(value_states, schema), merge_values, "values")
+        if states is None:
+            raise EmptyTableError("There are no subjects to learn from.")
+        settings = {"category": {"min_subjects": params.min_subjects}, "number": {}}
+        codecs = {
+            name: CODECS.get(kind).finish(states[name], **settings[kind])
+            for name, kind in carried(schema).items()
+        }
+        counts = yield Fold(partial(token_counts, schema, codecs), add_counts, "tokens")
+        drawn = {
+            name: Drawn(kind, is_time(schema, name), codecs[name], cumulative(counts[name]))
+            for name, kind in carried(schema).items()
+        }
+        return IndependentModel(schema, drawn, int(states["#subjects"]))
+
+
+def carried(schema: Schema) -> dict[str, str]:
+    """The columns that are learned, each with the codec that carries it."""
+    kinds = {"category": "category", "number": "number", "time": "number", "place": "number"}
+    named = {c.name: kinds[c.kind] for c in schema.columns if c.kind in kinds}
+    named |= {c.partner: "number" for c in schema.of_kind("place") if c.partner}
+    return named | ({LENGTH: "number"} if schema.shape == "events" else {})
+
+
+def is_time(schema: Schema, name: str) -> bool:
+    """Whether the column holds times."""
+    return any(c.name == name and c.kind == "time" for c in schema.columns)
+
+
+def plain(schema: Schema, records: Records, name: str) -> tuple[Values, NDArray[np.int64]]:
+    """A column's values as its codec takes them, and each value's subject."""
+    if name == LENGTH:
+        return records.lengths.astype(np.float64), np.arange(records.subjects)
+    values = records.columns[name]
+    if not isinstance(values, Coded) and is_time(schema, name):
+        seconds = values.astype("datetime64[us]").astype(np.int64) / 1e6
+        values = np.where(np.isnat(values), np.nan, seconds)
+    if schema.shape == "events" and any(c.name == name and c.per == "subject" for c in schema.columns):
+        return values[records.offsets[:-1]], np.arange(records.subjects)
+    return values, records.owners
+
+
+def value_states(schema: Schema, records: Records) -> dict[str, Any]:
+    """The codec states of one part, and the number of its subjects."""
+    states: dict[str, Any] = {"#subjects": records.subjects}
+    for name, kind in carried(schema).items():
+        states[name] = CODECS.get(kind).summarise(*plain(schema, records, name))
+    states["#kinds"] = carried(schema)
+    return states
+
+
+def merge_values(left: dict[str, Any], right: dict[str, Any]) -> dict[str, Any]:
+    """The states of two parts."""
+    merged = {n: CODECS.get(k).merge(left[n], right[n]) for n, k in left["#kinds"].items()}
+    return merged | {"#subjects": left["#subjects"] + right["#subjects"], "#kinds": left["#kinds"]}
+
+
+def token_counts(schema: Schema, codecs: dict[str, Any], records: Records) -> dict[str, Any]:
+    """How often each token of each column occurs in one part; arrays of shape (vocabulary,)."""
+    return {
+        name: np.bincount(codec.encode(plain(schema, records, name)[0]), minlength=codec.vocabulary)
+        for name, codec in codecs.items()
+    }
+
+
+def add_counts(left: dict[str, Any], right: dict[str, Any]) -> dict[str, Any]:
+    """The counts of two parts."""
+    return {name: left[name] + right[name] for name in left}
+
+
+def cumulative(counts: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Cumulative shares, last entry exactly 1."""
+    upper = np.cumsum(counts) / max(int(counts.sum()), 1)
+    upper[upper >= upper[-1]] = 1.0
+    return np.asarray(upper, dtype=np.float64)
+
+
+def in_time_order(records: Records, time: str) -> Records:
+    """The same rows, each subject's in the order of its times."""
+    order = np.lexsort((np.asarray(records.columns[time]), records.owners))
+    return Records({name: v[order] for name, v in records.columns.items()}, records.offsets)
+
+
+GENERATOR = Independent()
+EXAMPLE = (
+    IndependentParams(min_subjects=1),
+    Schema.from_json(
+        {
+            "family": "events",
+            "shape": "events",
+            "columns": (
+                {"name": "at", "kind": "time", "source_type": "timestamp_ntz"},
+                {"name": "what", "kind": "category"},
+                {"name": "size", "kind": "number", "source_type": "double"},
+            ),
+            "key": {"name": "who", "kind": "identifier"},
+            "time": "at",
+        }
+    ),
+)

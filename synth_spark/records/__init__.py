@@ -1,0 +1,1 @@
+"""One file per record family: columns, units, keys, rules."""

@@ -1,0 +1,1 @@
+"""The standalone HTML report and its JSON twin."""

@@ -1,0 +1,1 @@
+"""The training loop, the collective it adds over, and checkpoints."""

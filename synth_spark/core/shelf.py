@@ -10,12 +10,14 @@ from typing import Any
 
 from synth_spark.errors import UnknownNameError
 
+_HELPERS = frozenset({"base", "survey"})
+
 
 @dataclass(frozen=True)
 class Shelf:
     """One folder of plug-ins. Adding a file to the folder is the whole registration.
 
-    Files named `base` or starting with an underscore are helpers, not plug-ins.
+    Files named `base` or `survey` or starting with an underscore are helpers, not plug-ins.
     """
 
     kind: str  # the word used in error messages: "generator"
@@ -26,7 +28,7 @@ class Shelf:
         """List what is on the shelf without importing any of it."""
         path = import_module(self.package).__path__
         found = (m.name for m in pkgutil.iter_modules(path))
-        return sorted(n for n in found if n != "base" and not n.startswith("_"))
+        return sorted(n for n in found if n not in _HELPERS and not n.startswith("_"))
 
     def get(self, name: str) -> Any:
         """Import one plug-in file and return what it exports.

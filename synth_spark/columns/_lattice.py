@@ -1,0 +1,68 @@
+"""The step that numbers keep: whole numbers, cents, multiples of .05, thirds, full minutes."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+# Values times one of these may be whole numbers: decimals, then thirds, sixths and ninths.
+_SCALES = (*(10**d for d in range(9)), 3, 6, 7, 9, 12)
+_WHOLE = 2.0**52  # above this a float has no fraction left to look at
+_COARSER = (1000, 500, 250, 200, 100, 50, 25, 20, 10, 5, 4, 3, 2)
+
+
+def scale_of(values: NDArray[np.float64]) -> int:
+    """The smallest factor that makes all values whole up to float noise; 0 if none does.
+
+    The noise allowed is 1e-7 of the value (a float32 read as a float64) and 1e-6 absolutely.
+    """
+    for scale in _SCALES:
+        scaled = values * scale
+        if np.abs(scaled).max(initial=0.0) > _WHOLE:
+            return scale if scale == 1 else 0
+        noise = np.minimum(1e-6 + 1e-7 * np.abs(scaled), 0.01)
+        if bool((np.abs(scaled - np.rint(scaled)) <= noise).all()):
+            return scale
+    return 0
+
+
+def lattice(values: NDArray[np.float64]) -> tuple[int, int, int]:
+    """The lattice that distinct values lie on, as whole numbers (scale, step, origin).
+
+    Every value is (origin + i * step) / scale for a whole i. A scale of 0 means no lattice. With
+    fewer than 8 values their common step says little, so the step is 1.
+    """
+    scale = scale_of(values)
+    if scale == 0 or not len(values):
+        return 0, 0, 0
+    whole = np.rint(values * scale)
+    if np.abs(whole).max() > _WHOLE or len(values) < 8:
+        return scale, 1, 0
+    whole = whole.astype(np.int64)
+    step = int(np.gcd.reduce(np.abs(whole - whole[0])))
+    return scale, max(step, 1), int(whole[0]) % max(step, 1)
+
+
+def snap(
+    values: NDArray[np.float64], scale: int, step: int | NDArray[np.int64], origin: int
+) -> NDArray[np.float64]:
+    """Values moved to the nearest point of a lattice (unchanged where scale or step is 0)."""
+    if scale == 0:
+        return values
+    width = np.maximum(step, 1)
+    moved = np.rint((values * scale - origin) / width) * width + origin
+    return np.where(np.asarray(step) > 0, moved / scale, values)
+
+
+def local_step(
+    values: NDArray[np.float64], rows: NDArray[np.int64], scale: int, step: int, origin: int
+) -> int:
+    """The coarsest multiple of the lattice's step that holds 90 % of these rows."""
+    if scale == 0 or len(values) < 8:
+        return step
+    index = (np.rint(values * scale).astype(np.int64) - origin) // step
+    enough = 0.9 * rows.sum()
+    for factor in _COARSER:
+        if rows[index % factor == 0].sum() >= enough and factor < np.ptp(index):
+            return step * factor
+    return step

@@ -1,0 +1,43 @@
+"""Plans: what to run, as strict typed models. YAML = `--section.field value` = Python.
+
+A plan is read whole before anything starts: an unknown key, a wrong type or a value out of range is
+refused with its dotted path, all faults at once. No secret may stand in a plan: plans are copied
+into run folders and reports.
+
+    plan = read_plan(Path("conf/plans/demo.yaml"), ["--sample.subjects", "500"])
+    plan = plan_from({"source": {"path": "calls.parquet"}, "fit": {"ranks": 2}})
+"""
+
+from __future__ import annotations
+
+from synth_spark.config.faults import (
+    NoSourceError,
+    OverrideError,
+    PlanFileError,
+    SecretInPlanError,
+    UnknownSettingError,
+    settings,
+)
+from synth_spark.config.plan import STEPS, Plan, Step, generator_params, json_schema
+from synth_spark.config.reading import changed, parse_overrides, plan_from, read_plan
+from synth_spark.config.sections import ColumnPlan, Gate
+
+__all__ = [
+    "STEPS",
+    "ColumnPlan",
+    "Gate",
+    "NoSourceError",
+    "OverrideError",
+    "Plan",
+    "PlanFileError",
+    "SecretInPlanError",
+    "Step",
+    "UnknownSettingError",
+    "changed",
+    "generator_params",
+    "json_schema",
+    "parse_overrides",
+    "plan_from",
+    "read_plan",
+    "settings",
+]

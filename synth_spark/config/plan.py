@@ -1,0 +1,176 @@
+"""The whole plan, and what can be asked of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import Field, TypeAdapter, ValidationError
+
+from synth_spark.config.faults import UnknownSettingError, plan_error
+from synth_spark.config.sections import (
+    ColumnPlan,
+    Evaluate,
+    Fit,
+    Generator,
+    Ingest,
+    Records,
+    Run,
+    Sample,
+    Section,
+    Source,
+)
+from synth_spark.core.schema import Column, Schema
+from synth_spark.core.shelf import FAMILIES, GENERATORS
+from synth_spark.errors import PlanError
+
+Step = Literal["ingest", "fit", "sample", "evaluate"]
+STEPS: tuple[Step, ...] = ("ingest", "fit", "sample", "evaluate")
+
+
+class Plan(Section):
+    """One run, from records to report."""
+
+    name: str = Field("run", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    seed: int = Field(1, ge=0, lt=2**63)
+    source: Source = Source()
+    records: Records = Records()
+    ingest: Ingest = Ingest()
+    generator: Generator = Generator()
+    fit: Fit = Fit()
+    sample: Sample = Sample()
+    evaluate: Evaluate = Evaluate()
+    run: Run = Run()
+
+    @property
+    def folder(self) -> Path:
+        """The run folder."""
+        return Path(self.run.folder or f"runs/{self.name}")
+
+    def params(self) -> Any:
+        """The generator's settings as its own dataclass.
+
+        Raises:
+            UnknownNameError: No such generator (SYN-101).
+            UnknownSettingError: No such setting (SYN-102).
+            PlanError: A value of the wrong type or out of range (SYN-100).
+        """
+        return generator_params(self.generator.name, self.generator.params)
+
+    def schema_of(self) -> Schema | None:
+        """The schema that the plan spells out; None when it is to be detected.
+
+        Both columns of a place are columns of kind place; the latitudes name their partner.
+        """
+        if not self.records.columns:
+            return None
+        shape = self.records.shape
+        if shape == "auto":
+            shape = "events" if self.records.key and self.records.time else "flat"
+        family = self.records.family or {"flat": "table", "events": "events"}[shape]
+        columns = [_column(c, family) for c in self.records.columns]
+        key = next((c for c in columns if c.name == self.records.key), None)
+        if key is None and self.records.key:
+            key = Column(name=self.records.key, kind="identifier", per="subject")
+        rest = tuple(c for c in columns if c.name != self.records.key)
+        time = self.records.time if shape == "events" else ""
+        return Schema(family=family, shape=shape, columns=rest, key=key, time=time)
+
+    def source_names(self) -> dict[str, str]:
+        """For each column of the plan (and the key), its name in the source."""
+        named = {c.name: c.source or c.name for c in self.records.columns}
+        return {self.records.key: self.records.key, **named} if self.records.key else named
+
+    def with_schema(self, schema: Schema) -> Plan:
+        """This plan with a detected schema spelled out."""
+        columns = [schema.key, *schema.columns] if schema.key else [*schema.columns]
+        records = self.records.model_copy(
+            update={
+                "family": schema.family,
+                "shape": schema.shape,
+                "key": schema.key.name if schema.key else "",
+                "time": schema.time,
+                "columns": tuple(ColumnPlan(**dataclasses.asdict(c)) for c in columns),
+            }
+        )
+        return self.model_copy(update={"records": records})
+
+    def fingerprint(self, step: Step = "evaluate") -> str:
+        """SHA-256 over the settings that bear on the data made up to and with `step`.
+
+        The name, the run section, partitions and the place of the key file do not.
+        """
+        sections = ["seed", "source", "records", "ingest"]
+        sections += STEPS[1 : STEPS.index(step) + 1]
+        if "fit" in sections:
+            sections.append("generator")
+        dumped = self.model_dump(mode="json", include=set(sections))
+        dumped["ingest"].pop("id_key_file")
+        dumped.get("sample", {}).pop("partitions", None)
+        text = json.dumps(dumped, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def to_yaml(self) -> str:
+        """The whole plan, defaults included, so that it means the same in a later release."""
+        dumped = self.model_dump(mode="json")
+        bare = {"name", "kind", "source_type", "per", "source"}
+        dumped["records"]["columns"] = [
+            {k: v for k, v in c.items() if v not in ("", None) and (v is not False or k in bare)}
+            for c in dumped["records"]["columns"]
+        ]
+        return yaml.safe_dump(dumped, sort_keys=False, allow_unicode=True, width=100)
+
+
+def generator_params(name: str, params: Mapping[str, Any]) -> Any:
+    """The settings of one generator as its `Params`; see `Plan.params`."""
+    cls = GENERATORS.get(name).Params
+    known = [f.name for f in dataclasses.fields(cls)]
+    unknown = [p for p in params if p not in known]
+    if unknown:
+        path = f"generator.params.{unknown[0]}"
+        near = get_close_matches(unknown[0], known, n=1)
+        raise UnknownSettingError(
+            f"{path} is not a setting of {name}.",
+            hint=f"{near[0]!r}?" if near else f"one of {', '.join(known)}",
+            path=path,
+        )
+    try:
+        return TypeAdapter(cls).validate_json(json.dumps(dict(params)), strict=True)
+    except ValidationError as error:
+        raise plan_error(error, None, "generator.params") from None
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON schema of a plan; docs/ref-plan.md is made from it."""
+    return Plan.model_json_schema()
+
+
+def _column(plan: ColumnPlan, family: str) -> Column:
+    fields = {f.name: f for f in FAMILIES.get(family).fields}
+    field = fields.get(plan.name)
+    kind = plan.kind or (field.kind if field else None)
+    if kind is None:
+        raise PlanError(
+            f"records.columns: {plan.name} has no kind, and {family} has no field of that name.",
+            hint="kind: category, number, time, place or identifier",
+            path=f"records.columns.{plan.name}",
+        )
+    counterpart = bool(field and field.counterpart)
+    if plan.counterpart is not None:
+        counterpart = plan.counterpart
+    plain = {"number": "double", "place": "double", "time": "timestamp_ntz"}.get(kind, "string")
+    return Column(
+        name=plan.name,
+        kind=kind,
+        source_type=plan.source_type or (field.spark_type if field else plain),
+        per=plan.per or (field.per if field else "event"),
+        partner=plan.partner or (field.partner if field else ""),
+        counterpart=counterpart,
+        time_format=plan.time_format,
+    )

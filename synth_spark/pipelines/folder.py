@@ -1,0 +1,144 @@
+"""The run folder: what a run has done, under which plan, so that it can go on or be done again.
+
+    plan.yaml            the plan, spelled out
+    progress.jsonl       one JSON object a line
+    steps/STEP.json      written when a step is complete: fingerprint, seconds, facts
+    records/ histories/ quarantine/    Delta tables of the ingest step
+    shards/ checkpoints/ models/       what fitting reads, its checkpoints, what it makes
+    twin/ baseline/      Delta tables of the sample step
+    report.json report.html
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from synth_spark.errors import SynthError
+
+MARK = ".synth_spark_run"  # an empty file: this folder is ours to overwrite
+
+
+class NotARunError(SynthError):
+    """The run folder holds files of somebody else."""
+
+    code = "SYN-130"
+
+
+class OtherPlanError(SynthError):
+    """A run is to be resumed that was started under another plan."""
+
+    code = "SYN-131"
+
+
+class NothingToResumeError(SynthError):
+    """A run is to be resumed, or a step done, and what it builds on is not there."""
+
+    code = "SYN-132"
+
+
+class FolderError(SynthError):
+    """The run folder cannot be written."""
+
+    code = "SYN-133"
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """One run folder on a disk that the driver sees."""
+
+    path: Path
+
+    def open(self, plan_yaml: str) -> None:
+        """Make the folder if need be and write the plan.
+
+        Raises:
+            NotARunError: It is not empty and no run made it (SYN-130).
+            FolderError: It cannot be written (SYN-133).
+        """
+        try:
+            if self.path.is_dir() and any(self.path.iterdir()) and not (self.path / MARK).exists():
+                raise NotARunError(
+                    f"{self.path} is not empty and was not made by a run.", hint="name another --run.folder"
+                )
+            (self.path / "steps").mkdir(parents=True, exist_ok=True)
+            (self.path / MARK).touch()
+            write_text(self.path / "plan.yaml", plan_yaml)
+        except OSError as error:
+            raise FolderError(
+                f"{self.path} cannot be written: {error.strerror}.",
+                hint="name a folder that you may write to",
+                path=str(self.path),
+            ) from error
+
+    def step(self, name: str) -> dict[str, Any] | None:
+        """What a complete step left behind; None when it is not complete."""
+        file = self.path / "steps" / f"{name}.json"
+        return json.loads(file.read_text()) if file.exists() else None
+
+    def forget(self, names: list[str]) -> None:
+        """Take back that these steps are complete, before they are done again."""
+        for name in names:
+            (self.path / "steps" / f"{name}.json").unlink(missing_ok=True)
+
+    def complete(self, name: str, fingerprint: str, seconds: float, facts: dict[str, Any]) -> None:
+        """Note that a step is complete."""
+        entry = {"fingerprint": fingerprint, "seconds": round(seconds, 3), "facts": facts}
+        write_text(self.path / "steps" / f"{name}.json", json.dumps(entry, indent=1, default=str))
+
+    def resumable(self, name: str, fingerprint: str) -> bool:
+        """Whether a step is complete under this very plan.
+
+        Raises:
+            OtherPlanError: It is complete under another plan (SYN-131).
+        """
+        found = self.step(name)
+        if found and found["fingerprint"] != fingerprint:
+            raise OtherPlanError(
+                f"{self.path} holds the step {name} of another plan.",
+                hint="--run.resume never to do it again, or another --run.folder",
+                step=name,
+                found=found["fingerprint"],
+                wanted=fingerprint,
+            )
+        return found is not None
+
+    def need(self, name: str, fingerprint: str) -> dict[str, Any]:
+        """The facts of a step that another one builds on.
+
+        Raises:
+            NothingToResumeError: It was not done here (SYN-132).
+            OtherPlanError: It was done under another plan (SYN-131).
+        """
+        if not self.resumable(name, fingerprint):
+            raise NothingToResumeError(
+                f"The step {name} has not been done in {self.path}.", hint=f"synth-spark {name} first"
+            )
+        found = self.step(name)
+        assert found is not None  # resumable said so
+        return dict(found["facts"])
+
+    def clear(self, *names: str) -> None:
+        """Remove tables or folders that are about to be made again."""
+        for name in names:
+            shutil.rmtree(self.path / name, ignore_errors=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    handle, fresh = tempfile.mkstemp(dir=path.parent, prefix=path.name + ".")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as out:
+            out.write(text)
+            out.flush()
+            os.fsync(out.fileno())
+        Path(fresh).chmod(0o644)
+        Path(fresh).replace(path)
+    except BaseException:
+        Path(fresh).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,202 @@
+"""The story of a run: ingest, fit, sample, evaluate, told through ports.
+
+Each step is complete or not done: it leaves `steps/STEP.json` with the fingerprint of the plan up to
+it, and a step that is complete under the same plan is skipped when the run is resumed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from synth_spark.config import STEPS, Plan, Steps
+from synth_spark.core.ports import Engine, learn
+from synth_spark.core.progress import Progress, Say
+from synth_spark.core.schema import Schema
+from synth_spark.core.shelf import GENERATORS
+from synth_spark.errors import NotForShapeError, TooFewSubjectsError
+from synth_spark.pipelines import evaluate, model_folder
+from synth_spark.pipelines.folder import NothingToResumeError, RunFolder
+
+BASELINE_SUBJECTS = 200_000  # the baseline's scores need no more, whatever the twin's size
+
+
+class Workshop(Protocol):
+    """What carries out the steps' heavy parts; Spark's is spark/workshop.py."""
+
+    def ingest(self, plan: Plan, schema: Schema) -> dict[str, Any]:
+        """Read, check, make pseudonymous, split and store the records.
+
+        Returns facts for JSON: rows_in, rows_kept, rows_quarantined, rows_repeated, rows_cut,
+        subjects_train, subjects_holdout, reasons, and `identifiers` (a wire tree, see
+        columns/identifier.py, for the key "#key" and each identifier column).
+        """
+
+    def engine(self, part: str) -> Engine:
+        """Answers for one part: train, holdout, twin or baseline."""
+
+    def draw(self, model: Path, table: str, subjects: int, *, seed: int, facts: dict[str, Any]) -> dict[str, Any]:
+        """Draw a table (twin or baseline) from a model folder; returns rows, subjects, seconds."""
+
+    def deliver(self, table: str, out: Path) -> None:
+        """Write a table in the source's columns and types where the plan wants it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a run ended."""
+
+    folder: Path
+    evaluation: evaluate.Evaluation | None
+    missed: tuple[str, ...]  # gates that were not passed, as sentences
+
+    @property
+    def exit_code(self) -> int:
+        """0 done, 3 a gate was not passed."""
+        return 3 if self.missed else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One plan in one folder with one workshop."""
+
+    plan: Plan
+    schema: Schema
+    folder: RunFolder
+    shop: Workshop
+    say: Say
+
+    def ingest(self) -> dict[str, Any]:
+        self.folder.clear("records", "histories", "quarantine", "shards", "checkpoints", "models")
+        facts = self.shop.ingest(self.plan, self.schema)
+        kind = GENERATORS.get(self.plan.generator.name)
+        if facts["subjects_train"] < kind.min_subjects:
+            raise TooFewSubjectsError(
+                f"{self.plan.generator.name} needs {kind.min_subjects} subjects to learn from; "
+                f"there are {facts['subjects_train']}.",
+                hint="more records, or --generator.name independent",
+                subjects=facts["subjects_train"],
+            )
+        return facts
+
+    def fit(self) -> dict[str, Any]:
+        identifiers = self.folder.need("ingest", self.plan.fingerprint("ingest"))["identifiers"]
+        facts: dict[str, Any] = {}
+        for role, name in self.generators().items():
+            start = time.perf_counter()
+            params = self.plan.params() if role == "twin" else GENERATORS.get(name).Params()
+            story = GENERATORS.get(name).learn(self.schema, params, self.plan.seed)
+            model = learn(story, self.shop.engine("train"))
+            seconds = time.perf_counter() - start
+            sha256 = model_folder.save(
+                self.folder.path / "models" / role,
+                model,
+                generator=name,
+                schema=self.schema,
+                identifiers=identifiers,
+                facts={"seed": self.plan.seed, "plan": self.plan.fingerprint("fit"), "fit_s": seconds},
+            )
+            facts[role] = {"generator": name, "sha256": sha256, "fit_s": seconds, "about": model.about()}
+            self.say(Progress(stage="fit", done=1, total=1, of=name, elapsed_s=seconds))
+        return facts
+
+    def generators(self) -> dict[str, str]:
+        """Which generator makes which table; no baseline beside itself or without an evaluation."""
+        named = {"twin": self.plan.generator.name}
+        wanted = self.plan.evaluate
+        if wanted.enabled and wanted.baseline not in ("", named["twin"]):
+            named["baseline"] = wanted.baseline
+        return named
+
+    def sample(self) -> dict[str, Any]:
+        learned = self.folder.need("fit", self.plan.fingerprint("fit"))
+        split = self.folder.need("ingest", self.plan.fingerprint("ingest"))
+        real = split["subjects_train"] + split["subjects_holdout"]
+        subjects = self.plan.sample.subjects or real
+        if self.plan.run.resume == "never":
+            self.folder.clear("twin", "baseline")
+        facts: dict[str, Any] = {}
+        for role in self.generators():
+            wanted = subjects if role == "twin" else min(subjects, BASELINE_SUBJECTS)
+            lineage = {"run": self.plan.name, "plan": self.plan.fingerprint("sample")}
+            lineage |= {"model": learned[role]["sha256"], "seed": self.plan.seed}
+            folder = self.folder.path / "models" / role
+            facts[role] = self.shop.draw(folder, role, wanted, seed=self.plan.seed, facts=lineage)
+        if self.plan.sample.out:
+            self.shop.deliver("twin", Path(self.plan.sample.out))
+        return facts
+
+    def evaluate(self) -> dict[str, Any]:
+        for step in ("ingest", "fit", "sample"):
+            self.folder.need(step, self.plan.fingerprint(step))
+        parts = ["train", "holdout", *({"twin": 0} | self.generators())]
+        found = evaluate.evaluate(self.schema, {p: self.shop.engine(p) for p in parts}, say=self.say)
+        return {"evaluation": found.to_json()}
+
+
+def run(job: Job, steps: Sequence[Steps], finish: Callable[[Job, evaluate.Evaluation], None]) -> Outcome:
+    """Carry out the named steps in order, skipping what is complete when the run is resumed.
+
+    Args:
+        job: The plan, its folder and its workshop.
+        steps: Some of ingest, fit, sample, evaluate.
+        finish: Writes the report once there is an evaluation.
+
+    Raises:
+        SynthError: A step was refused or failed; steps before it stay complete.
+    """
+    plan = job.plan
+    if plan.run.resume == "always" and not any(job.folder.step(s) for s in STEPS):
+        raise NothingToResumeError(f"{job.folder.path} holds no run to resume.", hint="--run.resume if-possible")
+    if plan.run.resume != "never":
+        for step in steps:
+            job.folder.resumable(step, plan.fingerprint(step))
+    else:
+        job.folder.forget(list(steps) + [s for s in STEPS if STEPS.index(s) > STEPS.index(steps[0])])
+    found = None
+    for step in steps:
+        if step == "evaluate" and not plan.evaluate.enabled:
+            continue
+        _do(job, step)
+    if "evaluate" in steps and (entry := job.folder.step("evaluate")):
+        found = evaluate.Evaluation.from_json(entry["facts"]["evaluation"])
+        finish(job, found)
+    missed = evaluate.missed_gates(found, plan.evaluate.gates) if found else ()
+    return Outcome(job.folder.path, found, missed)
+
+
+def _do(job: Job, step: Steps) -> None:
+    """One step, unless it is complete already."""
+    fingerprint = job.plan.fingerprint(step)
+    if job.folder.step(step):
+        job.say(Progress(stage=step, done=1, total=1, of="step (complete before)", elapsed_s=0.0))
+        return
+    start = time.perf_counter()
+    facts = getattr(job, step)()
+    job.folder.complete(step, fingerprint, time.perf_counter() - start, facts)
+
+
+def check(plan: Plan, schema: Schema) -> None:
+    """Refuse, before anything starts, a plan that cannot work.
+
+    Raises:
+        NotForShapeError: The generator cannot make records of this shape (SYN-701).
+        UnknownNameError: The baseline is not a generator (SYN-101).
+    """
+    kind = GENERATORS.get(plan.generator.name)
+    if schema.shape not in kind.shapes:
+        fit = [n for n in GENERATORS.names() if schema.shape in GENERATORS.get(n).shapes]
+        raise NotForShapeError(
+            f"{plan.generator.name} makes {' and '.join(sorted(kind.shapes))} tables, and this one is {schema.shape}.",
+            hint=f"one of {', '.join(fit)}" + (", or name --key and --time" if schema.shape == "flat" else ""),
+            generator=plan.generator.name,
+            shape=schema.shape,
+        )
+    if plan.evaluate.enabled and plan.evaluate.baseline:
+        GENERATORS.get(plan.evaluate.baseline)
+    plan.params()
+
+

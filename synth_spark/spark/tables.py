@@ -1,0 +1,223 @@
+"""Delta tables: made before they are filled, appended to once a wave, read with a clear error.
+
+A write is atomic: rows of a write that failed are in files that no commit names. Every table of a
+run says in its properties which run, plan, model and seed it came from.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from synth_spark.errors import SynthError
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+PREFIX = "synth."
+_ODD = set(" ,;{}()\n\t=")  # characters that Delta takes in names only with column mapping
+
+
+class NoWriteError(SynthError):
+    """A folder cannot be written to."""
+
+    code = "SYN-211"
+
+
+class DiskFullError(SynthError):
+    """The disk is full; nothing was committed."""
+
+    code = "SYN-212"
+
+
+class NewerProtocolError(SynthError):
+    """A Delta table needs a newer reader or writer than this one."""
+
+    code = "SYN-213"
+
+
+class NoTableError(SynthError):
+    """There is no Delta table at a path."""
+
+    code = "SYN-214"
+
+
+class TableTakenError(SynthError):
+    """A table or file is there already and belongs to something else."""
+
+    code = "SYN-215"
+
+
+def literal(text: str) -> str:
+    """A text in single quotes for SQL."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def at(path: str | Path) -> str:
+    """The name of a Delta table by its path, for SQL."""
+    return "delta.`" + str(path).replace("`", "``") + "`"
+
+
+def exists(path: str | Path) -> bool:
+    """Whether a folder holds a Delta table."""
+    return (Path(path) / "_delta_log").is_dir()
+
+
+@contextmanager
+def clear_errors(path: str | Path) -> Iterator[None]:
+    """Turn Spark's errors about disks, rights and protocols into ours; others pass."""
+    try:
+        yield
+    except SynthError:
+        raise
+    except Exception as error:
+        text = _whole(error)
+        raised = _clear(text, str(path))
+        if raised is None:
+            raise
+        raise raised from error
+
+
+def _whole(error: BaseException) -> str:
+    """The texts of an error, its causes and the Java trace where there is one."""
+    parts, seen = [], 0
+    cause: BaseException | None = error
+    while cause is not None and seen < 8:
+        parts.append(str(cause))
+        trace = getattr(cause, "_stackTrace", None) or getattr(cause, "getStackTrace", None)
+        parts.append(str(trace() if callable(trace) else trace or ""))
+        cause, seen = cause.__cause__ or cause.__context__, seen + 1
+    return "\n".join(parts)
+
+
+def _clear(text: str, path: str) -> SynthError | None:
+    if "No space left on device" in text or "Disk quota exceeded" in text:
+        return DiskFullError(
+            f"The disk of {path} is full; nothing of this step was committed.",
+            hint="free some space and run again with --resume if-possible",
+            path=path,
+        )
+    if "DELTA_INVALID_PROTOCOL_VERSION" in text or "DELTA_UNSUPPORTED_FEATURES" in text or "InvalidProtocolVersion" in text:
+        return NewerProtocolError(
+            f"The Delta table {path} was written by a newer Delta than this one.",
+            hint="copy it as Parquet with the tool that wrote it, or drop the table feature there",
+            path=path,
+        )
+    words = ("Permission denied", "Mkdirs failed", "Not a directory", "ParentNotDirectory", "Read-only file system", "NotDirectoryException", "Failed to create directory", "AccessDenied")
+    if any(word in text for word in words):
+        return NoWriteError(f"{path} cannot be written to.", hint="another folder, or rights for this user", path=path)
+    return None
+
+
+def check_writable(folder: str | Path) -> None:
+    """Make a folder and try it with a small file, before any work is done for it.
+
+    Raises:
+        NoWriteError: It cannot be made or written to (SYN-211).
+        DiskFullError: The disk is full (SYN-212).
+    """
+    probe = Path(folder) / ".probe"
+    with clear_errors(folder):
+        try:
+            Path(folder).mkdir(parents=True, exist_ok=True)
+            probe.write_bytes(b"\0" * 4096)
+        except OSError as error:
+            if isinstance(error, FileExistsError):
+                raise NoWriteError(f"{folder} is a file, not a folder.", path=str(folder)) from error
+            raise
+        finally:
+            if probe.is_file():
+                probe.unlink()
+
+
+def read(spark: SparkSession, path: str | Path) -> DataFrame:
+    """The rows of a Delta table.
+
+    Raises:
+        NoTableError: There is none (SYN-214).
+        NewerProtocolError: It needs a newer reader (SYN-213).
+    """
+    if not exists(path):
+        raise NoTableError(f"There is no Delta table at {path}.", path=str(path))
+    with clear_errors(path):
+        return spark.read.format("delta").load(str(path))
+
+
+def write(frame: DataFrame, path: str | Path, properties: Mapping[str, object] | None = None) -> None:
+    """Write a frame as a new Delta table in one commit, or as the next version of one of ours.
+
+    Raises:
+        NoWriteError: The folder cannot be written to (SYN-211).
+        DiskFullError: The disk is full; the former version, if any, still holds (SYN-212).
+    """
+    writer = frame.write.format("delta").mode("overwrite").option("overwriteSchema", "true")
+    for key, value in (properties or {}).items():
+        writer = writer.option(PREFIX + key, str(value))
+    with clear_errors(path):
+        writer.options(**_mapping(frame.columns)).save(str(path))
+
+
+def _mapping(names: list[str]) -> dict[str, str]:
+    """Column mapping for names that Parquet under Delta does not take; it raises the protocol."""
+    if any(set(name) & _ODD for name in names):
+        return {"delta.columnMapping.mode": "name", "delta.minReaderVersion": "2", "delta.minWriterVersion": "5"}
+    return {}
+
+
+def create(spark: SparkSession, path: str | Path, ddl: str, names: list[str], properties: Mapping[str, object]) -> None:
+    """Make an empty table with its properties, before anything is appended.
+
+    Raises:
+        NoWriteError: The folder cannot be written to (SYN-211).
+        TableTakenError: The folder holds something else (SYN-215).
+    """
+    folder = Path(path)
+    if folder.exists() and not folder.is_dir() or folder.is_dir() and any(folder.iterdir()):
+        raise TableTakenError(f"{path} is there already.", hint="another path, or remove it", path=str(path))
+    stated = {**_mapping(names), **{PREFIX + k: v for k, v in properties.items()}}
+    pairs = ", ".join(f"{literal(k)} = {literal(str(v))}" for k, v in stated.items())
+    with clear_errors(path):
+        spark.sql(f"CREATE TABLE {at(path)} ({ddl}) USING delta TBLPROPERTIES ({pairs})")
+
+
+def properties(spark: SparkSession, path: str | Path) -> dict[str, str]:
+    """Our properties of a table: run, plan hash, model hash, seed."""
+    with clear_errors(path):
+        rows = spark.sql(f"SHOW TBLPROPERTIES {at(path)}").collect()
+    return {r["key"][len(PREFIX) :]: r["value"] for r in rows if r["key"].startswith(PREFIX)}
+
+
+def append_once(frame: DataFrame, path: str | Path, *, app: str, version: int, facts: Mapping[str, Any]) -> None:
+    """Append a frame in one commit; the same `app` and `version` again writes nothing.
+
+    Args:
+        frame: Rows in the table's columns and types.
+        path: Of a table that is there.
+        app: Who writes; one writer at a time may use it.
+        version: Ascending; of this append.
+        facts: Kept in the commit, and read back by `commits`.
+
+    Raises:
+        DiskFullError: The disk is full; the table is as it was (SYN-212).
+        NoWriteError: The folder cannot be written to (SYN-211).
+    """
+    with clear_errors(path):
+        (
+            frame.write.format("delta")
+            .mode("append")
+            .option("txnAppId", app)
+            .option("txnVersion", version)
+            .option("userMetadata", json.dumps(dict(facts)))
+            .save(str(path))
+        )
+
+
+def commits(spark: SparkSession, path: str | Path, app: str) -> dict[int, dict[str, Any]]:
+    """The facts of every append of one writer, by its version."""
+    with clear_errors(path):
+        rows = spark.sql(f"DESCRIBE HISTORY {at(path)}").select("userMetadata").collect()
+    facts = [json.loads(r["userMetadata"]) for r in rows if r["userMetadata"]]
+    return {int(f["wave"]): f for f in facts if f.get("app") == app}

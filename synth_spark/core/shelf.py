@@ -10,14 +10,14 @@ from typing import Any
 
 from synth_spark.errors import UnknownNameError
 
-_HELPERS = frozenset({"base", "survey"})
+_HELPERS = frozenset({"base", "survey", "detect", "world"})
 
 
 @dataclass(frozen=True)
 class Shelf:
     """One folder of plug-ins. Adding a file to the folder is the whole registration.
 
-    Files named `base` or `survey` or starting with an underscore are helpers, not plug-ins.
+    Files named in `_HELPERS` or starting with an underscore are helpers, not plug-ins.
     """
 
     kind: str  # the word used in error messages: "generator"

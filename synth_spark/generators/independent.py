@@ -193,19 +193,4 @@ def in_time_order(records: Records, time: str) -> Records:
 
 
 GENERATOR = Independent()
-EXAMPLE = (
-    IndependentParams(min_subjects=1),
-    Schema.from_json(
-        {
-            "family": "events",
-            "shape": "events",
-            "columns": (
-                {"name": "at", "kind": "time", "source_type": "timestamp_ntz"},
-                {"name": "what", "kind": "category"},
-                {"name": "size", "kind": "number", "source_type": "double"},
-            ),
-            "key": {"name": "who", "kind": "identifier"},
-            "time": "at",
-        }
-    ),
-)
+EXAMPLE = IndependentParams(min_subjects=1)

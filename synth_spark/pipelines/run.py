@@ -12,13 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from synth_spark.config import STEPS, Plan, Steps
+from synth_spark.config import STEPS, Plan, Step
 from synth_spark.core.ports import Engine, learn
 from synth_spark.core.progress import Progress, Say
 from synth_spark.core.schema import Schema
 from synth_spark.core.shelf import GENERATORS
 from synth_spark.errors import NotForShapeError, TooFewSubjectsError
-from synth_spark.pipelines import evaluate, model_folder
+from synth_spark.metrics.base import Evaluation
+from synth_spark.pipelines import gates, model_folder
+from synth_spark.pipelines.evaluate import evaluate
 from synth_spark.pipelines.folder import NothingToResumeError, RunFolder
 
 BASELINE_SUBJECTS = 200_000  # the baseline's scores need no more, whatever the twin's size
@@ -50,7 +52,7 @@ class Outcome:
     """How a run ended."""
 
     folder: Path
-    evaluation: evaluate.Evaluation | None
+    evaluation: Evaluation | None
     missed: tuple[str, ...]  # gates that were not passed, as sentences
 
     @property
@@ -130,14 +132,18 @@ class Job:
         return facts
 
     def evaluate(self) -> dict[str, Any]:
-        for step in ("ingest", "fit", "sample"):
-            self.folder.need(step, self.plan.fingerprint(step))
-        parts = ["train", "holdout", *({"twin": 0} | self.generators())]
-        found = evaluate.evaluate(self.schema, {p: self.shop.engine(p) for p in parts}, say=self.say)
+        split = self.folder.need("ingest", self.plan.fingerprint("ingest"))
+        self.folder.need("sample", self.plan.fingerprint("sample"))
+        engines = {"train": self.shop.engine("train"), "synthetic": self.shop.engine("twin")}
+        if split["subjects_holdout"]:
+            engines["holdout"] = self.shop.engine("holdout")
+        if "baseline" in self.generators():
+            engines["independent"] = self.shop.engine("baseline")
+        found = evaluate(self.schema, engines, seed=self.plan.seed, say=self.say)
         return {"evaluation": found.to_json()}
 
 
-def run(job: Job, steps: Sequence[Steps], finish: Callable[[Job, evaluate.Evaluation], None]) -> Outcome:
+def run(job: Job, steps: Sequence[Step], finish: Callable[[Job, Evaluation], None]) -> Outcome:
     """Carry out the named steps in order, skipping what is complete when the run is resumed.
 
     Args:
@@ -162,13 +168,13 @@ def run(job: Job, steps: Sequence[Steps], finish: Callable[[Job, evaluate.Evalua
             continue
         _do(job, step)
     if "evaluate" in steps and (entry := job.folder.step("evaluate")):
-        found = evaluate.Evaluation.from_json(entry["facts"]["evaluation"])
+        found = Evaluation.from_json(entry["facts"]["evaluation"])
         finish(job, found)
-    missed = evaluate.missed_gates(found, plan.evaluate.gates) if found else ()
+    missed = gates.missed(found, plan.evaluate.gates) if found else ()
     return Outcome(job.folder.path, found, missed)
 
 
-def _do(job: Job, step: Steps) -> None:
+def _do(job: Job, step: Step) -> None:
     """One step, unless it is complete already."""
     fingerprint = job.plan.fingerprint(step)
     if job.folder.step(step):
@@ -195,8 +201,10 @@ def check(plan: Plan, schema: Schema) -> None:
             generator=plan.generator.name,
             shape=schema.shape,
         )
-    if plan.evaluate.enabled and plan.evaluate.baseline:
-        GENERATORS.get(plan.evaluate.baseline)
+    if plan.evaluate.enabled:
+        gates.check_gates(plan.evaluate.gates)
+        if plan.evaluate.baseline:
+            GENERATORS.get(plan.evaluate.baseline)
     plan.params()
 
 

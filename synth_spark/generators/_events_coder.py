@@ -1,0 +1,336 @@
+"""From whole subjects to units of events in small integers, the form that every event model learns from.
+
+A unit is what is drawn in one go: a subject's whole history where it is short, else an episode
+(a calendar week or day), silent ones included. Every column of events becomes one of
+
+* a plain category, token = label;
+* a ranked one (many labels, contacts, places): token = the label's rank for the subject, so a
+  habit is learned without the identity, which `_events_identity.py` draws afterwards;
+* a number, token = bin or spike; a second time is a number too: seconds after the event's time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synth_spark.columns.category import Category
+from synth_spark.columns.number import Number
+from synth_spark.columns.place import Place, cells_of
+from synth_spark.columns.survey import Survey, values_of
+from synth_spark.columns.time import DAY_US, Time, micros, precision_us, tidy_precision_us
+from synth_spark.core.batch import Coded, Records
+from synth_spark.core.schema import Column, Schema
+from synth_spark.core.shelf import CODECS
+from synth_spark.errors import SynthError
+from synth_spark.generators._events_clock import DAY_S, Clock
+
+Mode = Literal["day", "week", "whole"]  # the calendar of a unit; whole: from the first event's day
+RANKS = 10  # own 1st, ..., own 10th; then other; then missing
+MOST_PLAIN = 30  # labels of a plain category
+LONG = 200  # events: subjects with more are cut into episodes
+
+
+class NoTimeError(SynthError):
+    """An event has no time, or a subject's events are not in the order of their times."""
+
+    code = "SYN-720"
+
+
+@dataclass(frozen=True, slots=True)
+class EventColumn:
+    """How one column of events is coded."""
+
+    name: str
+    how: Literal["plain", "ranked", "number", "offset"]
+    tokens: int  # size of the vocabulary
+    missing: int  # the token of a missing value, -1: none
+    codec: Any  # Category, Number or Place: of the labels where ranked
+
+
+@dataclass(frozen=True, slots=True)
+class Units:
+    """Units of all subjects end to end, subject by subject and in the order of time."""
+
+    owner: NDArray[np.int64]  # (units,), the subject's position
+    anchor: NDArray[np.int64]  # (units,), first day of the unit, days since 1970
+    offsets: NDArray[np.int64]  # (units + 1,)
+    t: NDArray[np.float64]  # (events,), s since the unit's first midnight
+    cats: NDArray[np.int32]  # (events, plain and ranked columns)
+    nums: NDArray[np.int32]  # (events, number columns), tokens
+    values: NDArray[np.float64]  # (events, number columns), NaN where missing
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        return np.diff(self.offsets)
+
+    @property
+    def previous(self) -> NDArray[np.float64]:
+        """Time of the event before, -1 at a unit's first; shape (events,)."""
+        before = np.empty_like(self.t)
+        before[1:] = self.t[:-1]
+        before[self.offsets[:-1][self.lengths > 0]] = -1.0
+        return before
+
+
+@dataclass(frozen=True, slots=True)
+class Coder:
+    """Everything needed to turn records into units, and unit tokens back into values."""
+
+    schema: Schema
+    mode: Mode
+    episodes: bool  # a subject has several units
+    clock: Clock
+    step_us: int
+    cats: tuple[EventColumn, ...]
+    nums: tuple[EventColumn, ...]
+    subject: tuple[EventColumn, ...]  # columns that belong to the subject
+    most_events: int  # of one unit; later ones are left out
+
+    def units(self, records: Records) -> Units:
+        """Cut records into units.
+
+        Raises:
+            NoTimeError: A time is missing or the order is broken (SYN-720).
+        """
+        stamps = checked_times(records, self.schema.time)
+        owner, anchor, of_event = self._cut(stamps, records)
+        t = (stamps - anchor[of_event] * DAY_US) / 1e6
+        place = np.arange(len(t)) - np.searchsorted(of_event, np.arange(len(anchor)))[of_event]
+        keep = (t < self.clock.horizon_s) & (place < self.most_events)
+        offsets = np.searchsorted(of_event[keep], np.arange(len(anchor) + 1)).astype(np.int64)
+        rows, events = records.rows, int(keep.sum())
+        cats = np.empty((events, len(self.cats)), np.int32)
+        for j, column in enumerate(self.cats):
+            cats[:, j] = self._category(column, records)[keep]
+        nums = np.empty((events, len(self.nums)), np.int32)
+        values = np.empty((events, len(self.nums)))
+        for j, column in enumerate(self.nums):
+            raw = number_values(self.schema, column.name, column.how, records)
+            values[:, j] = raw[keep]
+            nums[:, j] = column.codec.encode(raw)[keep]
+        assert rows == len(t)
+        return Units(owner, anchor, offsets, t[keep], cats, nums, values)
+
+    def _cut(
+        self, stamps: NDArray[np.int64], records: Records
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+        """Owner and first day of each unit, and the unit of each event."""
+        days = stamps // DAY_US
+        some = records.lengths > 0
+        first = np.zeros(records.subjects, np.int64)
+        first[some] = days[records.offsets[:-1][some]]
+        if self.mode != "whole":
+            first = floor_day(first, self.mode)
+        if not self.episodes:
+            return np.arange(records.subjects, dtype=np.int64), first, records.owners
+        width = 7 if self.mode == "week" else 1
+        last = np.zeros(records.subjects, np.int64)
+        last[some] = days[records.offsets[1:][some] - 1]
+        count = np.where(some, (floor_day(last, self.mode) - first) // width + 1, 1)
+        start = np.cumsum(count) - count
+        owner = np.repeat(np.arange(records.subjects, dtype=np.int64), count)
+        anchor = first[owner] + (np.arange(len(owner)) - start[owner]) * width
+        own = records.owners
+        return owner, anchor, start[own] + (days - first[own]) // width
+
+    def _category(self, column: EventColumn, records: Records) -> NDArray[np.int32]:
+        if column.how == "plain":
+            return np.asarray(column.codec.encode(records.columns[column.name]))
+        codes = identity_codes(self.schema.column(column.name), records)
+        ranks = own_ranks(codes, records.owners)
+        tokens = np.minimum(ranks, RANKS)
+        return np.where(codes < 0, max(column.missing, 0), tokens).astype(np.int32)
+
+    def state(self) -> dict[str, Any]:
+        """A tree for `core/wire.py`."""
+        return {
+            "schema": self.schema.to_json(),
+            "mode": self.mode,
+            "episodes": self.episodes,
+            "clock": self.clock.state(),
+            "step_us": self.step_us,
+            "most_events": self.most_events,
+            **{part: [_saved(c) for c in getattr(self, part)] for part in ("cats", "nums", "subject")},
+        }
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Self:
+        """The coder that `state` came from."""
+        parts = {p: tuple(_loaded(c) for c in state[p]) for p in ("cats", "nums", "subject")}
+        return cls(
+            schema=Schema.from_json(state["schema"]),
+            mode=state["mode"],
+            episodes=state["episodes"],
+            clock=Clock.from_state(state["clock"]),
+            step_us=state["step_us"],
+            most_events=state["most_events"],
+            **parts,
+        )
+
+
+def _saved(column: EventColumn) -> dict[str, Any]:
+    kind = "" if column.codec is None else column.codec.kind
+    codec = None if column.codec is None else column.codec.state()
+    names = ("name", "how", "tokens", "missing")
+    return {**{n: getattr(column, n) for n in names}, "kind": kind, "codec": codec}
+
+
+def _loaded(data: Mapping[str, Any]) -> EventColumn:
+    codec = CODECS.get(data["kind"]).from_state(data["codec"]) if data["kind"] else None
+    return EventColumn(data["name"], data["how"], data["tokens"], data["missing"], codec)
+
+
+def checked_times(records: Records, name: str) -> NDArray[np.int64]:
+    """Microseconds of the events' times.
+
+    Raises:
+        NoTimeError: A time is missing or goes back within a subject (SYN-720).
+    """
+    stamps, missing = micros(records.columns[name])
+    back = np.flatnonzero((np.diff(stamps) < 0) & (np.diff(records.owners) == 0))
+    if missing.any() or len(back):
+        facts = {"column": name, "missing": int(missing.sum()), "steps_back": len(back)}
+        raise NoTimeError(
+            f"Column {name!r} has {facts['missing']} missing times and {len(back)} steps back.",
+            hint="sort each subject's events and leave out those without a time",
+            **facts,
+        )
+    return stamps
+
+
+def floor_day(days: NDArray[np.int64], mode: Mode) -> NDArray[np.int64]:
+    """The first day of the calendar unit (1970-01-01 was a Thursday; weeks start on Monday)."""
+    return (days + 3) // 7 * 7 - 3 if mode == "week" else days
+
+
+def identity_codes(column: Column, records: Records) -> NDArray[np.int64]:
+    """A number for each distinct value of a ranked column, -1 where it is missing."""
+    if column.kind == "place":
+        cells = cells_of(np.asarray(values_of(column, records)), 9)
+        codes = np.unique(cells, return_inverse=True)[1].astype(np.int64)
+        return np.where(cells == 0, -1, codes)
+    values = records.columns[column.name]
+    coded = values if isinstance(values, Coded) else Coded.of([str(v) for v in values])
+    return coded.codes.astype(np.int64)
+
+
+def own_ranks(codes: NDArray[np.int64], owners: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Rank (from 0) of each row's value among its owner's values: most rows first, then earliest."""
+    width = int(codes.max(initial=0)) + 2
+    keys, first, inverse, counts = np.unique(
+        owners * width + codes + 1, return_index=True, return_inverse=True, return_counts=True
+    )
+    missing = keys % width == 0
+    order = np.lexsort((first, -counts, missing, keys // width))
+    own = (keys // width)[order]
+    begin = np.searchsorted(own, own)  # where the owner's values start
+    rank = np.empty(len(keys), np.int64)
+    rank[order] = np.arange(len(keys)) - begin
+    return rank[inverse.ravel()]
+
+
+def number_values(
+    schema: Schema, name: str, how: str, records: Records
+) -> NDArray[np.float64]:
+    """A number column's values; for a second time, seconds after the event's time."""
+    if how == "number":
+        return np.asarray(records.columns[name], dtype=np.float64)
+    other, missing = micros(records.columns[name])
+    own, _ = micros(records.columns[schema.time])
+    return np.where(missing, np.nan, (other - own) / 1e6)
+
+
+def learn_coder(
+    schema: Schema, survey: Survey, sample: Records, *, min_subjects: int, bins: int
+) -> Coder:
+    """Choose units, time tokens and codes from the survey of all rows and a sample of subjects."""
+    stamps = checked_times(sample, schema.time)
+    mode, episodes = _calendar(stamps // DAY_US, sample)
+    step_us = tidy_precision_us(precision_us(stamps % DAY_US))
+    columns = [c for c in schema.columns if c.name not in _partners(schema) and c.name != schema.time]
+    cats, nums, subject = [], [], []
+    for column in columns:
+        if column.per == "subject":
+            if column.kind != "identifier":
+                subject.append(_subject_column(column, survey, min_subjects))
+        elif column.kind in ("category", "place") or (column.kind == "identifier" and column.counterpart):
+            cats.append(_category_column(column, survey, min_subjects))
+        elif column.kind == "number":
+            codec = survey.codec(column.name, bins=bins, min_subjects=min_subjects)
+            nums.append(EventColumn(column.name, "number", codec.vocabulary, codec.missing_token, codec))
+        elif column.kind == "time":
+            raw = number_values(schema, column.name, "offset", sample)
+            codec = Number.finish(Number.summarise(raw, sample.owners), bins=bins)
+            nums.append(EventColumn(column.name, "offset", codec.vocabulary, codec.missing_token, codec))
+    cats.sort(key=lambda c: (c.how != "ranked", -c.tokens))  # the widest first: it is the main one
+    horizon = {"day": 1, "week": 7}.get(mode) or _longest_days(stamps // DAY_US, sample)
+    clock = Clock.learn(_gaps(stamps, sample), horizon_days=horizon, tick_s=step_us / 1e6)
+    most = max(int(survey.longest), 1) if survey.longest < 20_000 else 20_000
+    return Coder(
+        schema, mode, episodes, clock, step_us, tuple(cats), tuple(nums), tuple(subject), most
+    )
+
+
+def _partners(schema: Schema) -> set[str]:
+    return {c.partner for c in schema.columns if c.partner}
+
+
+def _calendar(days: NDArray[np.int64], sample: Records) -> tuple[Mode, bool]:
+    """The unit: the smallest calendar unit that holds every subject, else episodes, else all of it."""
+    some = sample.lengths > 0
+    first, last = days[sample.offsets[:-1][some]], days[sample.offsets[1:][some] - 1]
+    if bool((first == last).all()):
+        return "day", False
+    if bool((floor_day(first, "week") == floor_day(last, "week")).all()):
+        return "week", False
+    lengths = sample.lengths[some]
+    if np.quantile(lengths, 0.98) <= LONG and lengths.max() <= 10 * LONG:
+        return "whole", False
+    weeks = np.unique(sample.owners * 100_000 + floor_day(days, "week") // 7, return_counts=True)[1]
+    return ("week" if np.quantile(weeks, 0.75) <= LONG else "day"), True
+
+
+def _longest_days(days: NDArray[np.int64], sample: Records) -> int:
+    some = sample.lengths > 0
+    return int((days[sample.offsets[1:][some] - 1] - days[sample.offsets[:-1][some]]).max()) + 1
+
+
+def _gaps(stamps: NDArray[np.int64], sample: Records) -> NDArray[np.float64]:
+    inner = np.diff(sample.owners) == 0
+    return np.asarray(np.diff(stamps)[inner] / 1e6)
+
+
+def _category_column(column: Column, survey: Survey, min_subjects: int) -> EventColumn:
+    if column.kind == "identifier":
+        return EventColumn(column.name, "ranked", RANKS + 2, RANKS + 1, None)
+    codec: Category | Place = survey.codec(column.name, min_subjects=min_subjects)
+    ranked = column.kind == "place" or codec.vocabulary > MOST_PLAIN
+    if isinstance(codec, Category):
+        ranked |= codec.rare_labels > MOST_PLAIN
+    if ranked:
+        return EventColumn(column.name, "ranked", RANKS + 2, RANKS + 1, codec)
+    return EventColumn(column.name, "plain", max(codec.vocabulary, 1), codec.missing_token, codec)
+
+
+def _subject_column(column: Column, survey: Survey, min_subjects: int) -> EventColumn:
+    settings = {} if column.kind == "time" else {"min_subjects": min_subjects}
+    codec: Category | Number | Place | Time = survey.codec(column.name, **settings)
+    return EventColumn(column.name, "plain", max(codec.vocabulary, 1), codec.missing_token, codec)
+
+
+def subject_tokens(coder: Coder, records: Records) -> NDArray[np.int32]:
+    """Tokens of the subjects' own columns, shape (subjects, columns); each subject has an event."""
+    rows = records.offsets[:-1]
+    tokens = np.zeros((records.subjects, len(coder.subject)), np.int32)
+    for j, column in enumerate(coder.subject):
+        values = values_of(coder.schema.column(column.name), records)
+        tokens[:, j] = column.codec.encode(values[rows])
+    return tokens
+
+
+__all__ = ["DAY_S", "Coder", "EventColumn", "NoTimeError", "Units", "learn_coder", "subject_tokens"]

@@ -1,0 +1,337 @@
+"""Numbers that follow from other columns: totals, products, prices, segments.
+
+For each number y the search tries simple functions f of other columns. If y = f(parents) up to
+rounding, y is computed and not drawn. If y stays close to f, the network draws the residual
+(y - f) / s instead, with s a product of powers of the parents. A relation is kept only if it
+codes held-back rows, in the units of y, in fewer nats than y's own distribution given its best
+parent does: a relation that would blur the spikes of y does not pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from itertools import combinations, product
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synth_spark.columns._lattice import lattice, snap
+from synth_spark.core.batch import Coded, Values
+from synth_spark.generators._flat_linear import Linear, fit_linear
+
+Array = NDArray[np.float64]
+Form = Literal["scale", "product", "ratio", "sum", "difference", "linear"]
+_ROWS = 6_000  # rows of the search
+_NEAR = 8  # best-correlated columns that are tried as parents
+_SPREAD = 0.25  # of y's own: a residual wider than this is no relation
+_GAIN_NATS = 0.1
+_MIN_VALUES = 20  # a column with fewer distinct values is drawn as it is
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """y = f(parents) + residual * s(parents), on the lattice of y."""
+
+    child: str
+    form: Form
+    parents: tuple[str, ...]  # numbers; for "linear" the categories are in `linear`
+    factor: float = 1.0
+    powers: tuple[float, ...] = ()  # of s, one a parent
+    floors: tuple[float, ...] = ()  # least size of each parent inside s
+    exact: bool = False
+    grid: tuple[int, int, int] = (0, 0, 0)  # lattice of y
+    bounds: tuple[float, float] = (-np.inf, np.inf)  # of y
+    linear: Linear | None = None
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Every field that must be known before the child."""
+        return (*self.parents, *(self.linear.names if self.linear else ()))
+
+    def center(self, values: Mapping[str, Values]) -> Array:
+        """f(parents), NaN where a parent is missing; shape (rows,)."""
+        x = [np.asarray(values[p], np.float64) for p in self.parents]
+        with np.errstate(all="ignore"):
+            if self.linear is not None:
+                return self.linear.center(values)
+            return self.factor * _FORMS[self.form](x)
+
+    def size(self, values: Mapping[str, Values]) -> Array | float:
+        """s(parents), positive; shape (rows,) or 1."""
+        out: Array | float = 1.0
+        for name, power, floor in zip(self.parents, self.powers, self.floors, strict=False):
+            if power:
+                x = np.abs(np.asarray(values[name], np.float64))
+                out = out * np.maximum(x, floor) ** power
+        return out
+
+    def residual(self, values: Mapping[str, Values]) -> Array:
+        """(y - f) / s; NaN where y or a parent is missing."""
+        y = np.asarray(values[self.child], np.float64)
+        with np.errstate(all="ignore"):
+            r = (y - self.center(values)) / self.size(values)
+        return np.where(np.isfinite(r), r, np.nan)
+
+    def value(self, values: Mapping[str, Values], residual: Array | float = 0.0) -> Array:
+        """y from the parents and the residual, on y's lattice and within its bounds."""
+        y = self.center(values) + residual * self.size(values)
+        with np.errstate(invalid="ignore"):
+            return np.clip(snap(y, *self.grid), *self.bounds)
+
+    def state(self) -> dict[str, Any]:
+        """A tree for the wire."""
+        data = {k: getattr(self, k) for k in self.__slots__}
+        return {**data, "linear": asdict(self.linear) if self.linear else None}
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> Relation:
+        """The relation that `state` came from."""
+        linear = Linear.from_state(state["linear"]) if state["linear"] else None
+        tuples = {k: tuple(v) for k, v in state.items() if isinstance(v, list | tuple)}
+        return cls(**{**state, **tuples, "linear": linear})
+
+
+_FORMS: dict[str, Any] = {
+    "scale": lambda x: x[0],
+    "product": lambda x: x[0] * x[1],
+    "ratio": lambda x: x[0] / np.where(x[1] == 0, np.nan, x[1]),
+    "sum": lambda x: x[0] + x[1],
+    "difference": lambda x: x[0] - x[1],
+}
+
+
+def search(values: Mapping[str, Values], numbers: tuple[str, ...]) -> tuple[Relation, ...]:
+    """The relations of a table, no two for one child, without cycles.
+
+    Args:
+        values: The fields of a sample of rows.
+        numbers: Names of the number fields.
+    """
+    table = _Table.of(values, numbers)
+    wanted = [
+        n for n in numbers if table.distinct[n] >= _MIN_VALUES and table.known[n].sum() >= 100
+    ]
+    found: dict[str, Relation] = {}
+    for exact in (True, False):  # first what can be computed, the coarsest column first
+        sign = 1 if exact else -1
+        for y in sorted(wanted, key=lambda n: (sign * table.distinct[n], n)):
+            if y in found:
+                continue
+            free = [p for p in _nearest(table, y) if not _leads_to(found, p, y)]
+            computed = {n for n, r in found.items() if r.exact}
+            if not exact:
+                most = table.distinct[y]
+                free = [
+                    p for p in free
+                    if p not in computed and (table.distinct[p] < most or p.endswith("#day"))
+                ]  # fmt: skip
+            best = _best(table, y, free, values, exact=exact)
+            if best is not None:
+                found[y] = best
+    return tuple(found.values())
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """The rows of the search, halved into a fitting and a checking part."""
+
+    values: dict[str, Values]
+    distinct: dict[str, int]
+    known: dict[str, NDArray[np.bool_]]
+    ranks: dict[str, Array]
+    grids: dict[str, tuple[int, int, int]]
+    fitting: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, values: Mapping[str, Values], numbers: tuple[str, ...]) -> _Table:
+        rows = len(next(iter(values.values())))
+        kept = np.unique(np.linspace(0, rows - 1, min(rows, _ROWS)).astype(np.int64))
+        cut = {n: v[kept] for n, v in values.items()}
+        fields = {n: np.asarray(cut[n], np.float64) for n in numbers}
+        known = {n: np.isfinite(x) for n, x in fields.items()}
+        seen = {n: np.unique(x[known[n]]) for n, x in fields.items()}
+        return cls(
+            values=cut,
+            distinct={n: len(u) for n, u in seen.items()},
+            known=known,
+            ranks={n: _rank(x) for n, x in fields.items()},
+            grids={n: lattice(u) for n, u in seen.items()},
+            fitting=np.arange(len(kept)) % 2 == 0,
+        )
+
+    def number(self, name: str) -> Array:
+        return np.asarray(self.values[name], np.float64)
+
+
+def _best(
+    table: _Table, y: str, near: list[str], every: Mapping[str, Values], *, exact: bool
+) -> Relation | None:
+    """The best relation for one child, or None; `every` holds all rows, to prove exactness on."""
+    target = table.number(y)
+    spread = _spread(target[table.known[y]])
+    candidates = _candidates(table, y, near)
+    linear = fit_linear(table.values, y, table.fitting & table.known[y])
+    if linear is not None:
+        candidates.append(Relation(y, "linear", (), linear=linear))
+    scored = []
+    for relation in candidates:
+        r = target - relation.center(table.values)
+        ok = np.isfinite(r)
+        if spread > 0 and ok.sum() >= max(50, 0.5 * table.known[y].sum()):
+            scored.append((_spread(r[ok]) / spread, len(scored), relation))
+    scored.sort(key=lambda s: s[:2])
+    for ratio, _, relation in scored[:3]:
+        bounded = _bounded(table, relation)
+        if exact:
+            if ratio < _SPREAD and _is_exact(bounded, every):
+                return replace(bounded, exact=True)
+            continue
+        finished = _scaled_residual(table, bounded)
+        if ratio < _SPREAD and _worth(table, finished, near):
+            return finished
+    return None
+
+
+def _candidates(table: _Table, y: str, near: list[str]) -> list[Relation]:
+    target, out = table.number(y), []
+    for x in near:
+        out += _scaled(table, target, Relation(y, "scale", (x,)))
+    for a, b in combinations(near, 2):
+        out += _scaled(table, target, Relation(y, "product", (a, b)))
+        out.append(Relation(y, "sum", (a, b)))
+        for p, q in ((a, b), (b, a)):
+            out.append(Relation(y, "difference", (p, q)))
+            out += _scaled(table, target, Relation(y, "ratio", (p, q)))
+    return out
+
+
+def _scaled(table: _Table, target: Array, relation: Relation) -> list[Relation]:
+    """The relation with its median factor, and with the nearest k or 1/k."""
+    base = relation.center(table.values)
+    with np.errstate(all="ignore"):
+        ratio = (target / base)[table.fitting]
+    ratio = ratio[np.isfinite(ratio) & (ratio != 0)]
+    if len(ratio) < 25:
+        return []
+    k = float(np.median(ratio))
+    round_k = float(np.rint(k)) if abs(k) >= 1 else 1 / float(np.rint(1 / k))
+    options = [round_k, k] if abs(round_k / k - 1) < 0.1 else [k]
+    return [replace(relation, factor=f) for f in options]
+
+
+def _bounded(table: _Table, relation: Relation) -> Relation:
+    y = table.number(relation.child)
+    known = table.known[relation.child]
+    return replace(relation, grid=table.grids[relation.child], bounds=_bounds(y[known]))
+
+
+def _is_exact(relation: Relation, values: Mapping[str, Values]) -> bool:
+    """Whether all but one row in 10,000 follow, missing values included."""
+    y, centre = np.asarray(values[relation.child], np.float64), relation.center(values)
+    both = np.isfinite(y) & np.isfinite(centre)
+    scale, step, _ = relation.grid
+    half = 0.5 * step / scale if scale else 0.0
+    off = np.abs(y - centre)[both] > half * 1.0001 + 1e-7 * np.abs(y[both])
+    lone = np.isfinite(y) != np.isfinite(centre)
+    return bool(off.sum() + lone.sum() <= 1e-4 * len(y))
+
+
+def _scaled_residual(table: _Table, relation: Relation) -> Relation:
+    """With the scale s under which the residual is likeliest (Laplace)."""
+    if not relation.parents:
+        return relation
+    y, centre = table.number(relation.child), relation.center(table.values)
+    both = np.isfinite(y) & np.isfinite(centre)
+    floors = tuple(_floor(table.number(p)) for p in relation.parents)
+    options = []
+    for powers in product((0.0, 0.5, 1.0), repeat=len(relation.parents)):
+        option = replace(relation, powers=powers, floors=floors)
+        size = np.broadcast_to(option.size(table.values), y.shape)[both]
+        with np.errstate(all="ignore"):
+            nats = np.log(np.abs((y - centre)[both] / size).mean() + 1e-300) + np.log(size).mean()
+        options.append((float(nats) + 0.01 * sum(powers), powers, option))
+    return min(options, key=lambda o: o[:2])[2]
+
+
+def _worth(table: _Table, relation: Relation, near: list[str]) -> bool:
+    """Whether held-back rows cost fewer nats with the relation than without it."""
+    y, r = table.number(relation.child), relation.residual(table.values)
+    fit, check = table.fitting & np.isfinite(r), ~table.fitting & np.isfinite(r)
+    if fit.sum() < 50 or check.sum() < 50:
+        return False
+    grid = table.grids[relation.child]
+    width = grid[1] / grid[0] if grid[0] else _spread(y[np.isfinite(y)]) * 1e-3
+    size = np.broadcast_to(relation.size(table.values), y.shape)
+    with_relation = _nats(np.sort(r[fit]), r[check], 0.5 * width / size[check])
+    without = np.inf
+    parents = [*relation.parents, *near[:3]]
+    for parent in dict.fromkeys(parents or [relation.child]):
+        cells = (table.ranks[parent] * 16).astype(np.int64) if parents else np.zeros(len(y), int)
+        total = 0.0
+        for cell in np.unique(cells[check]):
+            here, there = check & (cells == cell), fit & (cells == cell)
+            pool = np.sort(y[there if there.sum() >= 25 else fit])
+            total += here.sum() * _nats(pool, y[here], np.full(here.sum(), 0.5 * width))
+        without = min(without, total / check.sum())
+    return with_relation + _GAIN_NATS < without
+
+
+def _nats(pool: Array, x: Array, half: Array) -> float:
+    """Mean negative log share of the pool within `half` of each x, smoothed by a wide window."""
+    n = len(pool)
+    slack = 1e-9 * np.abs(x)
+    inside = np.searchsorted(pool, x + half + slack, "right") - np.searchsorted(pool, x - half - slack)
+    wide = np.maximum(half * 8, _spread(pool) / 30)
+    around = np.searchsorted(pool, x + wide, "right") - np.searchsorted(pool, x - wide)
+    share = 0.6 * inside / n + 0.38 * around / n * np.minimum(half / wide, 1) + 0.02 / n * 0.1
+    return float(-np.log(share).mean())
+
+
+def _nearest(table: _Table, y: str) -> list[str]:
+    """Numbers by rank correlation with y, strongest first, that may be its parents."""
+    scores = []
+    for x in table.ranks:
+        if x == y or table.distinct[x] < 3:
+            continue
+        both = table.known[x] & table.known[y]
+        if both.sum() < 50:
+            continue
+        a, b = table.ranks[x][both], table.ranks[y][both]
+        if a.std() > 0 and b.std() > 0:
+            scores.append((-abs(float(np.corrcoef(a, b)[0, 1])), x))
+    return [x for _, x in sorted(scores)[:_NEAR]]
+
+
+def _leads_to(found: Mapping[str, Relation], start: str, end: str) -> bool:
+    """Whether `start` is computed, at any remove, from `end`."""
+    if start == end:
+        return True
+    return start in found and any(_leads_to(found, p, end) for p in found[start].needs)
+
+
+def _spread(x: Array) -> float:
+    return float(np.quantile(x, 0.95) - np.quantile(x, 0.05)) if len(x) else 0.0
+
+
+def _bounds(x: Array) -> tuple[float, float]:
+    """Between the signs that occur, and twice the 99.9 % quantiles beyond that."""
+    low, high = (float(np.quantile(x, q)) for q in (0.001, 0.999))
+    reach = high - low
+    return (
+        max(0.0, low - reach) if x.min() >= 0 else low - reach,
+        min(0.0, high + reach) if x.max() <= 0 else high + reach,
+    )
+
+
+def _floor(x: Array) -> float:
+    size = np.abs(x[np.isfinite(x) & (x != 0)])
+    return float(np.quantile(size, 0.01)) if len(size) else 1.0
+
+
+def _rank(x: Array) -> Array:
+    """Mid-ranks in [0, 1); missing last."""
+    order = np.sort(x)
+    low, high = np.searchsorted(order, x, "left"), np.searchsorted(order, x, "right")
+    return (low + high) / (2 * len(x) + 1)

@@ -1,0 +1,73 @@
+"""Small made-up records that every metric's contract test runs on: a flat table and events."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from synth_spark.core.batch import Coded, Records
+from synth_spark.core.schema import Column, Schema
+from synth_spark.core.seeds import generator
+
+FLAT = Schema(
+    family="table",
+    shape="flat",
+    columns=(
+        Column(name="plan", kind="category"),
+        Column(name="region", kind="category"),
+        Column(name="bill", kind="number", source_type="double"),
+        Column(name="joined", kind="time", source_type="date"),
+    ),
+)
+EVENTS = Schema(
+    family="events",
+    shape="events",
+    columns=(
+        Column(name="at", kind="time", source_type="timestamp_ntz"),
+        Column(name="kind", kind="category"),
+        Column(name="length_s", kind="number", source_type="double"),
+    ),
+    key=Column(name="subject", kind="identifier"),
+    time="at",
+)
+START = np.datetime64("2024-01-01", "us")  # a Monday
+
+
+def flat(seed: int = 1, rows: int = 600) -> Records:
+    """Subscribers: the bill depends on the plan, the region does not; some bills are missing."""
+    rng = generator(seed, "metrics.example.flat")
+    plan = rng.integers(0, 3, rows).astype(np.int32)
+    region = rng.integers(-1, 5, rows).astype(np.int32)
+    bill = np.round(np.array([5.0, 20.0, 60.0])[plan] * rng.lognormal(0, 0.2, rows), 2)
+    bill[rng.random(rows) < 0.1] = np.nan
+    joined = START + (rng.integers(0, 900, rows) * 86_400_000_000).astype("timedelta64[us]")
+    columns = {
+        "plan": Coded(plan, ("basic", "family", "premium")),
+        "region": Coded(region, ("east", "north", "south", "west", "zentrum")),
+        "bill": bill,
+        "joined": joined,
+    }
+    return Records.flat(columns)
+
+
+def events(seed: int = 1, subjects: int = 120) -> Records:
+    """Calls of subjects who each keep to a kind and an hour; bursts of seconds, then long gaps."""
+    rng = generator(seed, "metrics.example.events")
+    lengths = rng.integers(2, 40, subjects)
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    owner = np.repeat(np.arange(subjects), lengths)
+    burst = rng.random(offsets[-1]) < 0.5
+    gap = np.where(burst, rng.integers(5, 300, offsets[-1]), rng.integers(3, 20, offsets[-1]) * 3_600)
+    gap[offsets[:-1]] = rng.integers(0, 86_400, subjects)
+    at = np.cumsum(gap) - np.repeat((np.cumsum(gap) - gap)[offsets[:-1]], lengths)
+    favourite = rng.integers(0, 3, subjects)[owner]
+    kind = np.where(rng.random(offsets[-1]) < 0.8, favourite, rng.integers(0, 3, offsets[-1]))
+    columns = {
+        "at": START + (at * 1_000_000).astype("timedelta64[us]"),
+        "kind": Coded(kind.astype(np.int32), ("call", "data", "text")),
+        "length_s": np.where(kind == 2, np.nan, rng.integers(1, 600, offsets[-1]).astype(float)),
+    }
+    return Records(columns, offsets)
+
+
+FLAT_EXAMPLE = (FLAT, flat())
+EVENTS_EXAMPLE = (EVENTS, events())

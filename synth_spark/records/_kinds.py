@@ -1,0 +1,157 @@
+"""The kind of one column, and the sentence that says why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from synth_spark.core.schema import Column
+from synth_spark.records import _names
+from synth_spark.records._profile import Profile
+from synth_spark.records._roles import time_format
+
+MANY = 1_000  # category values above which the report is told that rare ones are grouped
+MANY_PARTIES = 100  # values from which a column of other parties counts as ids
+NUMBER_SHARE = 0.99  # of the rows with a text, for a column of texts to be numbers
+
+
+def column_of(
+    column: Profile,
+    profiles: Mapping[str, Profile],
+    pairs: Mapping[str, str],
+    *,
+    key: str,
+    events: bool,
+    time: str,
+) -> tuple[Column, str]:
+    """One column of the schema and why; the key itself is not asked about.
+
+    Args:
+        column: The column, measured.
+        profiles: All columns.
+        pairs: Latitudes to longitudes, by name.
+        key: The key column, or "".
+        events: Whether the table holds events.
+        time: The column that orders them.
+    """
+    if column.name == time:
+        form = time_format(column, named=True)
+        return _made(column, "time", f"orders the events{_as(form)}", time_format=form or "")
+    if not len(column.labels):
+        return _made(column, "category", "all missing in the sample: kept, always missing")
+    place = _place(column, profiles, pairs)
+    if place:
+        return place
+    if column.base == "boolean":
+        return _made(column, "category", "true or false")
+    form = time_format(column)
+    if form is not None and not form.startswith("%H"):
+        return _made(column, "time", f"holds times{_as(form)}", time_format=form)
+    if column.is_number:
+        return _number(column, events=events)
+    return _text(column, profiles, key=key, events=events)
+
+
+def _place(
+    column: Profile, profiles: Mapping[str, Profile], pairs: Mapping[str, str]
+) -> tuple[Column, str] | None:
+    backwards = {lon: lat for lat, lon in pairs.items()}
+    lat = column.name if column.name in pairs else backwards.get(column.name, "")
+    if not lat:
+        return None
+    lon = pairs[lat]
+    for name, bound in ((lat, 90.0), (lon, 180.0)):
+        measured = profiles[name]
+        values = measured.numbers() if measured.is_number else np.array([np.nan])
+        good = np.abs(values) <= bound
+        if measured.is_integer or not len(good) or good.mean() < 0.99:
+            return None
+    if column.name == lat:
+        return _made(column, "place", f"latitudes; {lon} are their longitudes", partner=lon)
+    return _made(column, "place", f"longitudes of {lat}")
+
+
+def _number(column: Profile, *, events: bool) -> tuple[Column, str]:
+    values = column.numbers()
+    if column.is_integer and set(values.tolist()) <= {0.0, 1.0} and len(values) == 2:
+        return _made(column, "category", "only 0 and 1: a flag")
+    if not column.is_integer:
+        return _made(column, "number", "numbers")
+    if not _names.is_code(column.name):
+        return _made(column, "number", "whole numbers")
+    if column.nearly_unique and (_names.is_id(column.name) or not events):
+        return _made(column, "identifier", "an id, different in nearly every row: made anew")
+    if _names.is_line_number(column.name) and _dense(values) and len(values) > 20:
+        return _made(column, "number", "a count of rows: whole numbers without gaps")
+    if _other_party(column):
+        return _counterpart(column, f"{column.distinct:,} ids of other parties")
+    return _category(column, "whole numbers that are names, by the column's name")
+
+
+def _text(
+    column: Profile, profiles: Mapping[str, Profile], *, key: str, events: bool
+) -> tuple[Column, str]:
+    like = column.looks_like_id()
+    owners = profiles[key].labels if key and events else ()
+    if owners and _shares_ids(column, owners):
+        return _counterpart(column, f"shares ids with {key}: other parties")
+    if _other_party(column) and (like or column.distinct > 10 * MANY_PARTIES):
+        return _counterpart(column, f"{column.distinct:,} ids of other parties")
+    if like and events and column.distinct > 10 * MANY_PARTIES and not _names.is_code(column.name):
+        return _counterpart(column, f"{column.distinct:,} values like a {like}: other parties")
+    if column.number_share() >= NUMBER_SHARE and not (
+        like or _names.is_code(column.name) or _flag(column) or _names.key_strength(column.name)
+    ):
+        blanks = column.blanks()
+        more = f"; {blanks:,} blank texts in the sample count as missing" if blanks else ""
+        return _made(column, "number", f"numbers held as text{more}")
+    if column.nearly_unique and column.distinct > 20:
+        return _made(
+            column, "identifier", "text that differs in nearly every row: made anew, not learned"
+        )
+    return _category(column, "texts")
+
+
+def _flag(column: Profile) -> bool:
+    return {v.strip() for v in column.labels} <= {"0", "1"}
+
+
+def _other_party(column: Profile) -> bool:
+    return _names.other_party(column.name) and column.distinct > MANY_PARTIES
+
+
+def _shares_ids(column: Profile, owners: tuple[Any, ...]) -> bool:
+    """Whether values are also keys: an event of one subject that names another."""
+    if len(owners) < 5 or _names.key_strength(column.name) >= 2:
+        return False
+    shared = len(set(owners) & set(column.labels))
+    return shared >= 5 and shared >= 0.2 * len(owners)
+
+
+def _dense(values: np.ndarray[Any, Any]) -> bool:
+    return bool(values.max() - values.min() + 1 <= 1.05 * len(values))
+
+
+def _counterpart(column: Profile, reason: str) -> tuple[Column, str]:
+    return _made(column, "identifier", f"{reason}; hashed, made anew in the twin", counterpart=True)
+
+
+def _category(column: Profile, reason: str) -> tuple[Column, str]:
+    if len(column.labels) == 1:
+        return _made(column, "category", f"{reason}; one value in the whole sample")
+    many = f"{column.distinct:,} values"
+    grouped = ", the rare ones are grouped" if column.distinct > MANY else ""
+    return _made(column, "category", f"{reason}, {many}{grouped}")
+
+
+def _as(form: str | None) -> str:
+    if not form:
+        return ""
+    return f", written as {form}" if form.startswith("%") else f", counted from 1970 ({form})"
+
+
+def _made(column: Profile, kind: Any, reason: str, **rest: Any) -> tuple[Column, str]:
+    made = Column(name=column.name, kind=kind, source_type=column.spark_type, **rest)
+    return made, f"{kind}: {reason}"

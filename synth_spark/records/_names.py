@@ -1,0 +1,87 @@
+"""What a column's name says: which words stand in it, and which roles they suggest."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+
+_SPLIT = re.compile(r"[^0-9A-Za-z]+|(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_PERSON = r"(subscriber|subs|msisdn|imsi|user|customer|cust|account|acct|person|people|client|uid"
+_PERSON += r"|member|patient|employee|student|individual|caller|owner|a_?(number|party))"
+_UNIT = r"(device|phone|handset|imei|sim|terminal|vehicle|trace|node|element|system|machine|host"
+_UNIT += r"|sequence|seq|subject|entity|session|trip|household|key)"
+_OTHER = r"(correspondent|counterpart|counterparty|contact|peer|callee|called|receiver|recipient"
+_OTHER += r"|destination|dest|other|b_?(number|party)|called_number|to|partner|friend|identifier)"
+_NOT_A_KEY = r"(cell|site|antenna|tower|bts|enb|gnb|lac|tac|cgi|location|area|event|template|line"
+_NOT_A_KEY += r"|log|row|index|record|type|class|category|app|application|url|domain|product"
+_NOT_A_KEY += r"|plan|status|version|error|channel|message|ip)"
+_TIME = r"(time|timestamp|ts|date|datetime|day|created|updated|started|ended|start|end|at|when"
+_TIME += r"|epoch|stamp|since|until)"
+_CODE = r"(id|ids|code|class|type|category|cat|kind|flag|status|state|zip|postcode|mcc|mnc|lac|tac"
+_CODE += r"|cell|cellid|cgi|eci|ecgi|area|net|unit|sector|site|antenna|tower|port|pid|tid|channel"
+_CODE += r"|band|earfcn|segment|group|zone|region|model|version|no|number|num|nr|label)"
+_ID = r"(id|ids|uid|uuid|guid|key|number|msisdn|imsi|imei|hash|identifier|no)"
+
+
+@cache
+def words(name: str) -> tuple[str, ...]:
+    """The words of a name in lower case: `customerID` is customer, id."""
+    return tuple(w.lower() for w in _SPLIT.split(name) if w)
+
+
+@cache
+def _flat(name: str) -> str:
+    joined = "_".join(words(name))
+    return re.sub(r"(user|cust|customer|subscriber|cell|device|person|seq)id$", r"\1_id", joined)
+
+
+def _has(pattern: str, name: str) -> bool:
+    return bool(re.search(rf"(^|_){pattern}(_|$)", _flat(name)))
+
+
+def key_strength(name: str) -> int:
+    """How much a name sounds like a subject: 3 a person, 2 a unit, 1 any id, 0 not at all."""
+    if _has(_NOT_A_KEY, name) or other_party(name):
+        return 0
+    if _has(_PERSON, name):
+        return 3
+    if _has(_UNIT, name):
+        return 2
+    return 1 if _has(_ID, name) else 0
+
+
+def other_party(name: str) -> bool:
+    """Whether a name sounds like the other party of a contact."""
+    return _has(_OTHER, name)
+
+
+def is_time(name: str) -> bool:
+    """Whether a name sounds like a time."""
+    return _has(_TIME, name)
+
+
+def is_code(name: str) -> bool:
+    """Whether numbers under this name are names rather than amounts."""
+    return _has(_CODE, name) and not _has(r"(count|sum|total|amount|of|per|avg|mean|n)", name)
+
+
+def is_id(name: str) -> bool:
+    """Whether a name sounds like an id."""
+    return _has(_ID, name)
+
+
+def is_line_number(name: str) -> bool:
+    """Whether a name sounds like a number of rows rather than of anything in them."""
+    return _has(r"(line|row|index|idx|record)", name) or name.startswith("__index")
+
+
+def place_pairs(names: list[str]) -> dict[str, str]:
+    """Columns of latitudes and the columns of longitudes that belong to them, by name."""
+    lats = {_rest(n, {"lat", "latitude"}): n for n in names}
+    lons = {_rest(n, {"lon", "lng", "long", "longitude"}): n for n in names}
+    return {lats[r]: lons[r] for r in lats if r is not None and r in lons}
+
+
+def _rest(name: str, wanted: set[str]) -> tuple[str, ...] | None:
+    found = words(name)
+    return tuple(w for w in found if w not in wanted) if wanted & set(found) else None

@@ -1,0 +1,133 @@
+"""What a sample says about one column: its texts, numbers, times and how often values repeat."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synth_spark.records._times import time_format_of
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+BLANKS = frozenset({"", "na", "n/a", "nan", "null", "none", "-", "--", "?", "\\n"})
+_NUMBER = re.compile(r"[+-]?(?:0|[1-9]\d*|\d*(?=\.\d))(?:\.\d*)?(?:[eE][+-]?\d+)?")
+_HEX = re.compile(r"[0-9a-fA-F]{8,}")
+_UUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
+_PHONE = re.compile(r"\+?\d{7,15}")
+SMALL = 2_000  # values that are looked at one by one
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """One column of a sample. Texts that mean "missing" count as missing in number columns only."""
+
+    name: str
+    spark_type: str
+    rows: int
+    missing: int  # nulls
+    distinct: int  # of the values that are there; exact counts of the source where given
+    codes: NDArray[np.int32] = field(repr=False)  # (rows,), place in `labels`, -1 missing
+    labels: tuple[Any, ...] = field(repr=False)  # distinct values of the sample
+
+    @property
+    def base(self) -> str:
+        """The type without its precision: decimal(10,2) is decimal."""
+        return self.spark_type.partition("(")[0].partition("<")[0]
+
+    @property
+    def is_text(self) -> bool:
+        return self.base in {"string", "char", "varchar"}
+
+    @property
+    def is_integer(self) -> bool:
+        return self.base in {"tinyint", "smallint", "int", "bigint"}
+
+    @property
+    def is_number(self) -> bool:
+        return self.is_integer or self.base in {"float", "double", "decimal"}
+
+    @property
+    def is_time(self) -> bool:
+        return self.base in {"date", "timestamp", "timestamp_ntz"}
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """Rows of each label, shape (labels,)."""
+        return np.bincount(self.codes[self.codes >= 0], minlength=len(self.labels))
+
+    @property
+    def unique(self) -> bool:
+        """Whether no value stands twice and none is missing."""
+        return self.missing == 0 and self.rows > 1 and self.distinct >= self.rows
+
+    @property
+    def nearly_unique(self) -> bool:
+        """Whether at most one value in twenty stands twice."""
+        there = self.rows - self.missing
+        return there >= 20 and self.distinct >= 0.95 * there
+
+    def numbers(self) -> NDArray[np.float64]:
+        """The distinct values as numbers; NaN for a text that is none."""
+        if self.is_number:
+            return np.asarray([float(v) for v in self.labels], dtype=np.float64)
+        found = [v.strip().replace("\u2212", "-") for v in self.labels]
+        return np.array([float(v) if _NUMBER.fullmatch(v) else np.nan for v in found])
+
+    def number_share(self) -> float:
+        """Share of the rows, of those with a text that is not a blank, whose text is a number."""
+        weights = self.counts * np.array([v.strip().lower() not in BLANKS for v in self.labels])
+        good = ~np.isnan(self.numbers())
+        return float(weights[good].sum() / weights.sum()) if weights.sum() else 0.0
+
+    def blanks(self) -> int:
+        """Rows whose text means "missing"."""
+        marks = np.array([v.strip().lower() in BLANKS for v in self.labels], dtype=bool)
+        return int(self.counts[marks].sum()) if self.is_text and len(self.labels) else 0
+
+    def time_format(self) -> str:
+        """The format that nearly all texts follow, "" for none; see `_times.py`."""
+        texts = [v for v in self.labels[:SMALL] if v.strip().lower() not in BLANKS]
+        return time_format_of(texts)
+
+    def looks_like_id(self) -> str:
+        """What kind of id nearly all texts look like: "hash", "uuid", "phone number" or ""."""
+        texts = [v for v in self.labels[:SMALL] if v.strip()]
+        if len(texts) < 5:
+            return ""
+        for word, pattern in (("uuid", _UUID), ("phone number", _PHONE), ("hash", _HEX)):
+            if np.mean([bool(pattern.fullmatch(t)) for t in texts]) > 0.5:
+                return word
+        return ""
+
+
+def profile(
+    name: str, column: pa.ChunkedArray, spark_type: str, distinct: int | None
+) -> Profile:
+    """Measure one column of a sample; `distinct` is the source's own count, where known."""
+    import pyarrow as pa
+
+    plain = column.combine_chunks()
+    if isinstance(plain, pa.ChunkedArray):
+        plain = plain.chunk(0) if plain.num_chunks else pa.array([], column.type)
+    coded = plain if pa.types.is_dictionary(plain.type) else plain.dictionary_encode()
+    codes = coded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32)
+    labels = tuple(coded.dictionary.to_pylist())
+    if labels and isinstance(labels[0], float) and any(v != v for v in labels):  # noqa: PLR0124
+        there = np.array([v == v for v in labels])  # noqa: PLR0124
+        codes = np.append(np.where(there, np.cumsum(there) - 1, -1), -1)[codes].astype(np.int32)
+        labels = tuple(v for v in labels if v == v)  # noqa: PLR0124
+    seen = len(labels)
+    return Profile(
+        name=name,
+        spark_type=spark_type,
+        rows=len(codes),
+        missing=int((codes < 0).sum()),
+        distinct=max(seen, distinct or 0),
+        codes=codes,
+        labels=labels,
+    )

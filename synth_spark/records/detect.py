@@ -1,0 +1,288 @@
+"""A first guess of what a table is: shape, key, time and the kind of each column, and why.
+
+Pure: it looks at column names, types and a bounded sample. A wrong guess is put right in the plan
+that `synth-spark detect` writes; nothing is learned from data that the guess leaves out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from synth_spark.core.schema import Column, Schema
+from synth_spark.errors import EmptyTableError, SynthError
+from synth_spark.records import _names
+from synth_spark.records._kinds import column_of
+from synth_spark.records._profile import Profile, profile
+from synth_spark.records._roles import constant_within, find_key, find_time, flat_key
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+UNSUPPORTED = {
+    "struct": "nested",
+    "array": "nested",
+    "map": "nested",
+    "variant": "nested",
+    "binary": "binary",
+    "void": "without a type",
+    "interval": "an interval",
+}
+
+
+class MissingColumnError(SynthError):
+    """A column that was named is not in the table."""
+
+    code = "SYN-203"
+
+
+class NoColumnsError(SynthError):
+    """No column of the table can be learned."""
+
+    code = "SYN-204"
+
+
+class NoOrderError(SynthError):
+    """The subjects have several rows and no column of times orders them."""
+
+    code = "SYN-205"
+
+
+class NoKeyError(SynthError):
+    """A column of times was named and no column says whose events they are."""
+
+    code = "SYN-206"
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """A schema, and a sentence for each column on what it was taken for and why."""
+
+    schema: Schema
+    why: dict[str, str]  # column (and key) -> sentence
+    dropped: dict[str, str]  # column -> reason
+    notes: tuple[str, ...]  # about the table as a whole
+    sample_rows: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return {
+            "schema": self.schema.to_json(),
+            "why": self.why,
+            "dropped": self.dropped,
+            "notes": list(self.notes),
+            "sample_rows": self.sample_rows,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Exact (or good) counts over the whole source, where somebody has them."""
+
+    rows: int
+    distinct: Mapping[str, int] = field(default_factory=dict)
+
+
+def detect(
+    sample: pa.Table,
+    *,
+    types: Mapping[str, str] | None = None,
+    key: str = "",
+    time: str = "",
+    drop: Collection[str] = (),
+    counts: Counts | None = None,
+) -> Detection:
+    """Guess the schema of a table from a sample of its rows.
+
+    Args:
+        sample: Up to about 50,000 rows; whole subjects where they are known.
+        types: Spark DDL types by column; None: taken from the sample's Arrow types.
+        key: The column that names the subject, where the caller knows it.
+        time: The column that orders the events, where the caller knows it.
+        drop: Columns to leave out.
+        counts: Counts over the whole source.
+
+    Raises:
+        EmptyTableError: The sample has no rows (SYN-201).
+        MissingColumnError: `key`, `time` or one of `drop` is not there (SYN-203).
+        NoColumnsError: Nothing is left to learn (SYN-204).
+        NoOrderError: `key` repeats and there is no time (SYN-205).
+        NoKeyError: `time` was given and no key is given or found (SYN-206).
+    """
+    _demand_columns(sample, [n for n in (key, time, *drop) if n])
+    if not sample.num_rows:
+        raise EmptyTableError("The table has no rows.", columns=tuple(sample.column_names))
+    types = dict(types or {n: spark_type_of(t) for n, t in _arrow_types(sample).items()})
+    dropped = _unusable(types, drop)
+    _refuse_unusable(dropped, key=key, time=time)
+    whole = counts.distinct if counts else {}
+    profiles = {
+        n: profile(n, sample.column(n), types[n], whole.get(n))
+        for n in sample.column_names
+        if n not in dropped
+    }
+    if not profiles:
+        raise NoColumnsError("No column can be learned.", dropped=dropped)
+    return _judge(profiles, dropped, key, time, rows=counts.rows if counts else sample.num_rows)
+
+
+def _judge(
+    profiles: dict[str, Profile], dropped: dict[str, str], key: str, time: str, rows: int
+) -> Detection:
+    """The detection once every column is measured."""
+    notes: list[str] = []
+    why: dict[str, str] = {}
+    shape = _shape(profiles, key, time, notes)
+    key, time = shape
+    events = bool(time)
+    key = key or flat_key(profiles)
+    per_subject = constant_within(profiles, key, time) if events else frozenset()
+    pairs = _names.place_pairs([n for n in profiles if n not in (key, time)])
+    columns: list[Column] = []
+    key_column = None
+    for name, measured in profiles.items():
+        if name == key:
+            repeats = "repeats: it names the subject" if events else "differs in every row"
+            why[name] = f"key: {repeats}; replaced by a keyed hash, made anew in the twin"
+            key_column = Column(
+                name=name, kind="identifier", source_type=measured.spark_type, per="subject"
+            )
+            continue
+        column, reason = column_of(measured, profiles, pairs, key=key, events=events, time=time)
+        if name in per_subject:
+            column = _per_subject(column)
+            reason += "; the same in all rows of a subject"
+        columns.append(column)
+        why[name] = reason
+    if not columns:
+        raise NoColumnsError("Beside the key there is no column to learn.", key=key)
+    schema = Schema(
+        family="events" if events else "table",
+        shape="events" if events else "flat",
+        columns=tuple(columns),
+        key=key_column,
+        time=time,
+    )
+    return Detection(schema, why, dropped, tuple(notes), rows)
+
+
+def _shape(
+    profiles: dict[str, Profile], key: str, time: str, notes: list[str]
+) -> tuple[str, str]:
+    """(key, time) of events; ("" or a key, "") of a flat table."""
+    if key and not time:
+        if profiles[key].unique:
+            notes.append(f"Flat: {key} was named as the key and differs in every row.")
+            return key, ""
+        time = find_time(profiles, key)
+        if not time:
+            raise NoOrderError(
+                f"{key} has several rows a subject and no column of times was found.",
+                hint="--time COLUMN, or no --key for a flat table",
+                key=key,
+            )
+        notes.append(f"Events: {key} was named as the key, {time} looks like their time.")
+    elif time and not key:
+        key = find_key(profiles, time)
+        if not key:
+            raise NoKeyError(
+                f"{time} was named as the time and no column looks like the events' subject.",
+                hint="--key COLUMN",
+                time=time,
+            )
+        notes.append(f"Events: {time} was named as the time, {key} looks like their subject.")
+    elif key and time:
+        notes.append(f"Events: key {key} and time {time} were named.")
+    else:
+        time = find_time(profiles, "")
+        key = find_key(profiles, time) if time else ""
+        if not key:
+            notes.append("Flat: no column names a subject with several rows and times.")
+            return "", ""
+        notes.append(f"Events: {key} repeats and looks like a subject, {time} orders its rows.")
+    return key, time
+
+
+def _per_subject(column: Column) -> Column:
+    return Column(
+        name=column.name,
+        kind=column.kind,
+        source_type=column.source_type,
+        per="subject",
+        partner=column.partner,
+        counterpart=column.counterpart,
+        time_format=column.time_format,
+    )
+
+
+def _demand_columns(sample: pa.Table, named: list[str]) -> None:
+    for name in named:
+        if name not in sample.column_names:
+            raise missing_column(name, sample.column_names)
+
+
+def missing_column(name: str, there: Collection[str]) -> MissingColumnError:
+    """The error for a column that is not there, with the nearest one that is."""
+    from difflib import get_close_matches
+
+    near = get_close_matches(name.lower(), [t.lower() for t in there], n=1)
+    named = [t for t in there if near and t.lower() == near[0]]
+    return MissingColumnError(
+        f"There is no column {name!r}.",
+        hint=f"did you mean {named[0]!r}?" if named else f"one of {', '.join(there)}",
+        column=name,
+        columns=tuple(there),
+    )
+
+
+def _unusable(types: Mapping[str, str], drop: Collection[str]) -> dict[str, str]:
+    found = dict.fromkeys(drop, "left out by the plan")
+    for name, spark_type in types.items():
+        base = spark_type.partition("<")[0].partition(" ")[0].partition("(")[0]
+        if base in UNSUPPORTED:
+            found[name] = f"{spark_type} is {UNSUPPORTED[base]} and cannot be learned"
+    return found
+
+
+def _refuse_unusable(dropped: Mapping[str, str], *, key: str, time: str) -> None:
+    for role, name in (("key", key), ("time", time)):
+        if name in dropped:
+            raise NoColumnsError(
+                f"The {role} column {name} cannot be used: {dropped[name]}.", column=name
+            )
+
+
+def _arrow_types(sample: pa.Table) -> dict[str, pa.DataType]:
+    return {f.name: f.type for f in sample.schema}
+
+
+def spark_type_of(kind: pa.DataType) -> str:
+    """The Spark DDL type that a Parquet column of this Arrow type is read as."""
+    import pyarrow as pa
+
+    if pa.types.is_dictionary(kind):
+        return spark_type_of(kind.value_type)
+    if pa.types.is_timestamp(kind):
+        return "timestamp" if kind.tz else "timestamp_ntz"
+    if pa.types.is_decimal(kind):
+        return f"decimal({kind.precision},{kind.scale})"
+    tests = {
+        "boolean": pa.types.is_boolean,
+        "string": lambda t: pa.types.is_string(t) or pa.types.is_large_string(t),
+        "date": pa.types.is_date,
+        "tinyint": pa.types.is_int8,
+        "smallint": lambda t: pa.types.is_int16(t) or pa.types.is_uint8(t),
+        "int": lambda t: pa.types.is_int32(t) or pa.types.is_uint16(t),
+        "bigint": lambda t: pa.types.is_int64(t) or pa.types.is_uint32(t),
+        "decimal(20,0)": pa.types.is_uint64,
+        "float": lambda t: pa.types.is_float32(t) or pa.types.is_float16(t),
+        "double": pa.types.is_float64,
+        "void": pa.types.is_null,
+        "interval day to second": pa.types.is_duration,
+        "binary": lambda t: pa.types.is_binary(t) or pa.types.is_large_binary(t),
+        "map": pa.types.is_map,
+        "array": lambda t: pa.types.is_list(t) or pa.types.is_large_list(t),
+        "struct": pa.types.is_struct,
+    }
+    return next((name for name, test in tests.items() if test(kind)), "binary")

@@ -1,0 +1,330 @@
+"""Sources: CSV, JSON lines, Parquet and Delta, opened without changing a value.
+
+CSV is read as text and given types in one pass of our own, because Spark's inference turns `007`
+into 7 and re-writes times: a column becomes a number only if every value would be written back the
+same. Times held as text stay text; their format is the plan's (`Column.time_format`).
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from synth_spark.errors import EmptyTableError, SynthError
+from synth_spark.spark import tables
+from synth_spark.spark.arrow import quoted
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+CORRUPT = "_corrupt_record"  # the text of a line that does not fit the table
+MISSING_WORDS = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "\\N")
+WHOLE_FILE_BYTES = 64 * 2**20  # a CSV file below this may have line breaks inside quotes
+_ENDINGS = {
+    ".csv": "csv", ".tsv": "csv", ".txt": "csv",
+    ".json": "jsonl", ".jsonl": "jsonl", ".ndjson": "jsonl",
+    ".parquet": "parquet", ".pq": "parquet",
+}  # fmt: skip
+_NESTED = ("array", "map", "struct", "binary", "variant", "interval", "geometry", "geography")
+
+
+class NoSourceError(SynthError):
+    """Nothing is at the source's path."""
+
+    code = "SYN-220"
+
+
+class SourceFormatError(SynthError):
+    """The source cannot be read in its format."""
+
+    code = "SYN-221"
+
+
+class NestedColumnError(SynthError):
+    """Columns hold nested or binary values, which have no codec."""
+
+    code = "SYN-222"
+
+
+class NoColumnError(SynthError):
+    """A column that the plan names is not in the source."""
+
+    code = "SYN-223"
+
+
+class SameNameError(SynthError):
+    """Two columns have the same name but for case."""
+
+    code = "SYN-224"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A table as it lies somewhere."""
+
+    frame: DataFrame
+    path: str
+    format: str  # csv, jsonl, parquet, delta
+    types: dict[str, str]  # column -> Spark type, in the source's order
+    arrow: pa.Schema | None = field(default=None, compare=False)  # of a Parquet file on this machine
+
+    @property
+    def columns(self) -> list[str]:
+        """Names in the source's order."""
+        return list(self.types)
+
+    def head(self, rows: int) -> pa.Table:
+        """The first rows, as Arrow."""
+        return self.frame.select(*[quoted(c) for c in self.columns]).limit(rows).toArrow()
+
+    def need(self, names: list[str]) -> None:
+        """Refuse if a column is not there.
+
+        Raises:
+            NoColumnError: It names the missing columns and those that there are (SYN-223).
+        """
+        missing = [n for n in names if n not in self.types]
+        if missing:
+            raise NoColumnError(
+                f"{self.path} has no column {', '.join(map(repr, missing))}.",
+                hint=f"one of {', '.join(self.columns)}",
+                missing=missing,
+                columns=self.columns,
+            )
+
+
+def open_source(
+    spark: SparkSession,
+    path: str,
+    *,
+    format: str = "auto",
+    delimiter: str = ",",
+    header: bool = True,
+    drop: tuple[str, ...] = (),
+) -> Source:
+    """Open a table, whatever it is written in.
+
+    Args:
+        spark: The session.
+        path: File, folder or table folder; with a scheme (`s3a://`) it is not looked at before.
+        format: csv, jsonl, parquet, delta, or auto: by name, else by contents.
+        delimiter: CSV only.
+        header: CSV only: whether the first line holds the names.
+        drop: Columns to leave out.
+
+    Raises:
+        NoSourceError: Nothing is there (SYN-220).
+        SourceFormatError: It cannot be read (SYN-221).
+        NestedColumnError: A column is nested or binary (SYN-222).
+        EmptyTableError: It has no rows (SYN-201).
+        NewerProtocolError: A Delta table needs a newer reader (SYN-213).
+    """
+    local = local_path(path)
+    if local is not None and not local.exists():
+        raise NoSourceError(f"There is nothing at {path}.", hint="check the path", path=path)
+    kind = guess_format(path) if format == "auto" else format
+    try:
+        with tables.clear_errors(path):
+            source = _open(spark, path, kind, delimiter if not path.endswith(".tsv") else "\t", header)
+            source = _without(source, drop)
+            _refuse_nested(source)
+            empty = source.frame.isEmpty()
+    except SynthError:
+        raise
+    except Exception as error:
+        raise SourceFormatError(
+            f"{path} cannot be read as {kind}: {_first_line(error)}",
+            hint="name the format (--source.format), or repair the file",
+            path=path,
+            format=kind,
+        ) from error
+    if empty:
+        raise EmptyTableError(f"{path} has no rows.", path=path)
+    return source
+
+
+def local_path(path: str) -> Path | None:
+    """The path on this machine; None if it is elsewhere."""
+    if path.startswith("file:"):
+        return Path(path.removeprefix("file:").replace("//", "/"))
+    return None if "://" in path else Path(path)
+
+
+def guess_format(path: str) -> str:
+    """The format of a file or folder by its name, else by its first bytes.
+
+    Raises:
+        SourceFormatError: Neither tells (SYN-221).
+    """
+    local = local_path(path)
+    if local is None or local.is_file():
+        named = _by_name(path)
+        if named or local is None:
+            return named or "delta"
+        return _by_bytes(local)
+    if (local / "_delta_log").is_dir():
+        return "delta"
+    files = sorted(f for f in local.rglob("*") if f.is_file() and f.name[0] not in "._")
+    if not files:
+        raise EmptyTableError(f"The folder {path} holds no files.", path=path)
+    return _by_name(files[0].name) or _by_bytes(files[0])
+
+
+def _by_name(name: str) -> str:
+    plain = name
+    for zipped in (".gz", ".bz2", ".zst"):
+        plain = plain.removesuffix(zipped)
+    return _ENDINGS.get(Path(plain).suffix.lower(), "")
+
+
+def _by_bytes(file: Path) -> str:
+    with file.open("rb") as stream:
+        start = stream.read(4096)
+    if not start:
+        raise EmptyTableError(f"{file} is empty.", path=str(file))
+    if start[:4] == b"PAR1":
+        return "parquet"
+    if start.lstrip()[:1] == b"{":
+        return "jsonl"
+    if b"\0" in start:
+        raise SourceFormatError(f"{file} is neither text nor Parquet.", hint="CSV, JSON lines, Parquet or Delta")
+    return "csv"
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__
+
+
+def _open(spark: SparkSession, path: str, kind: str, delimiter: str, header: bool) -> Source:
+    if kind == "csv":
+        return _open_csv(spark, path, delimiter, header)
+    if kind == "jsonl":
+        frame = spark.read.option("columnNameOfCorruptRecord", CORRUPT).json(path)
+        return Source(frame, path, kind, _types(frame))
+    if kind == "delta":
+        frame = tables.read(spark, path) if local_path(path) else spark.read.format("delta").load(path)
+        return Source(frame, path, kind, _types(frame))
+    if kind == "parquet":
+        return _open_parquet(spark, path)
+    raise SourceFormatError(f"{kind!r} is not a format.", hint="auto, csv, jsonl, parquet or delta")
+
+
+def _types(frame: DataFrame) -> dict[str, str]:
+    return {f.name: f.dataType.simpleString() for f in frame.schema.fields if f.name != CORRUPT}
+
+
+# ---- Parquet ------------------------------------------------------------------------------------
+
+
+def _open_parquet(spark: SparkSession, path: str) -> Source:
+    arrow = _footer(path)
+    nanos = [f.name for f in arrow or [] if pa.types.is_timestamp(f.type) and f.type.unit == "ns"]
+    if nanos:
+        spark.conf.set("spark.sql.legacy.parquet.nanosAsLong", "true")
+    frame = spark.read.parquet(path)
+    if nanos and arrow is not None:
+        frame = _nanos_as_times(frame, arrow, nanos)
+    return Source(frame, path, "parquet", _types(frame), arrow)
+
+
+def _footer(path: str) -> pa.Schema | None:
+    """The Arrow schema of the first file, where this machine can see it."""
+    local = local_path(path)
+    if local is None:
+        return None
+    if local.is_file():
+        return pq.read_schema(local)
+    files = sorted(f for f in local.rglob("*.parquet") if not f.name.startswith((".", "_")))
+    return pq.read_schema(files[0]) if files else None
+
+
+def _nanos_as_times(frame: DataFrame, arrow: pa.Schema, names: list[str]) -> DataFrame:
+    """Times in nanoseconds, which Spark reads as integers, as its own times in microseconds."""
+    from pyspark.sql import functions as F
+
+    changed = {}
+    for name in names:
+        # floor, not truncation, so that times before 1970 stay in order
+        time = F.timestamp_micros(F.floor(F.col(quoted(name)) / F.lit(1000)).cast("bigint"))
+        if frame.schema[name].dataType.simpleString() == "bigint":
+            changed[name] = time if arrow.field(name).type.tz else time.cast("timestamp_ntz")
+    columns = [changed.get(c, F.col(quoted(c))).alias(c) for c in frame.columns]
+    return frame.select(*columns)
+
+
+# ---- CSV ----------------------------------------------------------------------------------------
+
+
+def _open_csv(spark: SparkSession, path: str, delimiter: str, header: bool) -> Source:
+    from pyspark.sql import types as T
+
+    local = local_path(path)
+    small = local is not None and local.is_file() and local.stat().st_size < WHOLE_FILE_BYTES
+    reader = spark.read.options(sep=delimiter, header=header, escape='"', multiLine=small, columnNameOfCorruptRecord=CORRUPT)
+    names = reader.csv(path).columns
+    schema = T.StructType([T.StructField(n, T.StringType()) for n in [*names, CORRUPT]])
+    texts = reader.schema(schema).csv(path)
+    kinds = _csv_types(texts, names)
+    typed = texts.select(*[_as_type(n, kinds[n]) for n in names], CORRUPT)
+    return Source(typed, path, "csv", kinds)
+
+
+def _csv_types(texts: DataFrame, names: list[str]) -> dict[str, str]:
+    """For each column the narrowest type in which every value keeps its meaning, in one pass."""
+    from pyspark.sql import functions as F
+
+    tests = {
+        "bigint": r"^(0|-?[1-9][0-9]{0,17})$",
+        "double": r"^[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?$",
+        "boolean": r"^(true|false|True|False|TRUE|FALSE)$",
+    }
+    padded = r"^[-+]?0[0-9]"  # 007 is a name, not a number
+    wanted = []
+    for i, name in enumerate(names):
+        value = F.col(quoted(name))
+        there = ~value.isin(*MISSING_WORDS) & value.isNotNull()
+        for kind, pattern in tests.items():
+            fits = value.rlike(pattern) & ~value.rlike(padded) if kind == "double" else value.rlike(pattern)
+            wanted.append(F.bool_and(F.when(there, fits)).alias(f"{i}{kind}"))
+    found: dict[str, Any] = texts.where(F.col(CORRUPT).isNull()).agg(*wanted).first().asDict() if wanted else {}
+    return {n: next((k for k in tests if found[f"{i}{k}"]), "string") for i, n in enumerate(names)}
+
+
+def _as_type(name: str, kind: str) -> Any:
+    from pyspark.sql import functions as F
+
+    value = F.col(quoted(name))
+    if kind == "string":
+        return value
+    missing = value.isin(*MISSING_WORDS) | value.isNull()
+    return F.when(~missing, value.try_cast(kind)).alias(name)
+
+
+# ---- what has no codec --------------------------------------------------------------------------
+
+
+def _without(source: Source, drop: tuple[str, ...]) -> Source:
+    source.need(list(drop))
+    kept = {n: t for n, t in source.types.items() if n not in drop}
+    frame = source.frame.drop(*drop) if drop else source.frame
+    return Source(frame, source.path, source.format, kept, source.arrow)
+
+
+def _refuse_nested(source: Source) -> None:
+    lower = [n.lower() for n in source.columns]
+    twice = sorted({n for n in source.columns if lower.count(n.lower()) > 1})
+    if twice:
+        raise SameNameError(f"The columns {', '.join(twice)} differ in case only.", hint="rename one", columns=twice)
+    bad = {n: t for n, t in source.types.items() if t.startswith(_NESTED)}
+    if bad:
+        named = ", ".join(f"{n} ({t.split('<')[0]})" for n, t in bad.items())
+        raise NestedColumnError(
+            f"{source.path} has nested or binary columns: {named}.",
+            hint=f"leave them out (records.drop: {json.dumps(list(bad))}) or flatten them first",
+            columns=list(bad),
+        )

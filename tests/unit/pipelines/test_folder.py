@@ -1,0 +1,55 @@
+"""The run folder knows what is complete, under which plan, and what is ours."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from synth_spark.pipelines.folder import (
+    FolderError,
+    NotARunError,
+    NothingToResumeError,
+    OtherPlanError,
+    RunFolder,
+)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> RunFolder:
+    run = RunFolder(tmp_path / "run")
+    run.open("name: x\n")
+    return run
+
+
+def test_a_complete_step_is_resumed_under_its_plan_only(folder: RunFolder) -> None:
+    assert not folder.resumable("ingest", "a")
+    folder.complete("ingest", "a", 1.0, {"rows_in": 3})
+    assert folder.resumable("ingest", "a")
+    assert folder.need("ingest", "a") == {"rows_in": 3}
+    with pytest.raises(OtherPlanError):
+        folder.resumable("ingest", "b")
+
+
+def test_a_step_that_was_not_done_is_named(folder: RunFolder) -> None:
+    with pytest.raises(NothingToResumeError, match="fit"):
+        folder.need("fit", "a")
+
+
+def test_forgetting_a_step_makes_it_incomplete(folder: RunFolder) -> None:
+    folder.complete("fit", "a", 1.0, {})
+    folder.forget(["fit", "sample"])
+    assert folder.step("fit") is None
+
+
+def test_a_folder_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("mine")
+    with pytest.raises(NotARunError):
+        RunFolder(tmp_path).open("")
+    assert [p.name for p in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_a_place_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(FolderError):
+        RunFolder(tmp_path / "file" / "run").open("")

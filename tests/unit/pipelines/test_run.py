@@ -1,0 +1,125 @@
+"""The story of a run, with a workshop that works in memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.contract.cases import FLAT, flat_records
+
+from synth_spark.config import STEPS, Plan, plan_from
+from synth_spark.core.batch import Records
+from synth_spark.core.local import Local
+from synth_spark.core.progress import silent
+from synth_spark.errors import NotForShapeError
+from synth_spark.pipelines.folder import NothingToResumeError, OtherPlanError, RunFolder
+from synth_spark.pipelines.gates import UnknownGateError
+from synth_spark.pipelines.model_folder import load_saved
+from synth_spark.pipelines.run import Job, check, run
+
+
+@dataclass
+class Memory:
+    """Keeps every table as records; notes which parts it was asked to work on."""
+
+    tables: dict[str, Records] = field(default_factory=dict)
+    calls: list[str] = field(default_factory=list)
+
+    def ingest(self, plan: Plan, schema: Any) -> dict[str, Any]:
+        self.calls.append("ingest")
+        records = flat_records(300)
+        self.tables |= {"train": records.take(np.arange(240)), "holdout": records.take(np.arange(240, 300))}
+        counts = {"rows_in": 300, "rows_kept": 300, "rows_quarantined": 0, "rows_repeated": 0}
+        return {**counts, "subjects_train": 240, "subjects_holdout": 60, "identifiers": {}}
+
+    def engine(self, part: str) -> Local:
+        return Local(self.tables[part])
+
+    def draw(self, model: Path, table: str, subjects: int, *, seed: int, facts: dict[str, Any]) -> dict[str, Any]:
+        self.calls.append(f"draw {table}")
+        self.tables[table] = load_saved(model).model.sample(0, subjects, seed)
+        return {"rows": subjects, "subjects": subjects, "seconds": 0.1}
+
+    def deliver(self, table: str, out: Path) -> None:
+        self.calls.append("deliver")
+        out.write_text("twin")
+
+
+def job(folder: Path, shop: Memory, **settings: Any) -> Job:
+    plan = plan_from({"generator": {"name": "independent"}, **settings})
+    run_folder = RunFolder(folder)
+    run_folder.open(plan.to_yaml())
+    return Job(plan, FLAT, run_folder, shop, silent)
+
+
+def ignore(job: Job, evaluation: Any) -> None:
+    """No report."""
+
+
+def test_all_steps_run_in_order_and_end_with_an_evaluation(tmp_path: Path) -> None:
+    shop, reports = Memory(), []
+    out = tmp_path / "twin.parquet"
+    this = job(tmp_path / "run", shop, sample={"out": str(out)})
+    outcome = run(this, STEPS, lambda j, e: reports.append(e))
+    assert shop.calls == ["ingest", "draw twin", "deliver"]
+    assert outcome.exit_code == 0 and reports == [outcome.evaluation]
+    assert outcome.evaluation.line("columns").value > 0.9
+    assert out.read_text() == "twin"
+
+
+def test_as_many_subjects_are_drawn_as_there_were(tmp_path: Path) -> None:
+    shop = Memory()
+    run(job(tmp_path / "run", shop), ("ingest", "fit", "sample"), ignore)
+    assert shop.tables["twin"].subjects == 300
+
+
+def test_complete_steps_are_skipped_when_resumed(tmp_path: Path) -> None:
+    shop = Memory()
+    run(job(tmp_path / "run", shop), ("ingest", "fit"), ignore)
+    shop.calls.clear()
+    run(job(tmp_path / "run", shop, run={"resume": "if-possible"}), STEPS, ignore)
+    assert shop.calls == ["draw twin"]
+
+
+def test_a_run_of_another_plan_is_not_resumed(tmp_path: Path) -> None:
+    shop = Memory()
+    run(job(tmp_path / "run", shop), ("ingest",), ignore)
+    other = job(tmp_path / "run", shop, seed=2, run={"resume": "if-possible"})
+    with pytest.raises(OtherPlanError):
+        run(other, STEPS, ignore)
+
+
+def test_always_resume_needs_something_to_resume(tmp_path: Path) -> None:
+    with pytest.raises(NothingToResumeError):
+        run(job(tmp_path / "run", Memory(), run={"resume": "always"}), STEPS, ignore)
+
+
+def test_a_step_alone_needs_the_ones_before_it(tmp_path: Path) -> None:
+    with pytest.raises(NothingToResumeError, match="ingest"):
+        run(job(tmp_path / "run", Memory()), ("fit",), ignore)
+
+
+def test_doing_a_step_again_takes_back_the_later_ones(tmp_path: Path) -> None:
+    shop = Memory()
+    run(job(tmp_path / "run", shop), STEPS, ignore)
+    run(job(tmp_path / "run", shop), ("fit",), ignore)
+    folder = RunFolder(tmp_path / "run")
+    assert [bool(folder.step(s)) for s in STEPS] == [True, True, False, False]
+
+
+@pytest.mark.parametrize(("limit", "code"), [(0.5, 0), (0.9999, 3)])
+def test_a_missed_gate_gives_exit_code_3(tmp_path: Path, limit: float, code: int) -> None:
+    gates = [{"metric": "pairs", "at_least": limit}]
+    outcome = run(job(tmp_path / "run", Memory(), evaluate={"gates": gates}), STEPS, ignore)
+    assert outcome.exit_code == code
+    assert len(outcome.missed) == (code == 3)
+
+
+def test_plans_that_cannot_work_are_refused_before_anything_starts() -> None:
+    with pytest.raises(NotForShapeError, match="autoregressive"):
+        check(plan_from({"generator": {"name": "markov"}}), FLAT)
+    with pytest.raises(UnknownGateError, match="paris"):
+        check(plan_from({"evaluate": {"gates": [{"metric": "paris", "at_least": 1.0}]}}), FLAT)

@@ -90,7 +90,7 @@ def twin(name: str, generator: str, seed: int) -> tuple[Path, dict[str, Any]]:
     command += ["--generator", generator, "--seed", str(seed), "--run-folder", str(run), "--overwrite"]
     wall_s = call(command)
     facts = json.loads((run / "report.json").read_text())["facts"]
-    return out, {"wall_s": round(wall_s, 1), "steps_s": facts["steps_s"], "sampling": facts["sampling"]}
+    return out, {"wall_s": round(wall_s, 1), "timings_s": facts["timings_s"], "sampling": facts["sampling"]}
 
 
 def score(name: str, out: Path, python: str, bench: Path, against: str, full: bool) -> dict[str, Any]:
@@ -154,7 +154,7 @@ def bench_one(name: str, generator: str, seed: int, args: argparse.Namespace) ->
     path.write_text(json.dumps({**kept, "headline": numbers, "yardstick": raw}, indent=1) + "\n")
     for against, found in numbers.items():
         label = f"{name} {generator} seed {seed}" + (" vs fresh" if against == "fresh" else "")
-        print(line(label, {**found, "wall_s": run["wall_s"], "fit_s": run["steps_s"].get("fit")}))
+        print(line(label, {**found, "wall_s": run["wall_s"], "fit_s": run["timings_s"].get("fit of the generator")}))
     for rival, found in json.loads((HERE / "rivals.json").read_text())[name].items():
         print(line(f"  {rival}", found))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,13 +29,15 @@ def encode(found: Records) -> Encoded:
 
 @dataclass(frozen=True)
 class Curve:
-    """A two-layer net; `dropout` as told; dies once where `die` names a file that is not there yet."""
+    """A two-layer net; dies where it is told to."""
 
     schedule: Schedule = field(default_factory=Schedule)
     dropout: float = 0.0
     width: int = 16
-    die: str = ""  # a marker file: the process dies after `die_after` losses, the first time only
+    die: str = ""  # a marker file: the process dies after `die_after` losses, once
     die_after: int = 10**9
+    die_always: bool = False
+    wait_s: float = 0.0  # made slower, so that a test can step in
     note: str = ""  # a folder: each process leaves its pid and the GPUs it sees
 
     def build(self):
@@ -42,7 +45,9 @@ class Curve:
 
         if self.note:
             seen = {"pid": os.getpid(), "gpus": os.environ.get("CUDA_VISIBLE_DEVICES")}
-            Path(self.note, f"{os.getpid()}-{os.urandom(2).hex()}.json").write_text(json.dumps(seen))
+            Path(self.note, f"{os.getpid()}-{os.urandom(2).hex()}.json").write_text(
+                json.dumps(seen)
+            )
         return torch.nn.Sequential(
             torch.nn.Linear(4, self.width),
             torch.nn.ReLU(),
@@ -56,9 +61,10 @@ class Curve:
     def loss(self, module, batch):
         import torch
 
+        time.sleep(self.wait_s)
         if self.die:
             module.calls = getattr(module, "calls", 0) + 1
-            if module.calls > self.die_after and not Path(self.die).exists():
+            if module.calls > self.die_after and (self.die_always or not Path(self.die).exists()):
                 Path(self.die).write_text(str(os.getpid()))
                 os._exit(17)
         return torch.nn.functional.cross_entropy(module(batch["x"]), batch["y"], reduction="none")

@@ -52,9 +52,10 @@ def plan_error(error: ValidationError, model: type[BaseModel] | None, where: str
             faults.append((path, f"{path} is not a setting{near}"))
         else:
             text = fault["msg"].removeprefix("Value error, ")
-            given = "" if isinstance(fault["input"], dict | list) else f", not {fault['input']!r}"
+            own = fault["type"] == "value_error" or isinstance(fault["input"], dict | list)
+            given = "" if own else f", not {fault['input']!r}"
             text = text[0].lower() + text[1:]
-            faults.append((path, f"{path or where}: {text}{given}"))
+            faults.append((path, f"{_under(where, path)}: {text}{given}"))
     unknown = any("is not a setting" in sentence for _, sentence in faults)
     cls = UnknownSettingError if unknown else PlanError
     head = f"{len(faults)} faults in {where}: " if len(faults) > 1 else ""
@@ -65,7 +66,15 @@ def plan_error(error: ValidationError, model: type[BaseModel] | None, where: str
     )
 
 
+def _under(where: str, path: str) -> str:
+    """The full dotted path; the settings of a generator are checked by themselves."""
+    if where.startswith("generator."):
+        return f"{where}.{path}"
+    return path or where
+
+
 def nearest(path: str, model: type[BaseModel] | None) -> str:
+    """` (nearest: section.setting)` for an unknown setting, or nothing."""
     if model is None:
         return ""
     known = [p for p, _ in settings(model)]

@@ -37,8 +37,8 @@ STEPS: tuple[Step, ...] = ("ingest", "fit", "sample", "evaluate")
 class Plan(Section):
     """One run, from records to report."""
 
-    name: str = Field("run", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
-    seed: int = Field(1, ge=0, lt=2**63)
+    name: str = Field(default="run", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    seed: int = Field(default=1, ge=0, lt=2**63)
     source: Source = Source()
     records: Records = Records()
     ingest: Ingest = Ingest()

@@ -33,7 +33,7 @@ def read_plan(path: Path, overrides: Mapping[str, Any] | Sequence[str] = ()) -> 
         PlanError: The plan is refused; SYN-100, SYN-101, SYN-102, SYN-104 or SYN-105.
     """
     try:
-        data = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506 (a SafeLoader)
+        data = yaml.load(path.read_text(encoding="utf-8"), _Loader)
     except (OSError, UnicodeDecodeError) as error:
         raise PlanFileError(f"The plan {path} cannot be read: {error}.", path=str(path)) from error
     except yaml.YAMLError as error:
@@ -93,7 +93,7 @@ def parse_overrides(arguments: Sequence[str]) -> dict[str, Any]:
             if value.startswith("--"):
                 raise OverrideError(f"--{name} has no value.", argument=argument)
         try:
-            found[name] = yaml.load(value, _Loader)  # noqa: S506 (a SafeLoader)
+            found[name] = yaml.load(value, _Loader)
         except yaml.YAMLError:
             found[name] = value
     return found
@@ -150,7 +150,7 @@ def _refuse_secrets(node: Any, path: str = "") -> None:
 class _Loader(yaml.SafeLoader):
     """YAML 1.2's core types and no repeated keys: `no` is a text, 1e-3 a number, dates texts."""
 
-    yaml_implicit_resolvers: dict[str, Any] = {}
+    yaml_implicit_resolvers = {}  # noqa: RUF012 (as PyYAML declares it)
 
 
 _FLOAT = r"^[-+]?(?:\.[0-9]+|[0-9]+\.[0-9]*|[0-9]+(?=[eE]))(?:[eE][-+]?[0-9]+)?$"

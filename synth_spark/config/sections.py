@@ -21,12 +21,14 @@ class Section(BaseModel):
 class Source(Section):
     """Where the records are and how they are written."""
 
-    path: str = Field("", description="File, folder or table folder; also s3a:// and the like.")
+    path: str = Field(
+        default="", description="File, folder or table folder; also s3a:// and the like."
+    )
     format: Literal["auto", "csv", "jsonl", "parquet", "delta"] = "auto"
-    delimiter: str = Field(",", min_length=1, max_length=4, description="CSV only.")
-    header: bool = Field(True, description="CSV only: the first line holds the names.")
+    delimiter: str = Field(default=",", min_length=1, max_length=4, description="CSV only.")
+    header: bool = Field(default=True, description="CSV only: the first line holds the names.")
     time_zone: str | None = Field(
-        None,
+        default=None,
         description="Zone of the source's clock, as Africa/Dakar. Instants are turned into this "
         "zone's local clock; none: times are taken as written (instants as UTC).",
     )
@@ -44,26 +46,34 @@ class ColumnPlan(Section):
     """One column of the source. What is left out comes from the family's field of that name."""
 
     name: str = Field(min_length=1, description="Canonical name; the name in the run's tables.")
-    source: str = Field("", description="Name in the source; empty: the same.")
+    source: str = Field(default="", description="Name in the source; empty: the same.")
     kind: Kind | None = None
-    source_type: str = Field("", description="Spark type that the twin is written in.")
+    source_type: str = Field(default="", description="Spark type that the twin is written in.")
     per: Literal["subject", "event"] | None = None
-    partner: str = Field("", description="Place: the longitudes that go with these latitudes.")
-    counterpart: bool | None = Field(None, description="Id of somebody else: hashed, made anew.")
-    time_format: str = Field("", description="Times held as text: strftime; or epoch_s, epoch_ms.")
+    partner: str = Field(
+        default="", description="Place: the longitudes that go with these latitudes."
+    )
+    counterpart: bool | None = Field(
+        default=None, description="Id of somebody else: hashed, made anew."
+    )
+    time_format: str = Field(
+        default="", description="Times held as text: strftime; or epoch_s, epoch_ms."
+    )
 
 
 class Records(Section):
     """What the records are. Without columns they are detected from the source."""
 
-    family: str = Field("", description="A file of records/; empty: table or events, by shape.")
-    shape: Literal["auto", "flat", "events"] = "auto"
-    key: str = Field("", description="Column that names the subject.")
-    time: str = Field("", description="Column that orders a subject's events.")
-    columns: tuple[ColumnPlan, ...] = Field(
-        (), description="A list, or a mapping from name to the rest."
+    family: str = Field(
+        default="", description="A file of records/; empty: table or events, by shape."
     )
-    drop: tuple[str, ...] = Field((), description="Source columns to leave out.")
+    shape: Literal["auto", "flat", "events"] = "auto"
+    key: str = Field(default="", description="Column that names the subject.")
+    time: str = Field(default="", description="Column that orders a subject's events.")
+    columns: tuple[ColumnPlan, ...] = Field(
+        default=(), description="A list, or a mapping from name to the rest."
+    )
+    drop: tuple[str, ...] = Field(default=(), description="Source columns to leave out.")
 
     @field_validator("columns", mode="before")
     @classmethod
@@ -93,16 +103,22 @@ class Records(Section):
 class Ingest(Section):
     """How records are checked, made pseudonymous and split."""
 
-    holdout_share: float = Field(0.1, ge=0, le=0.5, description="Share of the subjects kept aside.")
-    repeats: Literal["keep", "drop"] = Field("keep", description="What becomes of exact repeats.")
-    max_events_per_subject: int = Field(100_000, ge=1, description="More are cut and counted.")
+    holdout_share: float = Field(
+        default=0.1, ge=0, le=0.5, description="Share of the subjects kept aside."
+    )
+    repeats: Literal["keep", "drop"] = Field(
+        default="keep", description="What becomes of exact repeats."
+    )
+    max_events_per_subject: int = Field(
+        default=100_000, ge=1, description="More are cut and counted."
+    )
     id_key_file: str | None = Field(
-        None,
+        default=None,
         description="File with the key of the id hashes. SYNTH_SPARK_ID_KEY or "
         "SYNTH_SPARK_ID_KEY_FILE win; without any a key is made in the run folder (mode 0600).",
     )
     quarantine_limit_share: float = Field(
-        0.5, ge=0, le=1, description="Refuse when a larger share of the rows is bad."
+        default=0.5, ge=0, le=1, description="Refuse when a larger share of the rows is bad."
     )
 
 
@@ -110,27 +126,33 @@ class Generator(Section):
     """Which generator learns, and its settings."""
 
     name: str = "autoregressive"
-    params: dict[str, Any] = Field({}, description="Settings of the generator: its Params.")
+    params: dict[str, Any] = Field(default={}, description="Settings of the generator: its Params.")
 
 
 class Fit(Section):
     """How a model is trained."""
 
-    ranks: int = Field(1, ge=1, description="Training processes.")
+    ranks: int = Field(default=1, ge=1, description="Training processes.")
     collective: Literal["auto", "horovod", "torch", "single"] = "auto"
-    max_epochs: int | None = Field(None, ge=1, description="None: the generator's own.")
-    max_minutes: float | None = Field(None, gt=0, description="None: the generator's own.")
-    threads: int = Field(1, ge=1, description="Torch threads of a rank.")
-    restarts: int = Field(2, ge=0, description="Fresh tries after a lost rank.")
+    max_epochs: int | None = Field(default=None, ge=1, description="None: the generator's own.")
+    max_minutes: float | None = Field(default=None, gt=0, description="None: the generator's own.")
+    threads: int = Field(default=1, ge=1, description="Torch threads of a rank.")
+    restarts: int = Field(default=2, ge=0, description="Fresh tries after a lost rank.")
 
 
 class Sample(Section):
     """How many subjects are drawn, and where the twin goes."""
 
-    subjects: int | None = Field(None, ge=1, description="None: as many as in the training part.")
-    rows_per_wave: int = Field(5_000_000, ge=1, description="Rows of one commit, about.")
-    partitions: int | None = Field(None, ge=1, description="Spark tasks a wave; no effect on rows.")
-    out: str | None = Field(None, description="Path of the twin; None: only in the run folder.")
+    subjects: int | None = Field(
+        default=None, ge=1, description="None: as many as in the training part."
+    )
+    rows_per_wave: int = Field(default=5_000_000, ge=1, description="Rows of one commit, about.")
+    partitions: int | None = Field(
+        default=None, ge=1, description="Spark tasks a wave; no effect on rows."
+    )
+    out: str | None = Field(
+        default=None, description="Path of the twin; None: only in the run folder."
+    )
 
 
 class Gate(Section):
@@ -141,7 +163,8 @@ class Gate(Section):
     at_least: float | None = None
     at_most: float | None = None
     against: Literal["value", "floor"] = Field(
-        "value", description="floor: the limit holds for value - (what the real holdout reaches)."
+        default="value",
+        description="floor: the limit holds for value - (what the real holdout reaches).",
     )
 
     @model_validator(mode="after")
@@ -155,18 +178,22 @@ class Evaluate(Section):
     """What the twin is measured by."""
 
     enabled: bool = True
-    baseline: str = Field("independent", description="Generator whose scores stand beside ours.")
+    baseline: str = Field(
+        default="independent", description="Generator whose scores stand beside ours."
+    )
     gates: tuple[Gate, ...] = ()
 
 
 class Run(Section):
     """Where and how the run takes place. Nothing here changes a row."""
 
-    folder: str = Field("", description="Run folder; empty: runs/NAME.")
+    folder: str = Field(default="", description="Run folder; empty: runs/NAME.")
     resume: Literal["never", "always", "if-possible"] = "never"
     quiet: bool = False
-    master: str | None = Field(None, description="Spark master; None: as spark-submit or local.")
-    conf: dict[str, str] = Field({}, description="Spark settings.")
+    master: str | None = Field(
+        default=None, description="Spark master; None: as spark-submit or local."
+    )
+    conf: dict[str, str] = Field(default={}, description="Spark settings.")
 
     @field_validator("conf", mode="before")
     @classmethod

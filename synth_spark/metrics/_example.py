@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from synth_spark.core.batch import Coded, Records
+from synth_spark.core.batch import Coded, Records, Values
 from synth_spark.core.schema import Column, Schema
 from synth_spark.core.seeds import generator
 
@@ -40,7 +40,7 @@ def flat(seed: int = 1, rows: int = 600) -> Records:
     bill = np.round(np.array([5.0, 20.0, 60.0])[plan] * rng.lognormal(0, 0.2, rows), 2)
     bill[rng.random(rows) < 0.1] = np.nan
     joined = START + (rng.integers(0, 900, rows) * 86_400_000_000).astype("timedelta64[us]")
-    columns = {
+    columns: dict[str, Values] = {
         "plan": Coded(plan, ("basic", "family", "premium")),
         "region": Coded(region, ("east", "north", "south", "west", "zentrum")),
         "bill": bill,
@@ -55,13 +55,15 @@ def events(seed: int = 1, subjects: int = 120) -> Records:
     lengths = rng.integers(2, 40, subjects)
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     owner = np.repeat(np.arange(subjects), lengths)
-    burst = rng.random(offsets[-1]) < 0.5
-    gap = np.where(burst, rng.integers(5, 300, offsets[-1]), rng.integers(3, 20, offsets[-1]) * 3_600)
+    burst = np.cumsum(rng.random(offsets[-1]) < 0.15) % 2 == 0  # a burst goes on for a while
+    gap = np.where(
+        burst, rng.integers(5, 300, offsets[-1]), rng.integers(3, 20, offsets[-1]) * 3_600
+    )
     gap[offsets[:-1]] = rng.integers(0, 86_400, subjects)
     at = np.cumsum(gap) - np.repeat((np.cumsum(gap) - gap)[offsets[:-1]], lengths)
     favourite = rng.integers(0, 3, subjects)[owner]
     kind = np.where(rng.random(offsets[-1]) < 0.8, favourite, rng.integers(0, 3, offsets[-1]))
-    columns = {
+    columns: dict[str, Values] = {
         "at": START + (at * 1_000_000).astype("timedelta64[us]"),
         "kind": Coded(kind.astype(np.int32), ("call", "data", "text")),
         "length_s": np.where(kind == 2, np.nan, rng.integers(1, 600, offsets[-1]).astype(float)),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -21,7 +22,7 @@ ItemKind = Literal["number", "category", "date", "hour", "weekday", "gap", "plac
 BINS = 10
 MIN_ROWS = 5  # a label in fewer rows of the sample is never named: it falls under "other"
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-MISSING, OTHER = "missing", "other"
+MISSING, OTHER = "(missing)", "(other)"
 _NONE: Any = np.zeros(0)
 
 
@@ -77,9 +78,9 @@ class Item:
 def equal_mass(values: NDArray[np.float64], bins: int = BINS) -> NDArray[np.float64]:
     """Inner cuts that part the values in at most `bins` groups of about equal mass.
 
-    Up to `bins` distinct values each get a group. Where repeated values make quantiles coincide, more
-    quantiles are tried until there are enough cuts (as mostlyai-qa does), so that spikes do not
-    cost resolution elsewhere.
+    Up to `bins` distinct values each get a group. Where repeated values make quantiles coincide,
+    more quantiles are tried until there are enough cuts (as mostlyai-qa does), so that spikes do
+    not cost resolution elsewhere.
 
     Returns:
         Ascending cuts, shape (at most bins - 1,); a value equal to a cut lies above it.
@@ -107,21 +108,55 @@ def number_item(name: str, column: str, values: NDArray[np.float64], kind: ItemK
     """The bins of a number, a gap in seconds or a date (seconds since 1970)."""
     cuts = equal_mass(values)
     distinct, held = np.unique(values[np.isfinite(values)], return_counts=True)
-    text = _date_texts(cuts) if kind == "date" else [f"{c:.4g}" for c in cuts]
-    if 0 < len(distinct) == len(cuts) + 1 and kind != "date":
+    if 0 < len(distinct) == len(cuts) + 1 and kind == "number":
         pairs = zip(distinct, held, strict=True)
         names = [f"{v:.6g}" if n >= MIN_ROWS else "rare value" for v, n in pairs]
-    elif not text:
-        names = ["any"]
     else:
-        names = [f"< {text[0]}", *(f"{t} …" for t in text[:-1]), f"≥ {text[-1]}"]
+        names = _ranges(_cut_texts(cuts, kind), kind)
     return Item(name, column, kind, (*names, MISSING), cuts=cuts)
 
 
-def _date_texts(cuts: NDArray[np.float64]) -> list[str]:
-    day = len(cuts) < 2 or (cuts[-1] - cuts[0]) > 5 * 86_400
-    stamps = cuts.astype("datetime64[s]")
-    return [str(np.datetime_as_string(s, "D" if day else "m")).replace("T", " ") for s in stamps]
+def _ranges(text: list[str], kind: ItemKind) -> list[str]:
+    """Names of the bins between cuts; the least and the most value are never named."""
+    if not text:
+        return ["any"]
+    if kind == "date":
+        return [f"before {text[0]}", *(f"from {t}" for t in text)]
+    middle = [f"{a} – {b}" for a, b in pairwise(text)]
+    return [f"< {text[0]}", *middle, f"≥ {text[-1]}"]
+
+
+def _cut_texts(cuts: NDArray[np.float64], kind: ItemKind) -> list[str]:
+    if kind == "date":
+        day = len(cuts) < 2 or (cuts[-1] - cuts[0]) > 5 * 86_400
+        stamps = np.datetime_as_string(cuts.astype("datetime64[s]"), "D" if day else "m")
+        return [str(s).replace("T", " ") for s in stamps]
+    return [duration(c) if kind == "gap" else short(c) for c in cuts]
+
+
+def short(value: float) -> str:
+    """A number in about three digits.
+
+    Example:
+        >>> [short(x) for x in (10450.0, 0.03571, 63.0, -2.5)]
+        ['10,450', '0.0357', '63', '-2.5']
+    """
+    if 1_000 <= abs(value) < 1e9:
+        return f"{value:,.0f}"
+    return f"{value:.3g}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds in the unit that a person would take.
+
+    Example:
+        >>> [duration(x) for x in (29.0, 841.0, 5400.0, 200_000.0)]
+        ['29 s', '14 min', '1.5 h', '2.31 d']
+    """
+    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= size * 1.5 or (unit != "min" and seconds >= size):
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds:.3g} s"
 
 
 def category_item(name: str, column: str, values: Coded, most: int = BINS) -> Item:

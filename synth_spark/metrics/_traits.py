@@ -1,7 +1,8 @@
 """What one subject's events add up to: how many, how spread, how nightly, how varied.
 
-These numbers are where generators of single events fail: each row may look right while no subject
-behaves like one. Indicators after de Montjoye, Rocher and Pentland, "bandicoot", JMLR 17(175), 2016.
+These numbers are where generators of single events fail: each row may look right while no
+subject behaves like one. Indicators after de Montjoye, Rocher and Pentland, "bandicoot",
+JMLR 17(175), 2016.
 """
 
 from __future__ import annotations
@@ -69,7 +70,8 @@ def _sums(records: Records, values: Numbers) -> tuple[Numbers, NDArray[np.int64]
     known = np.isfinite(values)
     owners = records.owners[known]
     total = np.bincount(owners, weights=values[known], minlength=records.subjects)
-    return total, np.bincount(owners, minlength=records.subjects)
+    count = np.bincount(owners, minlength=records.subjects)
+    return total.astype(np.float64), count.astype(np.int64)
 
 
 def _moments(records: Records, values: Numbers, least: int) -> tuple[Numbers, Numbers]:

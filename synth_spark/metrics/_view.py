@@ -1,7 +1,8 @@
 """The one look that all metrics share: bins learned from train, and what a part looks like in them.
 
-Learned once from a bounded sample of train (`Take`); everything that is then counted is counted over
-all rows. A `Seen` computes each thing that several metrics need (tokens, gaps, traits) only once.
+Learned once from a bounded sample of train (`Take`); everything that is then counted is counted
+over all rows. A `Seen` computes each thing that several metrics need (tokens, gaps, traits) only
+once.
 """
 
 from __future__ import annotations

@@ -72,7 +72,7 @@ class Metric:
     @staticmethod
     def merge(left: dict[str, Any], right: dict[str, Any]) -> dict[str, Any]:
         """The state of two parts; here the sum of every number in the tree. May use up `left`."""
-        return add(left, right)
+        return dict(add(left, right))
 
     @classmethod
     def score(cls, view: View, real: dict[str, Any], synthetic: dict[str, Any]) -> list[Score]:
@@ -214,7 +214,10 @@ class Evaluation:
         """Plain data for JSON; no number in it is NaN or infinite."""
         names = ("shape", "sizes", "about", "choices", "seconds", "seed", "version")
         slots = tuple(Line.__dataclass_fields__)
-        lines = [{s: getattr(x, s) for s in slots} | {"way": x.way} for x in self.lines]
+        lines = [
+            {s: getattr(x, s) for s in slots} | {"rows": list(x.rows), "way": x.way}
+            for x in self.lines
+        ]
         return {**{name: getattr(self, name) for name in names}, "lines": lines}
 
     @classmethod

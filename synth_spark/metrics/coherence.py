@@ -1,8 +1,8 @@
 """Coherence: how far (value, next value) of a subject agree, column by column.
 
-The bins are those of `columns`; columns that never change within a subject and the calendar date are
-left out. Source: the same-named number of mostlyai-qa, there over one pair of events a subject, here
-over all.
+The bins are those of `columns`; columns that never change within a subject and the calendar date
+are left out. Source: the same-named number of mostlyai-qa, there over one pair of events a subject,
+here over all.
 """
 
 from __future__ import annotations

@@ -39,8 +39,8 @@ class Lengths(Metric):
         rows = (real["subjects"], synthetic["subjects"])
         if min(rows) < 2:
             return [cls.one(ALL, None, rows, why="it takes two subjects on each side")]
-        names, (a, b) = _picture(real["bins"]), (real["bins"], synthetic["bins"])
-        detail = {"bins": names, "real": _coarse(a), "synthetic": _coarse(b)}
+        a, b = real["bins"], synthetic["bins"]
+        detail = {"bins": _names(), "real": _coarse(a), "synthetic": _coarse(b)}
         was, now = (s["events"] / s["subjects"] for s in (real, synthetic))
         means = {"real": round(was, 3), "synthetic": round(now, 3)}
         off = abs(now / was - 1)
@@ -59,7 +59,7 @@ def _coarse(bins: np.ndarray[Any, Any]) -> list[float]:
     return shares(np.bincount(_groups(), weights=bins, minlength=len(_COARSE) - 1))
 
 
-def _picture(_: object) -> list[str]:
+def _names() -> list[str]:
     starts = [1, *(int(x) for x in _COARSE[1:-1])]
     ends = [*(s - 1 for s in starts[1:]), 0]
     pairs = zip(starts, ends, strict=True)

@@ -49,11 +49,11 @@ class Transitions(Metric):
             off = np.abs(p - q).sum(axis=1) / 2
             off = np.where(b.sum(axis=1) > 0, off, 1.0)  # a state that is never reached is all off
             value = float((off * a.sum(axis=1)).sum() / a.sum())
-            first = min(SHOWN, item.size)
+            shown = np.flatnonzero((a + b).sum(axis=0) + (a + b).sum(axis=1))[:SHOWN]
             detail = {
-                "states": list(item.names[:first]),
-                "real": np.round(p[:first, :first], 4).tolist(),
-                "synthetic": np.round(q[:first, :first], 4).tolist(),
+                "states": [item.names[i] for i in shown],
+                "real": np.round(p[np.ix_(shown, shown)], 4).tolist(),
+                "synthetic": np.round(q[np.ix_(shown, shown)], 4).tolist(),
             }
             scores.append(cls.one(item.name, value, rows, detail=detail))
         return [cls.mean(scores, rows, "no category column changes within a subject"), *scores]

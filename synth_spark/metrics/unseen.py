@@ -18,7 +18,7 @@ from synth_spark.metrics.base import ALL, Metric
 
 
 class Unseen(Metric):
-    """The largest share, over pairs of category columns, of rows in cells that are empty in train."""
+    """The largest share, over pairs of category columns, of rows that fall where train has none."""
 
     name = "unseen"
     title = "Combinations that no real row has"

@@ -33,8 +33,8 @@ class Workshop(Protocol):
         """Read, check, make pseudonymous, split and store the records.
 
         Returns facts for JSON: rows_in, rows_kept, rows_quarantined, rows_repeated, rows_cut,
-        subjects_train, subjects_holdout, reasons, and `identifiers` (a wire tree, see
-        columns/identifier.py, for the key "#key" and each identifier column).
+        subjects_train, subjects_holdout, reasons, and `identifiers` (the formats, see
+        columns/identifier.py, of the key as "#key" and of each identifier column).
         """
 
     def engine(self, part: str) -> Engine:

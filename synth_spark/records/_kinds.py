@@ -11,13 +11,14 @@ from synth_spark.core.schema import Column
 from synth_spark.records import _names
 from synth_spark.records._profile import Profile
 from synth_spark.records._roles import time_format
+from synth_spark.records._times import compact_format_of
 
 MANY = 1_000  # category values above which the report is told that rare ones are grouped
 MANY_PARTIES = 100  # values from which a column of other parties counts as ids
 NUMBER_SHARE = 0.99  # of the rows with a text, for a column of texts to be numbers
 
 
-def column_of(
+def column_of(  # noqa: PLR0911 (a list of cases)
     column: Profile,
     profiles: Mapping[str, Profile],
     pairs: Mapping[str, str],
@@ -73,13 +74,18 @@ def _place(
     return _made(column, "place", f"longitudes of {lat}")
 
 
-def _number(column: Profile, *, events: bool) -> tuple[Column, str]:
+def _number(  # noqa: PLR0911 (a list of cases)
+    column: Profile, *, events: bool
+) -> tuple[Column, str]:
     values = column.numbers()
     if column.is_integer and set(values.tolist()) <= {0.0, 1.0} and len(values) == 2:
         return _made(column, "category", "only 0 and 1: a flag")
     if not column.is_integer:
         return _made(column, "number", "numbers")
-    if not _names.is_code(column.name):
+    repeats = len(values) <= max(30, 0.02 * column.rows)
+    if not (_names.is_code(column.name) or (_names.may_be_code(column.name) and repeats)):
+        if _names.is_id(column.name) and column.nearly_unique:
+            return _made(column, "identifier", "an id, different in nearly every row: made anew")
         return _made(column, "number", "whole numbers")
     if column.nearly_unique and (_names.is_id(column.name) or not events):
         return _made(column, "identifier", "an id, different in nearly every row: made anew")
@@ -99,10 +105,11 @@ def _text(
         return _counterpart(column, f"shares ids with {key}: other parties")
     if _other_party(column) and (like or column.distinct > 10 * MANY_PARTIES):
         return _counterpart(column, f"{column.distinct:,} ids of other parties")
-    if like and events and column.distinct > 10 * MANY_PARTIES and not _names.is_code(column.name):
+    coded = _names.is_code(column.name) or bool(compact_format_of(column.labels[:50]))
+    if like and events and column.distinct > 10 * MANY_PARTIES and not coded:
         return _counterpart(column, f"{column.distinct:,} values like a {like}: other parties")
     if column.number_share() >= NUMBER_SHARE and not (
-        like or _names.is_code(column.name) or _flag(column) or _names.key_strength(column.name)
+        like or coded or _flag(column) or _names.key_strength(column.name)
     ):
         blanks = column.blanks()
         more = f"; {blanks:,} blank texts in the sample count as missing" if blanks else ""

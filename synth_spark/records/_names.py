@@ -6,8 +6,9 @@ import re
 from functools import cache
 
 _SPLIT = re.compile(r"[^0-9A-Za-z]+|(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
-_PERSON = r"(subscriber|subs|msisdn|imsi|user|customer|cust|account|acct|person|people|client|uid"
+_PERSON = r"(subscriber|subs|msisdn|imsi|user|customer|cust|account|acct|person|client|uid"
 _PERSON += r"|member|patient|employee|student|individual|caller|owner|a_?(number|party))"
+_SUFFIX = r"(_(id|ids|uid|uuid|guid|key|hash|no|nr|number|code|ref|name|file|anon))?$"
 _UNIT = r"(device|phone|handset|imei|sim|terminal|vehicle|trace|node|element|system|machine|host"
 _UNIT += r"|sequence|seq|subject|entity|session|trip|household|key)"
 _OTHER = r"(correspondent|counterpart|counterparty|contact|peer|callee|called|receiver|recipient"
@@ -18,8 +19,9 @@ _NOT_A_KEY += r"|plan|status|version|error|channel|message|ip)"
 _TIME = r"(time|timestamp|ts|date|datetime|day|created|updated|started|ended|start|end|at|when"
 _TIME += r"|epoch|stamp|since|until)"
 _CODE = r"(id|ids|code|class|type|category|cat|kind|flag|status|state|zip|postcode|mcc|mnc|lac|tac"
-_CODE += r"|cell|cellid|cgi|eci|ecgi|area|net|unit|sector|site|antenna|tower|port|pid|tid|channel"
-_CODE += r"|band|earfcn|segment|group|zone|region|model|version|no|number|num|nr|label)"
+_CODE += r"|cell|cellid|cgi|eci|ecgi|sector|site|antenna|tower|pid|tid|channel|earfcn|region|label)"
+_MAYBE_CODE = r"(area|net|unit|port|band|segment|group|zone|model|version|number|no|nr|mode|plan)"
+_AMOUNT = r"(count|sum|total|amount|of|per|avg|mean|n|length|size|share|rate|duration)"
 _ID = r"(id|ids|uid|uuid|guid|key|number|msisdn|imsi|imei|hash|identifier|no)"
 
 
@@ -40,14 +42,18 @@ def _has(pattern: str, name: str) -> bool:
 
 
 def key_strength(name: str) -> int:
-    """How much a name sounds like a subject: 3 a person, 2 a unit, 1 any id, 0 not at all."""
+    """How much a name sounds like a subject: 3 a person, 2 a unit, 1 a unit without "id", 0 not.
+
+    The word for it must stand last, but for an "id": `user_id` is one, `user_age` is not.
+    """
     if _has(_NOT_A_KEY, name) or other_party(name):
         return 0
-    if _has(_PERSON, name):
+    flat = _flat(name)
+    if re.search(rf"(^|_){_PERSON}{_SUFFIX}", flat):
         return 3
-    if _has(_UNIT, name):
-        return 2
-    return 1 if _has(_ID, name) else 0
+    if re.search(rf"(^|_){_UNIT}{_SUFFIX}", flat):
+        return 1 if re.search(rf"(^|_){_UNIT}$", flat) else 2
+    return 0
 
 
 def other_party(name: str) -> bool:
@@ -62,7 +68,12 @@ def is_time(name: str) -> bool:
 
 def is_code(name: str) -> bool:
     """Whether numbers under this name are names rather than amounts."""
-    return _has(_CODE, name) and not _has(r"(count|sum|total|amount|of|per|avg|mean|n)", name)
+    return _has(_CODE, name) and not _has(_AMOUNT, name)
+
+
+def may_be_code(name: str) -> bool:
+    """Whether numbers under this name are names if they repeat a lot: `area` may be either."""
+    return _has(_MAYBE_CODE, name) and not _has(_AMOUNT, name)
 
 
 def is_id(name: str) -> bool:

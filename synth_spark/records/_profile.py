@@ -30,7 +30,8 @@ class Profile:
     spark_type: str
     rows: int
     missing: int  # nulls
-    distinct: int  # of the values that are there; exact counts of the source where given
+    distinct: int  # values that are there; the whole source's count where given
+    whole_rows: int  # rows of the source, of the sample where unknown
     codes: NDArray[np.int32] = field(repr=False)  # (rows,), place in `labels`, -1 missing
     labels: tuple[Any, ...] = field(repr=False)  # distinct values of the sample
 
@@ -63,13 +64,15 @@ class Profile:
     @property
     def unique(self) -> bool:
         """Whether no value stands twice and none is missing."""
-        return self.missing == 0 and self.rows > 1 and self.distinct >= self.rows
+        in_sample = self.missing == 0 and self.rows > 1 and len(self.labels) == self.rows
+        return in_sample and self.distinct >= 0.9 * self.whole_rows  # counts may be estimates
 
     @property
     def nearly_unique(self) -> bool:
         """Whether at most one value in twenty stands twice."""
         there = self.rows - self.missing
-        return there >= 20 and self.distinct >= 0.95 * there
+        in_sample = there >= 20 and len(self.labels) >= 0.95 * there
+        return in_sample and self.distinct >= 0.9 * self.whole_rows * there / self.rows
 
     def numbers(self) -> NDArray[np.float64]:
         """The distinct values as numbers; NaN for a text that is none."""
@@ -106,9 +109,14 @@ class Profile:
 
 
 def profile(
-    name: str, column: pa.ChunkedArray, spark_type: str, distinct: int | None
+    name: str,
+    column: pa.ChunkedArray,
+    spark_type: str,
+    *,
+    distinct: int | None = None,
+    rows: int | None = None,
 ) -> Profile:
-    """Measure one column of a sample; `distinct` is the source's own count, where known."""
+    """Measure one column of a sample; `distinct` and `rows` are of the source, where known."""
     import pyarrow as pa
 
     plain = column.combine_chunks()
@@ -127,7 +135,8 @@ def profile(
         spark_type=spark_type,
         rows=len(codes),
         missing=int((codes < 0).sum()),
-        distinct=max(seen, distinct or 0),
+        distinct=max(seen, distinct if distinct is not None else seen),
+        whole_rows=rows if rows is not None and distinct is not None else len(codes),
         codes=codes,
         labels=labels,
     )

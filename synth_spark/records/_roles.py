@@ -11,7 +11,7 @@ from synth_spark.records import _names
 from synth_spark.records._profile import Profile
 from synth_spark.records._times import compact_format_of, epoch_unit_of
 
-MIN_ROWS_A_SUBJECT = 2.0  # on average, for a column to be a key of events
+MIN_ROWS_A_SUBJECT = 3.0  # on average in the sample, for a column to be a key of events
 MIN_PAIRS = 100  # pairs of rows of one subject that must agree before a column is per subject
 
 
@@ -57,18 +57,29 @@ def find_time(profiles: Mapping[str, Profile], key: str) -> str:
 
 
 def find_key(profiles: Mapping[str, Profile], time: str) -> str:
-    """The column that sounds like the subject of events and repeats; "" for none."""
+    """The column that sounds like the subject of events and repeats; "" for none.
+
+    A table with an id of a person or a unit that differs in every row is flat, whatever repeats.
+    A unit by its bare name (`device`) counts only where times have a clock: a table of customers
+    with their device and the date they joined holds no events.
+    """
+    if any(c.unique and _names.key_strength(n) >= 2 for n, c in profiles.items()):
+        return ""
+    form = time_format(profiles[time], named=True) or ""
+    daily = profiles[time].base == "date" or (form.startswith("%") and "%H" not in form)
     best: tuple[tuple[float, ...], str] | None = None
     for place, (name, column) in enumerate(profiles.items()):
         strength = _names.key_strength(name)
         if name == time or not strength or not (column.is_text or column.is_integer):
             continue
+        if strength == 1 and daily:
+            continue
         if column.missing > 0.01 * column.rows or time_format(column) is not None:
             continue
         in_sample = len(column.labels)
-        if in_sample > column.rows / MIN_ROWS_A_SUBJECT or column.distinct < 2:
+        if in_sample > column.rows / MIN_ROWS_A_SUBJECT or column.distinct < 3:
             continue
-        rank = (float(column.distinct > 2), float(strength), -float(place))
+        rank = (float(strength), -float(place))
         if best is None or rank > best[0]:
             best = (rank, name)
     return best[1] if best else ""

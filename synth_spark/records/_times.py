@@ -66,7 +66,7 @@ def _share(texts: Sequence[str], form: str) -> float:
 
 def _parses(text: str, form: str) -> bool:
     try:
-        datetime.strptime(text, form)  # noqa: DTZ007 (only whether it parses)
+        datetime.strptime(text, form)
     except ValueError:
         return False
     return True

@@ -135,9 +135,9 @@ def first_broken(rules: tuple[Rule, ...], rows: Rows) -> NDArray[np.int64]:
 def missing(values: NDArray[Any]) -> NDArray[np.bool_]:
     """Which values are missing: NaN, NaT or None; shape (rows,)."""
     if values.dtype.kind == "f":
-        return np.isnan(values)
+        return np.asarray(np.isnan(values))
     if values.dtype.kind in "mM":
-        return np.isnat(values)
+        return np.asarray(np.isnat(values))
     if values.dtype.kind == "O":
         return np.fromiter((v is None or v != v for v in values), np.bool_, len(values))  # noqa: PLR0124
     return np.zeros(len(values), dtype=np.bool_)

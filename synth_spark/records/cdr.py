@@ -8,13 +8,14 @@ switched records (MOCallRecord, MTCallRecord, MOSMSRecord, MTSMSRecord) and pack
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from synth_spark.records.base import Field, RecordFamily, Rows, Rule, missing
 
 
-def _only_data_has_volume(rows: Rows) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+def _only_data_has_volume(rows: Rows) -> NDArray[np.bool_]:
     volume = np.asarray(rows["downlink_bytes"], dtype=np.float64)
-    return missing(volume) | (volume == 0) | (rows["event_type"] == "data")
+    return np.asarray(missing(volume) | (volume == 0) | (rows["event_type"] == "data"))
 
 
 FAMILY = RecordFamily(

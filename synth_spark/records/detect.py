@@ -20,15 +20,25 @@ from synth_spark.records._roles import constant_within, find_key, find_time, fla
 if TYPE_CHECKING:
     import pyarrow as pa
 
-UNSUPPORTED = {
-    "struct": "nested",
-    "array": "nested",
-    "map": "nested",
-    "variant": "nested",
-    "binary": "binary",
-    "void": "without a type",
-    "interval": "an interval",
-}
+USABLE = frozenset(
+    [
+        "boolean",
+        "tinyint",
+        "smallint",
+        "int",
+        "bigint",
+        "float",
+        "double",
+        "decimal",
+        "string",
+        "char",
+        "varchar",
+        "date",
+        "timestamp",
+        "timestamp_ntz",
+    ]
+)
+NESTED = frozenset({"struct", "array", "map", "variant"})
 
 
 class MissingColumnError(SynthError):
@@ -118,23 +128,26 @@ def detect(
     _refuse_unusable(dropped, key=key, time=time)
     whole = counts.distinct if counts else {}
     profiles = {
-        n: profile(n, sample.column(n), types[n], whole.get(n))
+        n: profile(
+            n,
+            sample.column(n),
+            types[n],
+            distinct=whole.get(n),
+            rows=counts.rows if counts else None,
+        )
         for n in sample.column_names
         if n not in dropped
     }
     if not profiles:
         raise NoColumnsError("No column can be learned.", dropped=dropped)
-    return _judge(profiles, dropped, key, time, rows=counts.rows if counts else sample.num_rows)
+    return _judge(profiles, dropped, key, time)
 
 
-def _judge(
-    profiles: dict[str, Profile], dropped: dict[str, str], key: str, time: str, rows: int
-) -> Detection:
+def _judge(profiles: dict[str, Profile], dropped: dict[str, str], key: str, time: str) -> Detection:
     """The detection once every column is measured."""
     notes: list[str] = []
     why: dict[str, str] = {}
-    shape = _shape(profiles, key, time, notes)
-    key, time = shape
+    key, time = _shape(profiles, key, time, notes)
     events = bool(time)
     key = key or flat_key(profiles)
     per_subject = constant_within(profiles, key, time) if events else frozenset()
@@ -164,12 +177,11 @@ def _judge(
         key=key_column,
         time=time,
     )
+    rows = next(iter(profiles.values())).rows
     return Detection(schema, why, dropped, tuple(notes), rows)
 
 
-def _shape(
-    profiles: dict[str, Profile], key: str, time: str, notes: list[str]
-) -> tuple[str, str]:
+def _shape(profiles: dict[str, Profile], key: str, time: str, notes: list[str]) -> tuple[str, str]:
     """(key, time) of events; ("" or a key, "") of a flat table."""
     if key and not time:
         if profiles[key].unique:
@@ -240,8 +252,9 @@ def _unusable(types: Mapping[str, str], drop: Collection[str]) -> dict[str, str]
     found = dict.fromkeys(drop, "left out by the plan")
     for name, spark_type in types.items():
         base = spark_type.partition("<")[0].partition(" ")[0].partition("(")[0]
-        if base in UNSUPPORTED:
-            found[name] = f"{spark_type} is {UNSUPPORTED[base]} and cannot be learned"
+        if base not in USABLE:
+            word = "nested columns" if base in NESTED else f"columns of type {base}"
+            found[name] = f"{word} cannot be learned"
     return found
 
 
@@ -285,4 +298,4 @@ def spark_type_of(kind: pa.DataType) -> str:
         "array": lambda t: pa.types.is_list(t) or pa.types.is_large_list(t),
         "struct": pa.types.is_struct,
     }
-    return next((name for name, test in tests.items() if test(kind)), "binary")
+    return next((name for name, test in tests.items() if test(kind)), str(kind))

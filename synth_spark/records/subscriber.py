@@ -58,7 +58,9 @@ FAMILY = RecordFamily(
             low=0,
         ),
         Field(name="total_charge", kind="number", spark_type="double", unit="currency", low=0),
-        Field(name="churned", kind="category", spark_type="boolean", about="Left after the period."),
+        Field(
+            name="churned", kind="category", spark_type="boolean", about="Left after the period."
+        ),
     ),
     own_rules=(
         Rule(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from synth_spark.metrics.base import ALL, Evaluation, Line
 
 Tone = Literal["good", "fair", "poor", "unknown"]
+THIN = "\u202f"  # a narrow space that does not break
+_ORDER: tuple[Tone, ...] = ("unknown", "poor", "fair", "good")  # worst first
 AS_GOOD = 0.01  # an accuracy this close under the floor counts as equal to it
 
 
@@ -25,38 +28,38 @@ def number(value: float | None, unit: str = "share") -> str:
 
     Example:
         >>> number(0.97312), number(0.0352, "KS distance"), number(None)
-        ('97.3 %', '0.035', '–')
+        ('97.3\u202f%', '0.035', '–')
     """
     if value is None:
         return "–"
     if unit in ("share", "relative difference"):
         digits = 2 if 0 < abs(value) < 0.01 else 1
-        return f"{100 * value:.{digits}f} %"
+        return f"{100 * value:.{digits}f}{THIN}%"
     return f"{value:.3f}"
 
 
 def unit_words(unit: str) -> str:
     """The unit behind a number, empty where per cent says it all."""
-    words = {"share": "", "relative difference": "off", "TVD": "TVD, 0 to 1", "KS distance": "KS, 0 to 1"}
-    return words.get(unit, unit)
+    words = {"share": "", "relative difference": "off", "TVD": "TVD, 0 to 1"}
+    return words.get(unit, "KS, 0 to 1" if unit == "KS distance" else unit)
 
 
 def way_words(line: Line) -> str:
-    """How far from independence to the floor, in words."""
+    """How much of the way from independence to the floor was gone."""
     if line.way is None:
         return "–"
     if line.way >= 1:
-        return "all the way"
-    return f"{max(line.way, 0.0):.0%} of the way" if line.way > 0 else "none of the way"
+        return "all"
+    return f"{100 * line.way:.0f}{THIN}%" if line.way > 0 else "none"
 
 
 def verdict(evaluation: Evaluation) -> Verdict:
     """What to think of the synthetic records, from the headline numbers alone."""
-    points = [p for p in (_accuracy(evaluation), _sequences(evaluation), _copies(evaluation)) if p]
+    copies = _copies(evaluation)
+    points = [p for p in (_accuracy(evaluation), _sequences(evaluation), copies) if p]
     tones = [tone for tone, _ in points]
-    copied = any(t == "poor" and "cop" in text for t, text in points)
-    if copied:
-        head = "Do not share yet: more of these records are copies of real ones than chance explains."
+    if copies[0] == "poor":
+        head = "Do not share yet: more of these records are copies of real ones than by chance."
         return Verdict("poor", head, tuple(points))
     if "poor" in tones:
         head = "Not good enough: these records miss much of what holds the real ones together."
@@ -91,36 +94,42 @@ def _beside(line: Line) -> str:
     )
 
 
-def _accuracy(evaluation: Evaluation) -> tuple[Tone, str] | None:
+def _accuracy(evaluation: Evaluation) -> tuple[Tone, str]:
     line = evaluation.line("accuracy")
     if line is None:
         return "unknown", "Accuracy was not scored."
-    return _graded(line), f"Accuracy is {_beside(line)}."
+    tone, behind = _behind(evaluation, ("columns", "pairs", "triples", "unseen", "missing"))
+    return min((_graded(line), tone), key=_ORDER.index), f"Accuracy is {_beside(line)}.{behind}"
+
+
+def _behind(evaluation: Evaluation, names: Sequence[str]) -> tuple[Tone, str]:
+    """The worst grade among some headlines, and a sentence that names those behind the floor."""
+    graded = [(_graded(x), x) for x in map(evaluation.line, names) if x and x.value is not None]
+    if not graded:
+        return "unknown", ""
+    weak = [evaluation.about[x.metric]["title"].lower() for t, x in graded if t in ("poor", "fair")]
+    text = f" Behind the floor: {', '.join(weak)}." if weak else ""
+    return min((t for t, _ in graded), key=_ORDER.index), text
 
 
 def _sequences(evaluation: Evaluation) -> tuple[Tone, str] | None:
     if evaluation.shape != "events":
         return None
-    names = ("coherence", "aggregates", "gaps", "rhythm", "lengths", "transitions")
-    lines = [x for x in map(evaluation.line, names) if x is not None]
-    order: tuple[Tone, ...] = ("unknown", "poor", "fair", "good")
-    graded = [(_graded(x), x) for x in lines]
-    tone = min((t for t, _ in graded), key=order.index)
-    weak = [evaluation.about[x.metric]["title"].lower() for t, x in graded if t in ("poor", "fair")]
+    names = ("coherence", "aggregates", "gaps", "rhythm", "lengths", "transitions", "backwards")
+    tone, behind = _behind(evaluation, names)
     head = evaluation.line("coherence")
-    text = f"Coherence from event to event is {_beside(head)}." if head else ""
-    if weak:
-        text += f" Behind the floor: {', '.join(weak)}."
-    return tone, text
+    return tone, f"Coherence from event to event is {_beside(head)}.{behind}" if head else behind
 
 
-def _copies(evaluation: Evaluation) -> tuple[Tone, str] | None:
+def _copies(evaluation: Evaluation) -> tuple[Tone, str]:
     line = evaluation.line("copies")
     if line is None or line.value is None:
-        return "unknown", f"Copies were not counted, because {line.why if line else 'no metric ran'}."
+        why = line.why if line else "no metric ran"
+        return "unknown", f"Copies were not counted, because {why}."
     many = too_many(line)
     others = [x for x in evaluation.of("copies") if too_many(x)]
-    text = f"Exact copies of train records: {number(line.value)}; the real holdout has {number(line.floor)}."
+    beside = f"the real holdout has {number(line.floor)}"
+    text = f"Exact copies of train records: {number(line.value)}; {beside}."
     if many or others:
         what = line.detail.get("item", "rows") if many else others[0].item
         return "poor", f"{text} That is more copying than chance explains ({what})."

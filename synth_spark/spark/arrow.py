@@ -78,7 +78,11 @@ def to_values(array: pa.Array | pa.ChunkedArray) -> Values:
     """One Arrow column as one of the three physical forms of `core/batch.py`."""
     if isinstance(array, pa.ChunkedArray):
         array = array.combine_chunks()
-    if pa.types.is_dictionary(array.type) or _is_text(array.type):
+    if (
+        pa.types.is_dictionary(array.type)
+        or pa.types.is_string(array.type)
+        or pa.types.is_large_string(array.type)
+    ):
         return to_coded(array)
     if pa.types.is_timestamp(array.type) or pa.types.is_date(array.type):
         micros = pc.cast(array, pa.timestamp("us"))
@@ -139,12 +143,17 @@ def from_values(values: Values, column: Column) -> pa.Array:
 
 def from_records(records: Records, columns: Sequence[Column], **more: Any) -> pa.RecordBatch:
     """Rows of records as one batch: `more` first (name=array), then the columns, in this order."""
-    arrays = {name: values if isinstance(values, pa.Array) else pa.array(values) for name, values in more.items()}
+    arrays = {
+        name: values if isinstance(values, pa.Array) else pa.array(values)
+        for name, values in more.items()
+    }
     arrays |= {c.name: from_values(records.columns[c.name], c) for c in columns}
     return pa.RecordBatch.from_arrays(list(arrays.values()), names=list(arrays))
 
 
-def lists_of(arrays: Mapping[str, NDArray[Any]], offsets: NDArray[np.int64], types: Mapping[str, pa.DataType]) -> dict[str, pa.Array]:
+def lists_of(
+    arrays: Mapping[str, NDArray[Any]], offsets: NDArray[np.int64], types: Mapping[str, pa.DataType]
+) -> dict[str, pa.Array]:
     """Two-dimensional arrays as one flat list a subject; `offsets` count rows, not values."""
     out = {}
     for name, array in arrays.items():

@@ -66,7 +66,9 @@ class SparkEngine:
     def counts(self) -> tuple[int, int]:
         """Subjects and rows in all; counted once."""
         if self._counts is None:
-            row = self.histories.selectExpr("count(*) AS n", "coalesce(sum(_length), 0) AS rows").first()
+            row = self.histories.selectExpr(
+                "count(*) AS n", "coalesce(sum(_length), 0) AS rows"
+            ).first()
             self._counts = (int(row["n"]), int(row["rows"]))
         return self._counts
 
@@ -75,16 +77,18 @@ class SparkEngine:
         subjects, rows = self.counts()
         mean = max(1, rows // max(subjects, 1))
         size = max(16, min(BATCH_ROWS, BATCH_ROWS // mean))
-        self.histories.sparkSession.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", str(size))
+        self.histories.sparkSession.conf.set(
+            "spark.sql.execution.arrow.maxRecordsPerBatch", str(size)
+        )
 
     def fold(self, request: Fold) -> Any:
         """One state of all subjects; None if there are none."""
-        from pyspark.sql import functions as F
+        from pyspark.sql import functions as sf
 
         work = partial(_fold, self.schema, request.state, request.merge)
         states = self.histories.mapInArrow(work, "part int, state binary")
         if self._partitions() > STATES_AT_ONCE:
-            few = F.expr(f"part div {max(1, self._partitions() // 16)}")
+            few = sf.expr(f"part div {max(1, self._partitions() // 16)}")
             states = states.repartitionById(16, few.cast("int")).sortWithinPartitions("part")
             states = states.mapInArrow(partial(_merge, request.merge), "part int, state binary")
         rows = states.toArrow().to_pylist()
@@ -100,20 +104,31 @@ class SparkEngine:
 
     def take(self, request: Take) -> Records:
         """Whole subjects in the order of their content's hash, as many as both bounds allow."""
-        from pyspark.sql import functions as F
+        from pyspark.sql import functions as sf
 
         subjects, rows = self.counts()
         frame = self.histories
         # another hash than that of the shards, so that a sample is not their first part
-        drawn = F.xxhash64(F.lit(self.seed), F.lit("take"), F.col("_order"))
+        drawn = sf.xxhash64(sf.lit(self.seed), sf.lit("take"), sf.col("_order"))
         frame = frame.withColumn("_drawn", drawn)
         if subjects > request.subjects or rows > request.rows:
-            first = frame.select("_drawn", "_length").orderBy("_drawn", "_length").limit(request.subjects).toArrow()
-            kept = int(np.searchsorted(np.cumsum(first["_length"].to_numpy()), request.rows, side="right"))
+            first = (
+                frame.select("_drawn", "_length")
+                .orderBy("_drawn", "_length")
+                .limit(request.subjects)
+                .toArrow()
+            )
+            kept = int(
+                np.searchsorted(np.cumsum(first["_length"].to_numpy()), request.rows, side="right")
+            )
             kept = max(kept, 1)
             last = first["_drawn"][min(kept, first.num_rows) - 1].as_py()
-            frame = frame.where(F.col("_drawn") <= F.lit(last))
-            table = frame.toArrow().sort_by([("_drawn", "ascending"), ("_length", "ascending")]).slice(0, kept)
+            frame = frame.where(sf.col("_drawn") <= sf.lit(last))
+            table = (
+                frame.toArrow()
+                .sort_by([("_drawn", "ascending"), ("_length", "ascending")])
+                .slice(0, kept)
+            )
         else:
             table = frame.toArrow().sort_by([("_drawn", "ascending"), ("_length", "ascending")])
         return to_records(table.combine_chunks(), self.schema)
@@ -123,7 +138,9 @@ class SparkEngine:
         if self.train is None or self.folder is None:
             raise TypeError("This engine was made without a training callable or a folder.")
         _, rows = self.counts()
-        probe = to_records(self.histories.limit(_PROBE_SUBJECTS).toArrow().combine_chunks(), self.schema)
+        probe = to_records(
+            self.histories.limit(_PROBE_SUBJECTS).toArrow().combine_chunks(), self.schema
+        )
         layout = shards.layout_of(request.encode(probe))
         folder = self.folder / "shards" / request.name
         manifest = shards.write_shards(
@@ -184,7 +201,9 @@ def _fold(
         yield _state_batch(so_far)
 
 
-def _merge(merge: Callable[[Any, Any], Any], batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+def _merge(
+    merge: Callable[[Any, Any], Any], batches: Iterator[pa.RecordBatch]
+) -> Iterator[pa.RecordBatch]:
     states = (loads(s) for batch in batches for s in batch.column("state").to_pylist())
     have, so_far = False, None
     for new in states:
@@ -195,7 +214,7 @@ def _merge(merge: Callable[[Any, Any], Any], batches: Iterator[pa.RecordBatch]) 
 
 def engine_of(frame: DataFrame, schema: Schema, split: str, **more: Any) -> SparkEngine:
     """The engine of one split of a histories table: train or holdout."""
-    from pyspark.sql import functions as F
+    from pyspark.sql import functions as sf
 
     columns = ["_length", "_order", *(quoted(c.name) for c in schema.columns)]
-    return SparkEngine(frame.where(F.col("_split") == split).select(*columns), schema, **more)
+    return SparkEngine(frame.where(sf.col("_split") == split).select(*columns), schema, **more)

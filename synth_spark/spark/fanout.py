@@ -123,7 +123,9 @@ def _ship(spark: SparkSession, packed: Path) -> None:
 _SENT: dict[int, set[str]] = {}
 
 
-def rows_of(spark: SparkSession, recipe: Recipe, first: int, last: int, partitions: int) -> DataFrame:
+def rows_of(
+    spark: SparkSession, recipe: Recipe, first: int, last: int, partitions: int
+) -> DataFrame:
     """The rows of blocks `first` to `last - 1`."""
     blocks = spark.range(first, last, 1, max(1, min(partitions, last - first)))
     return blocks.mapInArrow(partial(_generate, recipe), table_ddl(recipe))
@@ -197,7 +199,13 @@ def sample_table(
             elapsed_s=time.perf_counter() - start, numbers={"wave": wave + 1},
         ))  # fmt: skip
     seconds = time.perf_counter() - start
-    return {"rows": rows, "subjects": recipe.subjects, "waves": waves, "waves_before": before, "seconds": seconds}
+    return {
+        "rows": rows,
+        "subjects": recipe.subjects,
+        "waves": waves,
+        "waves_before": before,
+        "seconds": seconds,
+    }
 
 
 def _ready(spark: SparkSession, recipe: Recipe, path: Path, stated: Mapping[str, object]) -> int:
@@ -207,7 +215,9 @@ def _ready(spark: SparkSession, recipe: Recipe, path: Path, stated: Mapping[str,
         tables.create(spark, path, table_ddl(recipe), names, stated)
         return int(str(stated["wave_blocks"]))
     found = tables.properties(spark, path)
-    other = {k: found.get(k) for k, v in stated.items() if k != "wave_blocks" and found.get(k) != str(v)}
+    other = {
+        k: found.get(k) for k, v in stated.items() if k != "wave_blocks" and found.get(k) != str(v)
+    }
     if other:
         raise TableTakenError(
             f"The table {path} was made with another {', '.join(other)}.",
@@ -220,7 +230,9 @@ def _ready(spark: SparkSession, recipe: Recipe, path: Path, stated: Mapping[str,
 
 def _tasks(spark: SparkSession) -> int:
     """Tasks of a wave: two a core, so that a slow one does not hold up the rest."""
-    slots = spark.conf.get("spark.default.parallelism", "") or spark.conf.get("spark.sql.shuffle.partitions", "8")
+    slots = spark.conf.get("spark.default.parallelism", "") or spark.conf.get(
+        "spark.sql.shuffle.partitions", "8"
+    )
     return 2 * int(slots)
 
 
@@ -257,8 +269,17 @@ def block_rows(recipe: Recipe, drawer: Drawer, block: int) -> pa.RecordBatch:
         columns[column.name] = records.columns[column.name] if found is None else found
     arrays = from_records(Records({}, records.offsets), [], **numbers)
     named = [arrays.column(n) for n in arrays.schema.names]
-    named += [v if isinstance(v, pa.Array) else from_values(v, c) for c, v in zip(recipe.columns, columns.values(), strict=True)]
-    target = pa.schema([("_subject", pa.int64()), ("_event", pa.int32()), *((c.name, arrow_type(c)) for c in recipe.columns)])
+    named += [
+        v if isinstance(v, pa.Array) else from_values(v, c)
+        for c, v in zip(recipe.columns, columns.values(), strict=True)
+    ]
+    target = pa.schema(
+        [
+            ("_subject", pa.int64()),
+            ("_event", pa.int32()),
+            *((c.name, arrow_type(c)) for c in recipe.columns),
+        ]
+    )
     return cast_batch(pa.RecordBatch.from_arrays(named, names=target.names), target)
 
 

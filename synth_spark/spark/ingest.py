@@ -38,6 +38,7 @@ HASH_CHARACTERS = 24  # 96 bits: 10^9 subjects collide with a chance below 10^-1
 LEAST_KEY_BYTES = 16
 FORMAT_ROWS = 100_000  # rows whose identifiers show the format
 _U53 = 2**53
+_WHOLE = ("tinyint", "smallint", "int", "bigint", "float", "double")
 
 
 class IdKeyError(SynthError):
@@ -125,7 +126,9 @@ def ingest(
     """
     chosen = settings or IngestSettings()
     if len(key) < LEAST_KEY_BYTES:
-        raise IdKeyError(f"The id key has {len(key)} bytes.", hint=f"at least {LEAST_KEY_BYTES} random ones")
+        raise IdKeyError(
+            f"The id key has {len(key)} bytes.", hint=f"at least {LEAST_KEY_BYTES} random ones"
+        )
     columns = _all_columns(schema)
     named = {c.name: (names or {}).get(c.name, c.name) for c in columns}
     source.need(list(named.values()))
@@ -148,22 +151,35 @@ def _all_columns(schema: Schema) -> list[Column]:
 # ---- on Spark: types ----------------------------------------------------------------------------
 
 
-def _typed(source: Source, schema: Schema, named: Mapping[str, str], settings: IngestSettings) -> DataFrame:
+def _typed(
+    source: Source, schema: Schema, named: Mapping[str, str], settings: IngestSettings
+) -> DataFrame:
     """Typed columns, the raw text where a value does not fit its type, hashes, and the row's place."""
-    from pyspark.sql import functions as F
+    from pyspark.sql import functions as sf
 
     columns, typed, raw = _all_columns(schema), [], []
     for i, column in enumerate(columns):
-        value, fits = _as_kind(F.col(quoted(named[column.name])), column, source.types[named[column.name]], settings.zone)
+        value, fits = _as_kind(
+            sf.col(quoted(named[column.name])),
+            column,
+            source.types[named[column.name]],
+            settings.zone,
+        )
         typed.append(value.alias(column.name))
         if fits is not None:
-            raw.append(F.when(~fits, F.col(quoted(named[column.name])).cast("string")).alias(f"_raw{i}"))
-    line = [F.col(CORRUPT).alias("_line")] if CORRUPT in source.frame.columns else []
-    frame = source.frame.withColumn("_row", F.monotonically_increasing_id())
+            raw.append(
+                sf.when(~fits, sf.col(quoted(named[column.name])).cast("string")).alias(f"_raw{i}")
+            )
+    line = [sf.col(CORRUPT).alias("_line")] if CORRUPT in source.frame.columns else []
+    frame = source.frame.withColumn("_row", sf.monotonically_increasing_id())
     frame = frame.select("_row", *typed, *raw, *line)
-    content = [F.col(quoted(c.name)) for c in schema.columns if c.kind != "identifier"]
-    whole = [F.col(quoted(c.name)) for c in columns]
-    drawn = F.xxhash64(F.lit(settings.seed), quoted(schema.key.name)) if schema.key else F.lit(0).cast("bigint")
+    content = [sf.col(quoted(c.name)) for c in schema.columns if c.kind != "identifier"]
+    whole = [sf.col(quoted(c.name)) for c in columns]
+    drawn = (
+        sf.xxhash64(sf.lit(settings.seed), quoted(schema.key.name))
+        if schema.key
+        else sf.lit(0).cast("bigint")
+    )
     return frame.select(
         "*",
         histories.content_hash(settings.seed, content).alias("_hash"),
@@ -172,24 +188,32 @@ def _typed(source: Source, schema: Schema, named: Mapping[str, str], settings: I
     )
 
 
-def _as_kind(value: SparkColumn, column: Column, source_type: str, zone: str) -> tuple[SparkColumn, SparkColumn | None]:
+def _as_kind(
+    value: SparkColumn, column: Column, source_type: str, zone: str
+) -> tuple[SparkColumn, SparkColumn | None]:
     """A source column in our type, and whether each value fits it (None: every value does)."""
-    from pyspark.sql import functions as F
+    from pyspark.sql import functions as sf
 
     if column.kind in ("number", "place"):
         text = source_type == "string"
-        missing = value.isNull() | (F.trim(value).isin(*MISSING_WORDS) if text else F.lit(False))
-        number = value.cast("int").cast("double") if source_type == "boolean" else value.try_cast("double")
-        number = F.when(~missing & ~F.isnan(number), number)
+        missing = value.isNull() | (sf.trim(value).isin(*MISSING_WORDS) if text else sf.lit(False))
+        number = (
+            value.cast("int").cast("double")
+            if source_type == "boolean"
+            else value.try_cast("double")
+        )
+        number = sf.when(~missing & ~sf.isnan(number), number)
         return number, (missing | value.try_cast("double").isNotNull() if text else None)
     if column.kind == "time":
-        missing = value.isNull() | (F.trim(value).isin(*MISSING_WORDS) if source_type == "string" else F.lit(False))
+        missing = value.isNull() | (
+            sf.trim(value).isin(*MISSING_WORDS) if source_type == "string" else sf.lit(False)
+        )
         clock = times.to_clock(value, source_type, column.time_format, zone)
-        return F.when(~missing, clock), missing | clock.isNotNull()
+        return sf.when(~missing, clock), missing | clock.isNotNull()
     if source_type in ("float", "double") or source_type.startswith("decimal"):
-        whole = (value == F.floor(value)) & (F.abs(value) < F.lit(1e15))
-        text = F.when(whole, value.cast("bigint").cast("string")).otherwise(value.cast("string"))
-        return F.when(~F.isnan(value.cast("double")), text), None
+        whole = (value == sf.floor(value)) & (sf.abs(value) < sf.lit(1e15))
+        text = sf.when(whole, value.cast("bigint").cast("string")).otherwise(value.cast("string"))
+        return sf.when(~sf.isnan(value.cast("double")), text), None
     return value.cast("string"), None
 
 
@@ -210,11 +234,17 @@ def _stage_fields(schema: Schema) -> dict[str, tuple[str, pa.DataType]]:
 
 
 def _stage_ddl(schema: Schema) -> str:
-    return ", ".join(f"{quoted(name)} {spark}" for name, (spark, _) in _stage_fields(schema).items())
+    return ", ".join(
+        f"{quoted(name)} {spark}" for name, (spark, _) in _stage_fields(schema).items()
+    )
 
 
 def _check(
-    schema: Schema, rules: tuple[Rule, ...], key: bytes, named: Mapping[str, str], batches: Iterator[pa.RecordBatch]
+    schema: Schema,
+    rules: tuple[Rule, ...],
+    key: bytes,
+    named: Mapping[str, str],
+    batches: Iterator[pa.RecordBatch],
 ) -> Iterator[pa.RecordBatch]:
     """Find each row's first fault, hash the ids, and keep a bad row's values as JSON."""
     target = pa.schema([pa.field(n, arrow) for n, (_, arrow) in _stage_fields(schema).items()])
@@ -234,7 +264,9 @@ def _check(
         yield cast_batch(out, target)
 
 
-def _faults(batch: pa.RecordBatch, columns: Sequence[Column], rules: tuple[Rule, ...]) -> tuple[Any, Any]:
+def _faults(
+    batch: pa.RecordBatch, columns: Sequence[Column], rules: tuple[Rule, ...]
+) -> tuple[Any, Any]:
     """The reason (empty for a good row) and the column of each row's first fault."""
     reasons = np.full(batch.num_rows, "", dtype=object)
     places = np.full(batch.num_rows, "", dtype=object)
@@ -245,7 +277,9 @@ def _faults(batch: pa.RecordBatch, columns: Sequence[Column], rules: tuple[Rule,
     words = {"number": "a number", "place": "a number of degrees", "time": "a time in its format"}
     for i, column in enumerate(columns):
         if f"_raw{i}" in names:
-            bad = pc.is_valid(batch.column(f"_raw{i}")).to_numpy(zero_copy_only=False) & (reasons == "")
+            bad = pc.is_valid(batch.column(f"_raw{i}")).to_numpy(zero_copy_only=False) & (
+                reasons == ""
+            )
             reasons[bad], places[bad] = f"{column.name} is not {words[column.kind]}", column.name
     used = {c for rule in rules for c in rule.columns} & {c.name for c in columns}
     rows = {c: _plain(batch.column(c)) for c in sorted(used)}
@@ -259,22 +293,35 @@ def _faults(batch: pa.RecordBatch, columns: Sequence[Column], rules: tuple[Rule,
 
 def _plain(array: pa.Array) -> Any:
     """A column as the rules take it: texts as objects with None."""
-    return array.to_numpy(zero_copy_only=False) if pa.types.is_string(array.type) else to_values(array)
+    return (
+        array.to_numpy(zero_copy_only=False) if pa.types.is_string(array.type) else to_values(array)
+    )
 
 
 def hash_ids(values: pa.Array, key: bytes) -> pa.Array:
     """Keyed hashes of ids: the first 24 hex characters of HMAC-SHA256; missing stays missing."""
     coded = pc.dictionary_encode(values)
-    hashes = [hmac.digest(key, v.encode(), "sha256").hex()[:HASH_CHARACTERS] for v in coded.dictionary.to_pylist()]
-    return pa.DictionaryArray.from_arrays(coded.indices, pa.array(hashes, pa.string())).cast(pa.string())
+    hashes = [
+        hmac.digest(key, v.encode(), "sha256").hex()[:HASH_CHARACTERS]
+        for v in coded.dictionary.to_pylist()
+    ]
+    return pa.DictionaryArray.from_arrays(coded.indices, pa.array(hashes, pa.string())).cast(
+        pa.string()
+    )
 
 
-def _as_json(data: Mapping[str, pa.Array], columns: Sequence[Column], named: Mapping[str, str], bad: Any) -> pa.Array:
+def _as_json(
+    data: Mapping[str, pa.Array], columns: Sequence[Column], named: Mapping[str, str], bad: Any
+) -> pa.Array:
     """The bad rows' values by source column as JSON: the raw text where it did not fit, ids hashed."""
     texts: list[str | None] = [None] * len(data["_row"])
     at = pa.array(bad)
     picked = {c.name: data[c.name].take(at).to_pylist() for c in columns}
-    raw = {c.name: data[f"_raw{i}"].take(at).to_pylist() for i, c in enumerate(columns) if f"_raw{i}" in data}
+    raw = {
+        c.name: data[f"_raw{i}"].take(at).to_pylist()
+        for i, c in enumerate(columns)
+        if f"_raw{i}" in data
+    }
     for j, row in enumerate(bad.tolist()):
         whole = {}
         for name, values in picked.items():
@@ -287,20 +334,30 @@ def _as_json(data: Mapping[str, pa.Array], columns: Sequence[Column], named: Map
 # ---- on Spark: split and store ------------------------------------------------------------------
 
 
-def _settle(spark: SparkSession, schema: Schema, folder: Path, settings: IngestSettings) -> IngestReport:
+def _settle(
+    spark: SparkSession, schema: Schema, folder: Path, settings: IngestSettings
+) -> IngestReport:
     """Split the checked rows and write the tables; the stage is read, never the source again."""
-    from pyspark.sql import functions as F
+    from pyspark.sql import functions as sf
 
     stage = spark.read.parquet(str(folder / "stage"))
-    found = {(r["_reason"], r["_column"]): r["count"] for r in stage.groupBy("_reason", "_column").count().collect()}
+    found = {
+        (r["_reason"], r["_column"]): r["count"]
+        for r in stage.groupBy("_reason", "_column").count().collect()
+    }
     rows_in = sum(found.values())
-    reasons = {r: sum(n for (s, _), n in found.items() if s == r) for r in sorted({r for r, _ in found if r})}
+    reasons = {
+        r: sum(n for (s, _), n in found.items() if s == r)
+        for r in sorted({r for r, _ in found if r})
+    }
     bad = sum(reasons.values())
     _refuse_bad(rows_in, bad, reasons, settings.quarantine_limit_share)
     shutil.rmtree(folder / "quarantine", ignore_errors=True)
     if bad:
         faults = stage.where("_reason IS NOT NULL").select(
-            F.col("_raw").alias("row"), F.col("_reason").alias("reason"), F.col("_column").alias("column")
+            sf.col("_raw").alias("row"),
+            sf.col("_reason").alias("reason"),
+            sf.col("_column").alias("column"),
         )
         tables.write(faults, folder / "quarantine")
     kept = stage.where("_reason IS NULL")
@@ -309,10 +366,10 @@ def _settle(spark: SparkSession, schema: Schema, folder: Path, settings: IngestS
         kept = _numbered(kept, "_same").where("_times = 1").drop("_times")
         before = kept.count()
     if schema.shape == "flat":  # the order must not hang on ids, and equal rows must differ in it
-        order = F.xxhash64(F.lit(settings.seed), "_hash", "_times")
+        order = sf.xxhash64(sf.lit(settings.seed), "_hash", "_times")
         kept = _numbered(kept, "_hash").withColumn("_order", order)
     if not schema.key:
-        kept = kept.withColumn("_draw", F.col("_order"))
+        kept = kept.withColumn("_draw", sf.col("_order"))
     kept, facts = _split(kept, schema, settings, before)
     _store(kept, schema, folder, settings, before)
     return IngestReport(
@@ -343,29 +400,35 @@ def _refuse_bad(rows_in: int, bad: int, reasons: Mapping[str, int], limit: float
 def _numbered(frame: DataFrame, by: str) -> DataFrame:
     """Rows with equal `by` numbered from 1 in `_times`."""
     from pyspark.sql import Window
-    from pyspark.sql import functions as F
+    from pyspark.sql import functions as sf
 
-    return frame.withColumn("_times", F.row_number().over(Window.partitionBy(by).orderBy("_row")))
+    return frame.withColumn("_times", sf.row_number().over(Window.partitionBy(by).orderBy("_row")))
 
 
-def _split(kept: DataFrame, schema: Schema, settings: IngestSettings, rows: int) -> tuple[DataFrame, dict[str, int]]:
+def _split(
+    kept: DataFrame, schema: Schema, settings: IngestSettings, rows: int
+) -> tuple[DataFrame, dict[str, int]]:
     """`_split` for each row by its subject's draw, and at least one subject on either side."""
-    from pyspark.sql import functions as F
+    from pyspark.sql import functions as sf
 
-    drawn = F.shiftrightunsigned("_draw", 11)
+    drawn = sf.shiftrightunsigned("_draw", 11)
     limit = int(settings.holdout_share * _U53)
     most = settings.max_events_per_subject
     if schema.shape == "events" and schema.key:
-        people = kept.groupBy(quoted(schema.key.name)).agg(F.count("*").alias("n"), F.first(drawn).alias("u"))
+        people = kept.groupBy(quoted(schema.key.name)).agg(
+            sf.count("*").alias("n"), sf.first(drawn).alias("u")
+        )
     else:
-        people = kept.select(F.lit(1).alias("n"), drawn.alias("u"))
+        people = kept.select(sf.lit(1).alias("n"), drawn.alias("u"))
     facts = people.agg(
-        F.count("*").alias("subjects"),
-        F.count_if(F.col("u") < limit).alias("holdout"),
-        F.min("u").alias("low"),
-        F.max("u").alias("high"),
-        F.count_if(F.col("n") > most).alias("subjects_cut"),
-        F.coalesce(F.sum(F.greatest(F.col("n") - most, F.lit(0))), F.lit(0)).alias("rows_cut"),
+        sf.count("*").alias("subjects"),
+        sf.count_if(sf.col("u") < limit).alias("holdout"),
+        sf.min("u").alias("low"),
+        sf.max("u").alias("high"),
+        sf.count_if(sf.col("n") > most).alias("subjects_cut"),
+        sf.coalesce(sf.sum(sf.greatest(sf.col("n") - most, sf.lit(0))), sf.lit(0)).alias(
+            "rows_cut"
+        ),
     ).first()
     if facts["subjects"] < 2:
         raise OneSubjectError(
@@ -379,26 +442,32 @@ def _split(kept: DataFrame, schema: Schema, settings: IngestSettings, rows: int)
         limit = facts["high"]
     if facts["subjects_cut"]:
         kept = _cut(kept, schema, most)
-    side = F.when(drawn < F.lit(limit), "holdout").otherwise("train")
+    side = sf.when(drawn < sf.lit(limit), "holdout").otherwise("train")
     return kept.withColumn("_split", side), facts.asDict()
 
 
 def _cut(kept: DataFrame, schema: Schema, most: int) -> DataFrame:
     """The first `most` events of each subject in time."""
     from pyspark.sql import Window
-    from pyspark.sql import functions as F
+    from pyspark.sql import functions as sf
 
     key = quoted(schema.key.name) if schema.key else "_draw"
     order = Window.partitionBy(key).orderBy(quoted(schema.time), "_row")
-    return kept.withColumn("_place", F.row_number().over(order)).where(F.col("_place") <= most).drop("_place")
+    return (
+        kept.withColumn("_place", sf.row_number().over(order))
+        .where(sf.col("_place") <= most)
+        .drop("_place")
+    )
 
 
-def _store(kept: DataFrame, schema: Schema, folder: Path, settings: IngestSettings, rows: int) -> None:
+def _store(
+    kept: DataFrame, schema: Schema, folder: Path, settings: IngestSettings, rows: int
+) -> None:
     """Write `records`, and `histories` from it."""
-    from pyspark.sql import functions as F
+    from pyspark.sql import functions as sf
 
     spark = kept.sparkSession
-    columns = [F.col(quoted(c.name)) for c in _all_columns(schema)]
+    columns = [sf.col(quoted(c.name)) for c in _all_columns(schema)]
     order = ["_order"] if schema.shape == "flat" else []
     tables.write(kept.select(*columns, "_split", "_row", "_hash", *order), folder / "records")
     records = tables.read(spark, folder / "records")
@@ -407,28 +476,34 @@ def _store(kept: DataFrame, schema: Schema, folder: Path, settings: IngestSettin
     else:
         assert schema.key is not None
         whole = histories.gathered(
-            records, schema, seed=settings.seed, rows=rows, subject=schema.key.name, most=settings.max_events_per_subject
+            records,
+            schema,
+            seed=settings.seed,
+            rows=rows,
+            subject=schema.key.name,
+            most=settings.max_events_per_subject,
         )
     tables.write(whole, folder / "histories")
 
 
 def _part_counts(spark: SparkSession, folder: Path) -> dict[str, Any]:
     """Rows and subjects of either part, from the table that was written."""
+    from pyspark.sql import functions as sf
+
     parts = tables.read(spark, folder / "histories").groupBy("_split")
-    found = {
-        r["_split"]: r
-        for r in parts.agg({"*": "count", "_length": "sum"}).withColumnsRenamed({"count(1)": "n", "sum(_length)": "rows"}).collect()
-    }
-    longest = tables.read(spark, folder / "histories").agg({"_length": "max"}).first()[0]
-    rows = {side: int(found[side]["rows"]) if side in found else 0 for side in ("train", "holdout")}
-    people = {side: int(found[side]["n"]) if side in found else 0 for side in ("train", "holdout")}
+    counts = parts.agg(
+        sf.count("*").alias("subjects"), sf.sum("_length").alias("rows"), sf.max("_length").alias("longest")
+    )
+    found = {r["_split"]: r.asDict() for r in counts.collect()}
+    none = {"subjects": 0, "rows": 0, "longest": 0}
+    train, holdout = found.get("train", none), found.get("holdout", none)
     return {
-        "rows_kept": sum(rows.values()),
-        "rows_train": rows["train"],
-        "rows_holdout": rows["holdout"],
-        "subjects_train": people["train"],
-        "subjects_holdout": people["holdout"],
-        "longest": int(longest),
+        "rows_kept": train["rows"] + holdout["rows"],
+        "rows_train": train["rows"],
+        "rows_holdout": holdout["rows"],
+        "subjects_train": train["subjects"],
+        "subjects_holdout": holdout["subjects"],
+        "longest": max(train["longest"], holdout["longest"]),
     }
 
 
@@ -446,7 +521,7 @@ def identifier_states(
 
     Only what the codec keeps of a format leaves the workers, never an id.
     """
-    from pyspark.sql import functions as F
+    from pyspark.sql import functions as sf
 
     columns = {c.name: c for c in schema.of_kind("identifier")}
     if schema.key:
@@ -456,15 +531,22 @@ def identifier_states(
     picked = []
     for role, column in columns.items():
         name = names.get(column.name, column.name)
-        value, _ = _as_kind(F.col(quoted(name)), column, source.types[name], "UTC") if column.kind == "identifier" else (F.col(quoted(name)).cast("string"), None)
-        picked.append(value.alias(role))
+        number = source.types[name] in _WHOLE  # the codec reads numbers as whole ones
+        picked.append(sf.col(quoted(name)).cast("double" if number else "string").alias(role))
     frame = source.frame.select(*picked).limit(FORMAT_ROWS)
-    rows = frame.mapInArrow(partial(_format_states, summarise), "state binary").toArrow().column("state").to_pylist()
+    rows = (
+        frame.mapInArrow(partial(_format_states, summarise), "state binary")
+        .toArrow()
+        .column("state")
+        .to_pylist()
+    )
     states = [loads(row) for row in rows]
     return {role: reduce(merge, [s[role] for s in states]) for role in columns}
 
 
-def _format_states(summarise: Callable[[Any, Any], Any], batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+def _format_states(
+    summarise: Callable[[Any, Any], Any], batches: Iterator[pa.RecordBatch]
+) -> Iterator[pa.RecordBatch]:
     for batch in batches:
         owners = np.arange(batch.num_rows, dtype=np.int64)
         state = {n: summarise(to_values(batch.column(n)), owners) for n in batch.schema.names}

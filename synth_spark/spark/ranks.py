@@ -40,6 +40,7 @@ SETTINGS = {
     "spark.scheduler.barrier.maxConcurrentTasksCheck.maxFailures": "3",
 }
 _POLL_S = 0.5
+_PROGRESS = ("stage", "done", "total", "of", "elapsed_s", "numbers")
 
 
 class SlotsError(SynthError):
@@ -106,7 +107,8 @@ def train_on_ranks(
         fingerprint=fingerprint, timeout_s=timeout_s, launches=max_restarts + 1,
     )  # fmt: skip
     settings = _settings(spark)
-    if kind == "single" and (spark is None or settings.get("spark.master", "").startswith("local[")):
+    here = spark is None or settings.get("spark.master", "").startswith("local[")
+    if kind == "single" and here:
         return life.alone(job, say)
     check(settings, ranks)
     with _tail(folder / life.PROGRESS, say):
@@ -297,5 +299,5 @@ def _say_new(path: Path, at: int, say: Say) -> int:
     end = data.rfind(b"\n") + 1
     for line in data[:end].splitlines():
         entry = json.loads(line)
-        say(Progress(**{k: entry[k] for k in ("stage", "done", "total", "of", "elapsed_s", "numbers")}))
+        say(Progress(**{k: entry[k] for k in _PROGRESS}))
     return at + end

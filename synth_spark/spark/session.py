@@ -53,7 +53,9 @@ class NoDeltaError(SynthError):
 
 
 @contextmanager
-def session(name: str, settings: Mapping[str, str] | None = None, *, master: str = "") -> Iterator[SparkSession]:
+def session(
+    name: str, settings: Mapping[str, str] | None = None, *, master: str = ""
+) -> Iterator[SparkSession]:
     """A Spark session for the time of a run; one that was there before is left running.
 
     Args:
@@ -83,7 +85,9 @@ def session(name: str, settings: Mapping[str, str] | None = None, *, master: str
             started.stop()
 
 
-def start(name: str, settings: Mapping[str, str] | None = None, *, master: str = "") -> SparkSession:
+def start(
+    name: str, settings: Mapping[str, str] | None = None, *, master: str = ""
+) -> SparkSession:
     """Start a session (or join the one of spark-submit) with our settings under `settings`."""
     import pyspark
     from pyspark.sql import SparkSession
@@ -107,7 +111,12 @@ def start(name: str, settings: Mapping[str, str] | None = None, *, master: str =
 
 def _submitted() -> bool:
     """Whether spark-submit or a Connect server decides on master, memory and jars."""
-    words = ("SPARK_REMOTE", "SPARK_ENV_LOADED", "DATABRICKS_RUNTIME_VERSION", "PYSPARK_GATEWAY_PORT")
+    words = (
+        "SPARK_REMOTE",
+        "SPARK_ENV_LOADED",
+        "DATABRICKS_RUNTIME_VERSION",
+        "PYSPARK_GATEWAY_PORT",
+    )
     return any(os.environ.get(word) for word in words)
 
 
@@ -175,7 +184,12 @@ def java_version() -> int:
     if major == 1 and match and match.group(2):
         major = int(match.group(2))  # 1.8 is Java 8
     if major < JAVA_AT_LEAST:
-        raise JavaError(f"Spark needs Java 17, and {java} is {major or 'unknown'}.", hint=hint, java=java, version=major)
+        raise JavaError(
+            f"Spark needs Java 17, and {java} is {major or 'unknown'}.",
+            hint=hint,
+            java=java,
+            version=major,
+        )
     return major
 
 

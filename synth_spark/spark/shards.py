@@ -36,7 +36,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -119,19 +118,24 @@ def write_shards(
         rows: Events in all, which decides the number of files.
         valid: SQL condition over `_order` that names the validation split.
     """
-    from pyspark.sql import functions as F
+    from pyspark.sql import functions as sf
 
     files = max(1, -(-rows // EVENTS_PER_FILE))
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     # the signed hash, shifted to start at 0, cut into `files` ranges of equal width
     place = f"int(floor((_order / {2.0**64!r} + 0.5D) * {files}))"
-    split = histories.withColumn("_valid", F.expr(valid))
+    split = histories.withColumn("_valid", sf.expr(valid))
     encoded = split.mapInArrow(partial(_encode, schema, encode, layout), _shard_ddl(layout))
-    ordered = encoded.repartitionById(files, F.expr(f"least({place}, {files - 1})".replace("_order", "`order`")))
+    ordered = encoded.repartitionById(
+        files, sf.expr(f"least({place}, {files - 1})".replace("_order", "`order`"))
+    )
     parts = (
         ordered.sortWithinPartitions("order")
-        .mapInArrow(partial(_write, str(folder), files), "file int, subjects bigint, rows bigint, valid_subjects bigint, valid_rows bigint, digest string")
+        .mapInArrow(
+            partial(_write, str(folder), files),
+            "file int, subjects bigint, rows bigint, valid_subjects bigint, valid_rows bigint, digest string",
+        )
         .toArrow()
         .to_pylist()
     )
@@ -157,7 +161,12 @@ def _shard_schema(layout: Layout) -> pa.Schema:
     return pa.schema([*(pa.field(*h) for h in head), *lists])
 
 
-def _encode(schema: Schema, encode: Callable[[Records], Encoded], layout: Layout, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+def _encode(
+    schema: Schema,
+    encode: Callable[[Records], Encoded],
+    layout: Layout,
+    batches: Iterator[pa.RecordBatch],
+) -> Iterator[pa.RecordBatch]:
     types = {name: arrow for name, _, arrow in _stored_fields(layout)}
     target = _shard_schema(layout)
     for batch in batches:
@@ -170,7 +179,9 @@ def _encode(schema: Schema, encode: Callable[[Records], Encoded], layout: Layout
             "length": pa.array(np.diff(encoded.offsets).astype(np.int32)),
             **encoded_batch(encoded, types),
         }
-        yield cast_batch(pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns)), target)
+        yield cast_batch(
+            pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns)), target
+        )
 
 
 def _write(folder: str, files: int, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -185,11 +196,15 @@ def _write(folder: str, files: int, batches: Iterator[pa.RecordBatch]) -> Iterat
     table = pa.Table.from_batches(kept)
     final = Path(folder) / f"part-{file:05d}.parquet"
     attempt = final.with_suffix(f".{context.taskAttemptId() if context else 0}.tmp")
-    pq.write_table(table, attempt, row_group_size=ROW_GROUP_SUBJECTS, compression="zstd", use_dictionary=False)
-    os.replace(attempt, final)
+    pq.write_table(
+        table, attempt, row_group_size=ROW_GROUP_SUBJECTS, compression="zstd", use_dictionary=False
+    )
+    attempt.replace(final)
     lengths = table.column("length").to_numpy().astype(np.int64)
     valid = table.column("valid").to_numpy()
-    digest = hashlib.blake2b(table.column("order").to_numpy().tobytes() + lengths.tobytes(), digest_size=16)
+    digest = hashlib.blake2b(
+        table.column("order").to_numpy().tobytes() + lengths.tobytes(), digest_size=16
+    )
     row = {
         "file": pa.array([file], pa.int32()),
         "subjects": pa.array([len(lengths)], pa.int64()),
@@ -204,8 +219,16 @@ def _write(folder: str, files: int, batches: Iterator[pa.RecordBatch]) -> Iterat
 def _manifest(folder: Path, layout: Layout, parts: list[dict[str, Any]]) -> dict[str, Any]:
     counts = ("subjects", "rows", "valid_subjects", "valid_rows")
     files = [{"path": f"part-{p['file']:05d}.parquet", **{c: p[c] for c in counts}} for p in parts]
-    digest = hashlib.blake2b("".join(p["digest"] for p in parts).encode(), digest_size=16).hexdigest()
-    manifest = {"version": 1, **layout, **{c: sum(p[c] for p in parts) for c in counts}, "files": files, "digest": digest}
+    digest = hashlib.blake2b(
+        "".join(p["digest"] for p in parts).encode(), digest_size=16
+    ).hexdigest()
+    manifest = {
+        "version": 1,
+        **layout,
+        **{c: sum(p[c] for p in parts) for c in counts},
+        "files": files,
+        "digest": digest,
+    }
     (folder / "manifest.tmp").write_text(json.dumps(manifest, indent=1), encoding="utf-8")
-    os.replace(folder / "manifest.tmp", folder / "manifest.json")
+    folder / "manifest.tmp".replace(folder / "manifest.json")
     return manifest

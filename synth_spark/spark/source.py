@@ -71,7 +71,9 @@ class Source:
     path: str
     format: str  # csv, jsonl, parquet, delta
     types: dict[str, str]  # column -> Spark type, in the source's order
-    arrow: pa.Schema | None = field(default=None, compare=False)  # of a Parquet file on this machine
+    arrow: pa.Schema | None = field(
+        default=None, compare=False
+    )  # of a Parquet file on this machine
 
     @property
     def columns(self) -> list[str]:
@@ -130,7 +132,9 @@ def open_source(
     kind = guess_format(path) if format == "auto" else format
     try:
         with tables.clear_errors(path):
-            source = _open(spark, path, kind, delimiter if not path.endswith(".tsv") else "\t", header)
+            source = _open(
+                spark, path, kind, delimiter if not path.endswith(".tsv") else "\t", header
+            )
             source = _without(source, drop)
             _refuse_nested(source)
             empty = source.frame.isEmpty()
@@ -192,7 +196,9 @@ def _by_bytes(file: Path) -> str:
     if start.lstrip()[:1] == b"{":
         return "jsonl"
     if b"\0" in start:
-        raise SourceFormatError(f"{file} is neither text nor Parquet.", hint="CSV, JSON lines, Parquet or Delta")
+        raise SourceFormatError(
+            f"{file} is neither text nor Parquet.", hint="CSV, JSON lines, Parquet or Delta"
+        )
     return "csv"
 
 
@@ -207,7 +213,9 @@ def _open(spark: SparkSession, path: str, kind: str, delimiter: str, header: boo
         frame = spark.read.option("columnNameOfCorruptRecord", CORRUPT).json(path)
         return Source(frame, path, kind, _types(frame))
     if kind == "delta":
-        frame = tables.read(spark, path) if local_path(path) else spark.read.format("delta").load(path)
+        frame = (
+            tables.read(spark, path) if local_path(path) else spark.read.format("delta").load(path)
+        )
         return Source(frame, path, kind, _types(frame))
     if kind == "parquet":
         return _open_parquet(spark, path)
@@ -245,15 +253,15 @@ def _footer(path: str) -> pa.Schema | None:
 
 def _nanos_as_times(frame: DataFrame, arrow: pa.Schema, names: list[str]) -> DataFrame:
     """Times in nanoseconds, which Spark reads as integers, as its own times in microseconds."""
-    from pyspark.sql import functions as F
+    from pyspark.sql import functions as sf
 
     changed = {}
     for name in names:
         # floor, not truncation, so that times before 1970 stay in order
-        time = F.timestamp_micros(F.floor(F.col(quoted(name)) / F.lit(1000)).cast("bigint"))
+        time = sf.timestamp_micros(sf.floor(sf.col(quoted(name)) / sf.lit(1000)).cast("bigint"))
         if frame.schema[name].dataType.simpleString() == "bigint":
             changed[name] = time if arrow.field(name).type.tz else time.cast("timestamp_ntz")
-    columns = [changed.get(c, F.col(quoted(c))).alias(c) for c in frame.columns]
+    columns = [changed.get(c, sf.col(quoted(c))).alias(c) for c in frame.columns]
     return frame.select(*columns)
 
 
@@ -265,7 +273,9 @@ def _open_csv(spark: SparkSession, path: str, delimiter: str, header: bool) -> S
 
     local = local_path(path)
     small = local is not None and local.is_file() and local.stat().st_size < WHOLE_FILE_BYTES
-    reader = spark.read.options(sep=delimiter, header=header, escape='"', multiLine=small, columnNameOfCorruptRecord=CORRUPT)
+    reader = spark.read.options(
+        sep=delimiter, header=header, escape='"', multiLine=small, columnNameOfCorruptRecord=CORRUPT
+    )
     names = reader.csv(path).columns
     schema = T.StructType([T.StructField(n, T.StringType()) for n in [*names, CORRUPT]])
     texts = reader.schema(schema).csv(path)
@@ -276,7 +286,7 @@ def _open_csv(spark: SparkSession, path: str, delimiter: str, header: bool) -> S
 
 def _csv_types(texts: DataFrame, names: list[str]) -> dict[str, str]:
     """For each column the narrowest type in which every value keeps its meaning, in one pass."""
-    from pyspark.sql import functions as F
+    from pyspark.sql import functions as sf
 
     tests = {
         "bigint": r"^(0|-?[1-9][0-9]{0,17})$",
@@ -286,23 +296,29 @@ def _csv_types(texts: DataFrame, names: list[str]) -> dict[str, str]:
     padded = r"^[-+]?0[0-9]"  # 007 is a name, not a number
     wanted = []
     for i, name in enumerate(names):
-        value = F.col(quoted(name))
+        value = sf.col(quoted(name))
         there = ~value.isin(*MISSING_WORDS) & value.isNotNull()
         for kind, pattern in tests.items():
-            fits = value.rlike(pattern) & ~value.rlike(padded) if kind == "double" else value.rlike(pattern)
-            wanted.append(F.bool_and(F.when(there, fits)).alias(f"{i}{kind}"))
-    found: dict[str, Any] = texts.where(F.col(CORRUPT).isNull()).agg(*wanted).first().asDict() if wanted else {}
+            fits = (
+                value.rlike(pattern) & ~value.rlike(padded)
+                if kind == "double"
+                else value.rlike(pattern)
+            )
+            wanted.append(sf.bool_and(sf.when(there, fits)).alias(f"{i}{kind}"))
+    found: dict[str, Any] = (
+        texts.where(sf.col(CORRUPT).isNull()).agg(*wanted).first().asDict() if wanted else {}
+    )
     return {n: next((k for k in tests if found[f"{i}{k}"]), "string") for i, n in enumerate(names)}
 
 
 def _as_type(name: str, kind: str) -> Any:
-    from pyspark.sql import functions as F
+    from pyspark.sql import functions as sf
 
-    value = F.col(quoted(name))
+    value = sf.col(quoted(name))
     if kind == "string":
         return value
     missing = value.isin(*MISSING_WORDS) | value.isNull()
-    return F.when(~missing, value.try_cast(kind)).alias(name)
+    return sf.when(~missing, value.try_cast(kind)).alias(name)
 
 
 # ---- what has no codec --------------------------------------------------------------------------
@@ -319,7 +335,9 @@ def _refuse_nested(source: Source) -> None:
     lower = [n.lower() for n in source.columns]
     twice = sorted({n for n in source.columns if lower.count(n.lower()) > 1})
     if twice:
-        raise SameNameError(f"The columns {', '.join(twice)} differ in case only.", hint="rename one", columns=twice)
+        raise SameNameError(
+            f"The columns {', '.join(twice)} differ in case only.", hint="rename one", columns=twice
+        )
     bad = {n: t for n, t in source.types.items() if t.startswith(_NESTED)}
     if bad:
         named = ", ".join(f"{n} ({t.split('<')[0]})" for n, t in bad.items())

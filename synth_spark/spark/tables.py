@@ -100,15 +100,32 @@ def _clear(text: str, path: str) -> SynthError | None:
             hint="free some space and run again with --resume if-possible",
             path=path,
         )
-    if "DELTA_INVALID_PROTOCOL_VERSION" in text or "DELTA_UNSUPPORTED_FEATURES" in text or "InvalidProtocolVersion" in text:
+    if (
+        "DELTA_INVALID_PROTOCOL_VERSION" in text
+        or "DELTA_UNSUPPORTED_FEATURES" in text
+        or "InvalidProtocolVersion" in text
+    ):
         return NewerProtocolError(
             f"The Delta table {path} was written by a newer Delta than this one.",
             hint="copy it as Parquet with the tool that wrote it, or drop the table feature there",
             path=path,
         )
-    words = ("Permission denied", "Mkdirs failed", "Not a directory", "ParentNotDirectory", "Read-only file system", "NotDirectoryException", "Failed to create directory", "AccessDenied")
+    words = (
+        "Permission denied",
+        "Mkdirs failed",
+        "Not a directory",
+        "ParentNotDirectory",
+        "Read-only file system",
+        "NotDirectoryException",
+        "Failed to create directory",
+        "AccessDenied",
+    )
     if any(word in text for word in words):
-        return NoWriteError(f"{path} cannot be written to.", hint="another folder, or rights for this user", path=path)
+        return NoWriteError(
+            f"{path} cannot be written to.",
+            hint="another folder, or rights for this user",
+            path=path,
+        )
     return None
 
 
@@ -126,7 +143,9 @@ def check_writable(folder: str | Path) -> None:
             probe.write_bytes(b"\0" * 4096)
         except OSError as error:
             if isinstance(error, FileExistsError):
-                raise NoWriteError(f"{folder} is a file, not a folder.", path=str(folder)) from error
+                raise NoWriteError(
+                    f"{folder} is a file, not a folder.", path=str(folder)
+                ) from error
             raise
         finally:
             if probe.is_file():
@@ -146,7 +165,9 @@ def read(spark: SparkSession, path: str | Path) -> DataFrame:
         return spark.read.format("delta").load(str(path))
 
 
-def write(frame: DataFrame, path: str | Path, properties: Mapping[str, object] | None = None) -> None:
+def write(
+    frame: DataFrame, path: str | Path, properties: Mapping[str, object] | None = None
+) -> None:
     """Write a frame as a new Delta table in one commit, or as the next version of one of ours.
 
     Raises:
@@ -163,11 +184,21 @@ def write(frame: DataFrame, path: str | Path, properties: Mapping[str, object] |
 def _mapping(names: list[str]) -> dict[str, str]:
     """Column mapping for names that Parquet under Delta does not take; it raises the protocol."""
     if any(set(name) & _ODD for name in names):
-        return {"delta.columnMapping.mode": "name", "delta.minReaderVersion": "2", "delta.minWriterVersion": "5"}
+        return {
+            "delta.columnMapping.mode": "name",
+            "delta.minReaderVersion": "2",
+            "delta.minWriterVersion": "5",
+        }
     return {}
 
 
-def create(spark: SparkSession, path: str | Path, ddl: str, names: list[str], properties: Mapping[str, object]) -> None:
+def create(
+    spark: SparkSession,
+    path: str | Path,
+    ddl: str,
+    names: list[str],
+    properties: Mapping[str, object],
+) -> None:
     """Make an empty table with its properties, before anything is appended.
 
     Raises:
@@ -175,8 +206,10 @@ def create(spark: SparkSession, path: str | Path, ddl: str, names: list[str], pr
         TableTakenError: The folder holds something else (SYN-215).
     """
     folder = Path(path)
-    if folder.exists() and not folder.is_dir() or folder.is_dir() and any(folder.iterdir()):
-        raise TableTakenError(f"{path} is there already.", hint="another path, or remove it", path=str(path))
+    if (folder.exists() and not folder.is_dir()) or (folder.is_dir() and any(folder.iterdir())):
+        raise TableTakenError(
+            f"{path} is there already.", hint="another path, or remove it", path=str(path)
+        )
     stated = {**_mapping(names), **{PREFIX + k: v for k, v in properties.items()}}
     pairs = ", ".join(f"{literal(k)} = {literal(str(v))}" for k, v in stated.items())
     with clear_errors(path):
@@ -190,7 +223,9 @@ def properties(spark: SparkSession, path: str | Path) -> dict[str, str]:
     return {r["key"][len(PREFIX) :]: r["value"] for r in rows if r["key"].startswith(PREFIX)}
 
 
-def append_once(frame: DataFrame, path: str | Path, *, app: str, version: int, facts: Mapping[str, Any]) -> None:
+def append_once(
+    frame: DataFrame, path: str | Path, *, app: str, version: int, facts: Mapping[str, Any]
+) -> None:
     """Append a frame in one commit; the same `app` and `version` again writes nothing.
 
     Args:
@@ -216,8 +251,14 @@ def append_once(frame: DataFrame, path: str | Path, *, app: str, version: int, f
 
 
 def commits(spark: SparkSession, path: str | Path, app: str) -> dict[int, dict[str, Any]]:
-    """The facts of every append of one writer, by its version."""
+    """The facts of every append of one writer, by its wave, with the `rows` it wrote."""
     with clear_errors(path):
-        rows = spark.sql(f"DESCRIBE HISTORY {at(path)}").select("userMetadata").collect()
-    facts = [json.loads(r["userMetadata"]) for r in rows if r["userMetadata"]]
-    return {int(f["wave"]): f for f in facts if f.get("app") == app}
+        history = spark.sql(f"DESCRIBE HISTORY {at(path)}")
+        found = history.select("userMetadata", "operationMetrics").collect()
+    out = {}
+    for row in found:
+        facts = json.loads(row["userMetadata"]) if row["userMetadata"] else {}
+        if facts.get("app") == app:
+            rows = (row["operationMetrics"] or {}).get("numOutputRows", 0)
+            out[int(facts["wave"])] = {**facts, "rows": int(rows)}
+    return out

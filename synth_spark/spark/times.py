@@ -46,13 +46,19 @@ def java_format(strftime: str) -> str:
                 at += 1
             out.append(_plain(strftime[start:at]))
             continue
-        word = strftime[at + 1 : at + 3] if strftime[at + 1 : at + 2] == "-" else strftime[at + 1 : at + 2]
+        word = (
+            strftime[at + 1 : at + 3]
+            if strftime[at + 1 : at + 2] == "-"
+            else strftime[at + 1 : at + 2]
+        )
         if word == "%":
             out.append("%")
         elif word in _JAVA:
             out.append(_JAVA[word])
         else:
-            raise TimeFormatError(f"%{word} in the time format {strftime!r} is not known.", format=strftime)
+            raise TimeFormatError(
+                f"%{word} in the time format {strftime!r} is not known.", format=strftime
+            )
         at += 1 + len(word)
     return "".join(out)
 
@@ -66,7 +72,16 @@ def _plain(text: str) -> str:
 
 def lenient(java: str) -> str:
     """The same format for reading, in which a leading zero may be missing."""
-    return java.replace("dd", "d").replace("HH", "H").replace("hh", "h").replace("MMMM", "\0").replace("MMM", "\1").replace("MM", "M").replace("\0", "MMMM").replace("\1", "MMM")
+    return (
+        java.replace("dd", "d")
+        .replace("HH", "H")
+        .replace("hh", "h")
+        .replace("MMMM", "\0")
+        .replace("MMM", "\1")
+        .replace("MM", "M")
+        .replace("\0", "MMMM")
+        .replace("\1", "MMM")
+    )
 
 
 def to_clock(value: SparkColumn, source_type: str, time_format: str, zone: str) -> SparkColumn:
@@ -78,49 +93,56 @@ def to_clock(value: SparkColumn, source_type: str, time_format: str, zone: str) 
         time_format: `Column.time_format`.
         zone: Of the clock, for instants.
     """
-    from pyspark.sql import functions as F
+    from pyspark.sql import functions as sf
 
     if time_format in ("epoch_s", "epoch_ms"):
         scale = 1e6 if time_format == "epoch_s" else 1e3
-        micros = F.round(value.try_cast("double") * F.lit(scale)).try_cast("bigint")
+        micros = sf.round(value.try_cast("double") * sf.lit(scale)).try_cast("bigint")
         if source_type in ("bigint", "int", "smallint"):
-            micros = value.cast("bigint") * F.lit(int(scale))
-        return F.from_utc_timestamp(F.timestamp_micros(micros), zone).cast("timestamp_ntz")
+            micros = value.cast("bigint") * sf.lit(int(scale))
+        return sf.from_utc_timestamp(sf.timestamp_micros(micros), zone).cast("timestamp_ntz")
     if source_type == "timestamp":
-        return F.from_utc_timestamp(value, zone).cast("timestamp_ntz")
+        return sf.from_utc_timestamp(value, zone).cast("timestamp_ntz")
     if source_type != "string":
         return value.try_cast("timestamp_ntz")
-    text = F.trim(value)
+    text = sf.trim(value)
     if time_format:
         java = java_format(time_format)
-        found = F.try_to_timestamp(text, F.lit(java))
+        found = sf.try_to_timestamp(text, sf.lit(java))
         if "%-" not in time_format and lenient(java) != java and _has_signs(java):
-            found = F.coalesce(found, F.try_to_timestamp(text, F.lit(lenient(java))))
-        return (F.from_utc_timestamp(found, zone) if "%z" in time_format else found).cast("timestamp_ntz")
-    instant = F.from_utc_timestamp(text.try_cast("timestamp"), zone).cast("timestamp_ntz")
-    return F.when(text.rlike(r"(Z|[+-][0-9]{2}:?[0-9]{2})$"), instant).otherwise(text.try_cast("timestamp_ntz"))
+            found = sf.coalesce(found, sf.try_to_timestamp(text, sf.lit(lenient(java))))
+        return (sf.from_utc_timestamp(found, zone) if "%z" in time_format else found).cast(
+            "timestamp_ntz"
+        )
+    instant = sf.from_utc_timestamp(text.try_cast("timestamp"), zone).cast("timestamp_ntz")
+    return sf.when(text.rlike(r"(Z|[+-][0-9]{2}:?[0-9]{2})$"), instant).otherwise(
+        text.try_cast("timestamp_ntz")
+    )
 
 
 def _has_signs(java: str) -> bool:
     """Whether the parts are kept apart by signs, so that their length may vary."""
     letters = [c.isalpha() for c in java]
-    return all(not (a and b) or java[i] == java[i + 1] for i, (a, b) in enumerate(zip(letters, letters[1:], strict=False)))
+    return all(
+        not (a and b) or java[i] == java[i + 1]
+        for i, (a, b) in enumerate(zip(letters, letters[1:], strict=False))
+    )
 
 
 def from_clock(value: SparkColumn, source_type: str, time_format: str, zone: str) -> SparkColumn:
     """A local clock in the type and format of the source: what `to_clock` read."""
-    from pyspark.sql import functions as F
+    from pyspark.sql import functions as sf
 
     if source_type == "timestamp" or time_format in ("epoch_s", "epoch_ms") or "%z" in time_format:
-        instant = F.to_utc_timestamp(value.cast("timestamp"), zone)
+        instant = sf.to_utc_timestamp(value.cast("timestamp"), zone)
         if time_format not in ("epoch_s", "epoch_ms"):
-            return F.date_format(instant, java_format(time_format)) if time_format else instant
-        micros = F.unix_micros(instant)
+            return sf.date_format(instant, java_format(time_format)) if time_format else instant
+        micros = sf.unix_micros(instant)
         scale = 10**6 if time_format == "epoch_s" else 10**3
         if source_type in ("float", "double", "string") or source_type.startswith("decimal"):
-            return (micros / F.lit(float(scale))).cast(source_type)
-        return F.floor(micros / F.lit(scale)).cast(source_type or "bigint")
+            return (micros / sf.lit(float(scale))).cast(source_type)
+        return sf.floor(micros / sf.lit(scale)).cast(source_type or "bigint")
     if source_type == "string":
         pattern = java_format(time_format) if time_format else "yyyy-MM-dd HH:mm:ss"
-        return F.date_format(value.cast("timestamp"), pattern)
+        return sf.date_format(value.cast("timestamp"), pattern)
     return value.cast(source_type or "timestamp_ntz")

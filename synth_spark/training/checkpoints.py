@@ -1,4 +1,4 @@
-"""Checkpoints that survive a kill at any moment: written aside, then renamed; read back with a check.
+"""Checkpoints that survive a kill at any moment: written aside, then renamed; read with a check.
 
 A checkpoint is two files: `checkpoint-STEP.safetensors` with the vectors and, written last,
 `checkpoint-STEP.json` with the counters, the fingerprint of the run and the SHA-256 of the first.
@@ -44,7 +44,9 @@ class Checkpoint:
     skipped: tuple[str, ...] = ()  # names of newer checkpoints that were damaged
 
 
-def write(folder: Path, step: int, vectors: dict[str, torch.Tensor], counters: dict, mark: str) -> None:
+def write(
+    folder: Path, step: int, vectors: dict[str, torch.Tensor], counters: dict[str, Any], mark: str
+) -> None:
     """Write one checkpoint and forget all but the last two.
 
     Args:

@@ -29,6 +29,7 @@ from synth_spark.core.progress import Progress, Say, silent
 from synth_spark.core.seeds import stream_key
 from synth_spark.errors import SynthError
 from synth_spark.training import checkpoints
+from synth_spark.training.adam import Adam
 from synth_spark.training.collective import Single
 from synth_spark.training.flat import Flat
 from synth_spark.training.rows import Held, Rows, Tensors, count, steps_of
@@ -116,7 +117,7 @@ def fit(
             "There is no training example.", hint="more subjects, or a smaller valid_share"
         )
     with _torch(threads):
-        run = _Run(trainee, rows, _rows(trainee, valid, gang), gang, seed, device)
+        run = _Run(trainee, (rows, _rows(trainee, valid, gang)), gang, seed=seed, device=device)
         run.folder, run.say, run.name, run.every_s = folder, say, name, checkpoint_every_s
         run.resume(fingerprint)
         while not run.at.stopped:
@@ -125,7 +126,12 @@ def fit(
 
 
 def train_local(
-    request: Train, records: Records, seed: int = 0, *, folder: Path | None = None, say: Say = silent
+    request: Train,
+    records: Records,
+    seed: int = 0,
+    *,
+    folder: Path | None = None,
+    say: Say = silent,
 ) -> Trained:
     """Answer a `Train` request from records in memory, in this process.
 
@@ -136,9 +142,7 @@ def train_local(
 
     share = request.trainee.schedule.valid_share
     train, valid = split(request.encode(records), share, seed)
-    return fit(
-        request.trainee, train, valid, seed=seed, folder=folder, say=say, name=request.name
-    )
+    return fit(request.trainee, train, valid, seed=seed, folder=folder, say=say, name=request.name)
 
 
 def rate(schedule: Schedule, step: int, total: int) -> float:
@@ -167,8 +171,16 @@ class _Run:
     name: str
     every_s: float
 
-    def __init__(self, trainee: Trainee, train: Rows, valid: Rows, gang: Collective,
-                 seed: int, device: str) -> None:  # fmt: skip
+    def __init__(
+        self,
+        trainee: Trainee,
+        rows: tuple[Rows, Rows],
+        gang: Collective,
+        *,
+        seed: int,
+        device: str,
+    ) -> None:
+        train, valid = rows
         self.trainee, self.schedule, self.gang = trainee, trainee.schedule, gang
         self.train, self.valid, self.seed, self.device = train, valid, seed, torch.device(device)
         self.steps = steps_of(train.total, self.schedule.batch_size)
@@ -181,17 +193,7 @@ class _Run:
         gang.broadcast(self.flat.values, "first weights")
         self.mean = self.flat.values.clone()  # the averaged weights
         self.best = self.flat.values.clone()
-        flat = torch.nn.Parameter(self.flat.values, requires_grad=True)
-        flat.grad = self.flat.gradient
-        self.moments = (torch.zeros_like(self.mean), torch.zeros_like(self.mean))
-        s = self.schedule
-        self.adam = torch.optim.AdamW([flat], lr=s.learning_rate, betas=s.betas,
-                                      weight_decay=s.weight_decay, fused=True)  # fmt: skip
-        self.adam.state[flat] = {
-            "step": torch.tensor(0.0, device=self.device),
-            "exp_avg": self.moments[0], "exp_avg_sq": self.moments[1],
-        }  # fmt: skip
-        self.adam_step = self.adam.state[flat]["step"]
+        self.adam = Adam(self.flat.values, self.flat.gradient, self.schedule)
         self.noise = stream_key(seed, f"noise/{gang.rank}")
         self.began = time.monotonic()
         self.said_s = self.saved_s = 0.0
@@ -231,8 +233,7 @@ class _Run:
         if self.schedule.clip_norm > 0:
             norm = float(flat.gradient.norm())
             flat.gradient.mul_(min(1.0, self.schedule.clip_norm / (norm + 1e-12)))
-        self.adam.param_groups[0]["lr"] = rate(self.schedule, at.step, at.total_steps)
-        self.adam.step()
+        self.adam.step(rate(self.schedule, at.step, at.total_steps))
         if self.schedule.ema:
             # A young average forgets faster, or the first weights would linger in it.
             keep = min(self.schedule.ema, (1 + at.step) / (10 + at.step))
@@ -326,9 +327,8 @@ class _Run:
         self.said_s = self.at.clock_s
         if self.gang.rank:
             return
-        shown = {k: numbers[k] for k in ("train_nats", "valid_nats") if k in numbers}
-        if "examples_per_s" in numbers:
-            shown["per_s"] = numbers["examples_per_s"]  # short, as a line has 100 characters
+        short = {"examples_per_s": "per_s"}  # a line has 100 characters
+        shown = {short.get(k, k): v for k, v in numbers.items() if k not in ("epoch", "elapsed_s")}
         if self.at.cut:
             shown["cut_to_minutes"] = self.schedule.max_minutes
         total = self.at.epoch if self.at.stopped else math.ceil(self.at.total_steps / self.steps)
@@ -346,10 +346,8 @@ class _Run:
         self.saved_s = self.at.clock_s
         if self.folder is None or self.gang.rank:
             return
-        vectors = {"values": self.flat.values, "mean": self.mean, "best": self.best,
-                   "exp_avg": self.moments[0], "exp_avg_sq": self.moments[1]}  # fmt: skip
-        vectors |= {f"buffer.{k}": v for k, v in self.flat.buffers().items()}
-        checkpoints.write(self.folder, self.at.step, vectors, asdict(self.at), self.mark)
+        counters = asdict(self.at)
+        checkpoints.write(self.folder, self.at.step, self.vectors(), counters, self.mark)
 
     def resume(self, fingerprint: str) -> None:
         """Go on where the last good checkpoint of this run stands; each rank reads it itself."""
@@ -362,14 +360,18 @@ class _Run:
             return
         self.at = Counters(**found.counters)
         self.before_s = self.at.clock_s
-        mine = {"values": self.flat.values, "mean": self.mean, "best": self.best,
-                "exp_avg": self.moments[0], "exp_avg_sq": self.moments[1]}  # fmt: skip
-        mine |= {f"buffer.{k}": v for k, v in self.flat.buffers().items()}
-        for name, vector in mine.items():
+        for name, vector in self.vectors().items():
             vector.copy_(found.vectors[name])
-        self.adam_step.fill_(self.at.step)
+        self.adam.count.fill_(self.at.step)
         self.said_s = self.saved_s = self.at.clock_s
-        self.tell({"damaged_checkpoints_skipped": float(len(found.skipped))})
+        lost = len(found.skipped)
+        self.tell({"damaged_checkpoints_skipped": float(lost)} if lost else {})
+
+    def vectors(self) -> dict[str, torch.Tensor]:
+        """All that a checkpoint holds beside the counters; the run's own tensors, not copies."""
+        kept = {"values": self.flat.values, "mean": self.mean, "best": self.best}
+        kept |= {"exp_avg": self.adam.first, "exp_avg_sq": self.adam.second}
+        return kept | {f"buffer.{k}": v for k, v in self.flat.buffers().items()}
 
     # ---- small parts ----------------------------------------------------------------------------
 

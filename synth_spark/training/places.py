@@ -63,8 +63,8 @@ def host_of(address: str) -> str:
         ('10.0.0.7', 'node-3', 'fe80::1', 'fe80::1')
     """
     if address.startswith("["):
-        return address[1:].split("]")[0]
-    return address.split(":")[0] if address.count(":") == 1 else address
+        return address[1:].split("]", maxsplit=1)[0]
+    return address.split(":", maxsplit=1)[0] if address.count(":") == 1 else address
 
 
 def own_address(gang: Sequence[Place], place: Place) -> str:

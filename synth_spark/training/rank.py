@@ -46,8 +46,8 @@ class RanksLostError(SynthError):
 class Barrier(Protocol):
     """What a rank asks of its stage (pyspark's BarrierTaskContext)."""
 
-    def partitionId(self) -> int: ...  # noqa: N802, D102
-    def allGather(self, message: str) -> list[str]: ...  # noqa: N802, D102
+    def partitionId(self) -> int: ...  # noqa: N802
+    def allGather(self, message: str) -> list[str]: ...  # noqa: N802
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,12 +203,14 @@ def read_result(folder: Path) -> Trained:
 
 def note_failure(folder: Path, error: Exception) -> None:
     """Leave the reason why a restart would not help; the first one stays."""
+    ours = isinstance(error, SynthError)
+    facts = {k: str(v) for k, v in error.facts.items()} if ours else {}
     note = {
-        "code": error.code if isinstance(error, SynthError) else "",
+        "code": error.code if ours else "",
         "message": str(error.args[0]) if error.args else str(error),
         "kind": type(error).__name__,
-        "hint": error.hint if isinstance(error, SynthError) else "",
-        "facts": {k: str(v) for k, v in error.facts.items()} if isinstance(error, SynthError) else {},
+        "hint": error.hint if ours else "",
+        "facts": facts,
         "trace": "".join(traceback.format_exception(error))[-4000:],
     }
     folder.mkdir(parents=True, exist_ok=True)

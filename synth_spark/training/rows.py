@@ -33,7 +33,7 @@ class Rows(Protocol):
     total: int  # examples over all ranks
 
     def epoch(self, seed: int, epoch: int, steps: int) -> Iterator[Tensors]:
-        """This rank's part of each of the `steps` batches of one epoch, shuffled; parts may be empty."""
+        """This rank's part of each of an epoch's `steps` batches, shuffled; may be empty."""
 
     def ordered(self, rows: int) -> Iterator[Tensors]:
         """This rank's share of all examples once, at most `rows` at a time, in fixed order."""

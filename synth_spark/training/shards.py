@@ -87,9 +87,11 @@ class Shards:
                 hint="encode again", file=str(path), subjects=table.num_rows,
             )  # fmt: skip
         arrays = {
-            part: {n: _array(table.column(f"{key}.{n}"), about) for n, about in self.manifest[part].items()}
-            for part, key in (("context", "c"), ("events", "e"))
-        }  # fmt: skip
+            part: {
+                n: _array(table.column(f"{part[0]}.{n}"), a) for n, a in self.manifest[part].items()
+            }
+            for part in ("context", "events")
+        }
         encoded = Encoded(arrays["context"], arrays["events"], offsets)
         valid = np.asarray(table.column("valid").to_numpy())
         return encoded.take(np.flatnonzero(~valid)), encoded.take(np.flatnonzero(valid))
@@ -110,8 +112,9 @@ def feed(
     # Rank 0 looks at the first file and decides for all.
     estimate = torch.zeros(1, dtype=torch.float64)
     if gang.rank == 0 and shards.files:
-        sizes = [sum(a.nbytes for a in trainee.examples(e).values()) for e in shards.read(0) if e.subjects]
-        estimate[0] = sum(sizes) * shards.rows / max(1, shards.files[0]["rows"])
+        found = [trainee.examples(e) for e in shards.read(0) if e.subjects]
+        bytes_read = sum(a.nbytes for examples in found for a in examples.values())
+        estimate[0] = bytes_read * shards.rows / max(1, shards.files[0]["rows"])
     if float(gang.broadcast(estimate, "bytes")[0]) <= held_bytes:
         return _held(trainee, shards, gang)
     return _spilled(trainee, shards, gang, scratch, buffer_bytes=held_bytes)

@@ -1,0 +1,318 @@
+"""The console command `synth-spark`; jobs/ use the same verbs for spark-submit.
+
+Exit codes: 0 done, 2 refused (one line on stderr, or one JSON object with --json), 3 a gate was not
+passed. Whatever is heavy is imported inside the commands, so that --help answers at once.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from synth_spark.errors import SynthError
+
+if TYPE_CHECKING:
+    from synth_spark.config import Plan, Step
+
+DONE, REFUSED, INTERRUPTED = 0, 2, 130
+_OVERRIDES = {"allow_extra_args": True, "ignore_unknown_options": True}
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    help="Learns a telecom operator's records and writes synthetic ones that can be shared.",
+    epilog="Start with: synth-spark twin calls.parquet --out twin.parquet --key ID --time TIME",
+)
+plan_app = typer.Typer(no_args_is_help=True, help="Look at plans without running them.")
+generators_app = typer.Typer(no_args_is_help=True, help="What can learn records.")
+records_app = typer.Typer(no_args_is_help=True, help="What kinds of records are known.")
+app.add_typer(plan_app, name="plan")
+app.add_typer(generators_app, name="generators")
+app.add_typer(records_app, name="records")
+
+
+class DiskFullError(SynthError):
+    """The disk is full; nothing half-written was left in place."""
+
+    code = "SYN-810"
+
+
+class NoPermissionError(SynthError):
+    """A file or folder may not be read or written."""
+
+    code = "SYN-811"
+
+
+class NoSuchFileError(SynthError):
+    """A file or folder that was named is not there."""
+
+    code = "SYN-812"
+
+
+PlanFile = Annotated[
+    Path, typer.Option("--plan", help="The plan, YAML.", dir_okay=False, show_default=False)
+]
+Resume = Annotated[
+    str | None,
+    typer.Option(help="never, always or if-possible: whether to go on with an earlier run."),
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Check everything, run nothing.")]
+Json = Annotated[bool, typer.Option("--json", help="Errors as JSON, and no progress lines.")]
+Key = Annotated[str | None, typer.Option(help="Column that names the subject of each event.")]
+Time = Annotated[str | None, typer.Option(help="Column that orders a subject's events.")]
+
+
+@app.command()
+def twin(  # noqa: PLR0917 (the command line knows them by name)
+    data: Annotated[Path, typer.Argument(help="Records: CSV, JSON lines, Parquet or Delta.")],
+    out: Annotated[Path, typer.Option(help="The twin: NAME.parquet, NAME.csv or a Delta folder.")],
+    key: Key = None,
+    time: Time = None,
+    generator: Annotated[str, typer.Option(help="See: generators list.")] = "autoregressive",
+    subjects: Annotated[
+        int | None, typer.Option(min=1, help="How many; as many as were real if not said.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0)] = 1,
+    run_folder: Annotated[
+        Path | None, typer.Option(help="Plan, model, report; OUT.run if not said.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the twin.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Make a twin of any table in one go: detect, ingest, fit, sample, evaluate.
+
+    Without --key and --time the table is flat (one row a subject) unless a column plainly names a
+    subject with many rows in time.
+    """
+    from synth_spark.core.shelf import GENERATORS
+
+    if not data.exists() and "://" not in str(data):
+        raise NoSuchFileError(f"There is no {data}.", path=str(data))
+    if generator not in GENERATORS.names():
+        GENERATORS.get(generator)  # raises with the nearest name
+    from synth_spark import app as application
+
+    _end(
+        application.twin(
+            data,
+            out,
+            key=key,
+            time=time,
+            generator=generator,
+            subjects=subjects,
+            seed=seed,
+            run_folder=run_folder,
+            overwrite=overwrite,
+            quiet=as_json,
+        )
+    )
+
+
+@app.command()
+def detect(
+    source: Annotated[Path, typer.Argument(help="Records: CSV, JSON lines, Parquet or Delta.")],
+    key: Key = None,
+    time: Time = None,
+    out: Annotated[Path | None, typer.Option(help="Write the plan to this file.")] = None,
+) -> None:
+    """Guess what a table is and why, and write a first plan for it."""
+    if not source.exists() and "://" not in str(source):
+        raise NoSuchFileError(f"There is no {source}.", path=str(source))
+    from synth_spark import app as application
+
+    _end(application.detect(source, key=key, time=time, out=out))
+
+
+def _verb(steps: tuple[Step, ...], summary: str) -> Any:
+    def command(
+        context: typer.Context,
+        plan: PlanFile,
+        resume: Resume = None,
+        dry_run: DryRun = False,
+        as_json: Json = False,
+    ) -> None:
+        overrides = list(context.args)
+        overrides += ["--run.resume", resume] if resume else []
+        overrides += ["--run.quiet", "true"] if as_json else []
+        read = _plan(plan, overrides, materialise=not dry_run)
+        from synth_spark import app as application
+
+        _end(application.run(read, steps, dry_run=dry_run))
+
+    command.__doc__ = f"{summary} Any setting of the plan can follow: --section.field value."
+    return command
+
+
+_VERBS: tuple[tuple[str, tuple[Step, ...], str], ...] = (
+    ("run", ("ingest", "fit", "sample", "evaluate"), "All steps of a plan."),
+    ("ingest", ("ingest",), "Read, check and split the records."),
+    ("fit", ("fit",), "Learn from ingested records."),
+    ("sample", ("sample",), "Draw the twin from a fitted model."),
+    ("evaluate", ("evaluate",), "Score the twin and write the report."),
+)
+for _name, _steps, _summary in _VERBS:
+    app.command(name=_name, context_settings=_OVERRIDES)(_verb(_steps, _summary))
+
+
+@app.command()
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    folder: Annotated[Path, typer.Option(help="Where runs will be written.")] = Path(),
+) -> None:
+    """Check Python, Java, jars, Horovod, memory, cores, GPUs and disk; print what to do."""
+    from synth_spark import doctor as checks
+
+    found = checks.run_checks(folder)
+    sys.stdout.write(checks.to_json(found) + "\n") if as_json else checks.show(found)
+    _end(checks.exit_code(found))
+
+
+@app.command()
+def world(
+    folder: Annotated[Path, typer.Argument(help="Where the tables go.")],
+    subscribers: Annotated[int, typer.Option(min=20, max=100_000)] = 400,
+    days: Annotated[int, typer.Option(min=1, max=366)] = 21,
+    seed: Annotated[int, typer.Option(min=0)] = 1,
+    table_format: Annotated[str, typer.Option("--format", help="parquet or csv.")] = "parquet",
+) -> None:
+    """Write the built-in telecom world: made up by rules, to try things on."""
+    from synth_spark.records import world as maker
+
+    made = maker.make(subscribers=subscribers, days=days, seed=seed)
+    for path, rows in maker.write(made, folder, table_format).items():
+        sys.stdout.write(f"{path}  {rows:,} rows\n")
+
+
+@plan_app.command("check", context_settings=_OVERRIDES)
+def plan_check(context: typer.Context, plan: PlanFile, as_json: Json = False) -> None:
+    """Read a plan and print it whole, defaults included, with its fingerprint."""
+    read = _plan(plan, list(context.args), materialise=False)
+    if as_json:
+        shown = {"plan": read.model_dump(mode="json"), "fingerprint": read.fingerprint()}
+        sys.stdout.write(json.dumps(shown) + "\n")
+    else:
+        sys.stdout.write(f"{read.to_yaml()}# fingerprint {read.fingerprint()}\n")
+
+
+@plan_app.command("schema")
+def plan_schema(as_json: Json = False) -> None:
+    """Every setting of a plan, with its default and what it does."""
+    from synth_spark.config import json_schema, reference
+
+    sys.stdout.write(json.dumps(json_schema(), indent=2) if as_json else reference())
+    sys.stdout.write("\n")
+
+
+@generators_app.command("list")
+def generators_list() -> None:
+    """Each generator, the shapes it makes, and its settings."""
+    import dataclasses
+
+    from synth_spark.core.shelf import GENERATORS
+
+    for name in GENERATORS.names():
+        kind = GENERATORS.get(name)
+        about = (kind.__doc__ or "").strip().splitlines()[0]
+        fields = ", ".join(f.name for f in dataclasses.fields(kind.Params)) or "none"
+        sys.stdout.write(f"{name}: {about}\n  shapes: {', '.join(sorted(kind.shapes))};")
+        sys.stdout.write(f" at least {kind.min_subjects} subjects; settings: {fields}\n")
+
+
+@records_app.command("list")
+def records_list() -> None:
+    """Each record family with its columns, units and rules."""
+    from synth_spark.core.shelf import FAMILIES
+
+    for name in FAMILIES.names():
+        family = FAMILIES.get(name)
+        sys.stdout.write(f"{name}: {family.about}\n")
+        for field in family.fields:
+            unit = f", {field.unit}" if field.unit else ""
+            sys.stdout.write(f"  {field.name}: {field.kind}{unit}\n")
+        for rule in family.own_rules:
+            sys.stdout.write(f"  rule: {rule.sentence}\n")
+
+
+@app.command()
+def version() -> None:
+    """The version."""
+    from synth_spark import __version__
+
+    sys.stdout.write(__version__ + "\n")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command and return the exit code: 0 done, 2 refused, 3 gate not passed.
+
+    Our own errors become one line; anything else is a bug and keeps its traceback.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        app(args=arguments, prog_name="synth-spark")
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else REFUSED
+    except SynthError as error:
+        return _refuse(error, as_json="--json" in arguments)
+    except OSError as error:
+        known = _of_the_machine(error)
+        if known is None:
+            raise
+        return _refuse(known, as_json="--json" in arguments)
+    except KeyboardInterrupt:
+        sys.stderr.write("Stopped. What was finished is kept: go on with --resume always.\n")
+        return INTERRUPTED
+    return DONE
+
+
+def _plan(path: Path, overrides: list[str], *, materialise: bool) -> Plan:
+    from synth_spark.config import changed, read_plan
+
+    plan = read_plan(path, overrides)
+    if materialise and plan.source.path.startswith("world:"):
+        from synth_spark.records import world as maker
+
+        written = maker.materialise(plan.source.path, plan.folder / "world")
+        plan = changed(plan, {"source.path": str(written)})
+    return plan
+
+
+def _end(code: int) -> None:
+    raise typer.Exit(code)
+
+
+def _refuse(error: SynthError, *, as_json: bool) -> int:
+    if as_json:
+        said = {
+            "code": error.code,
+            "message": str(error.args[0]),
+            "hint": error.hint,
+            "facts": error.facts,
+        }
+        sys.stderr.write(json.dumps(said, default=str) + "\n")
+    else:
+        sys.stderr.write(" ".join(str(error).split()) + "\n")
+    return REFUSED
+
+
+def _of_the_machine(error: OSError) -> SynthError | None:
+    """The numbered error for what the machine refused; None: not that kind."""
+    path = str(error.filename or "")
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return DiskFullError(f"The disk is full: {path or error}.", hint="free space", path=path)
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return NoPermissionError(f"No permission for {path or error}.", path=path)
+    if error.errno == errno.ENOENT:
+        return NoSuchFileError(f"There is no {path or error}.", path=path)
+    return None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

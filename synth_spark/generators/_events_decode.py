@@ -1,0 +1,147 @@
+"""From drawn tokens and times back to records: what markov and the net have in common."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synth_spark.columns.time import DAY_US
+from synth_spark.core.batch import Records, Values
+from synth_spark.core.ports import Fold, Learning, Take
+from synth_spark.core.schema import Schema
+from synth_spark.core.seeds import generator
+from synth_spark.generators._events_coder import Coder, EventColumn, learn_coder
+from synth_spark.generators._events_episodes import Drawn, Histories
+from synth_spark.generators._events_identity import Identity, decode_ranked
+
+EVENTS_A_BLOCK = 400_000  # about so many events are in memory at once while sampling
+MOST_SUBJECTS = 4_096
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """What every event model starts from."""
+
+    coder: Coder
+    histories: Histories
+    identities: tuple[Identity | None, ...]  # one a category column; None where plain
+    block_size: int
+    facts: dict[str, Any]
+
+    def state(self) -> dict[str, Any]:
+        """A tree for `core/wire.py`."""
+        return {
+            "coder": self.coder.state(),
+            "histories": self.histories.state(),
+            "identities": [None if i is None else i.state() for i in self.identities],
+            "block_size": self.block_size,
+            "facts": self.facts,
+        }
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> Self:
+        """The base that `state` came from."""
+        return cls(
+            Coder.from_state(state["coder"]),
+            Histories.from_state(state["histories"]),
+            tuple(None if i is None else Identity.from_state(i) for i in state["identities"]),
+            state["block_size"],
+            state["facts"],
+        )
+
+
+def learn_base(schema: Schema, *, min_subjects: int, bins: int, leaf: int, trees: int, seed: int) -> Learning:
+    """The first chapters of every event generator's story; returns (Base, the sample)."""
+    from functools import partial
+
+    from synth_spark.columns.survey import Survey, merge_surveys, survey_state
+
+    state = yield Fold(partial(survey_state, schema), merge_surveys, "survey")
+    survey = Survey.of(state, schema)
+    sample: Records = yield Take(subjects=20_000, rows=400_000)
+    coder = learn_coder(schema, survey, sample, min_subjects=min_subjects, bins=bins)
+    histories, units = Histories.learn(coder, sample, leaf=leaf, seed=seed, trees=trees)
+    identities = tuple(
+        Identity.learn(c, coder, sample) if c.how == "ranked" else None for c in coder.cats
+    )
+    size = 1 << int(np.clip(np.log2(EVENTS_A_BLOCK / max(survey.mean_length, 1)), 0, 12))
+    facts = {
+        "unit": coder.mode,
+        "episodes": coder.episodes,
+        "subjects": survey.subjects,
+        "events": survey.rows,
+        "units_of_the_sample": len(units.anchor),
+        "longest": survey.longest,
+        "columns": {c.name: [c.how, c.tokens] for c in (*coder.cats, *coder.nums, *coder.subject)},
+    }
+    return Base(coder, histories, identities, min(size, MOST_SUBJECTS), facts), sample
+
+
+def decode(
+    base: Base,
+    drawn: Drawn,
+    lengths: NDArray[np.int64],
+    t: NDArray[np.float64],
+    cats: NDArray[np.int32],
+    nums: NDArray[np.int32],
+    *,
+    block: int,
+    seed: int,
+) -> Records:
+    """Records of one block.
+
+    Args:
+        base: The model's base.
+        drawn: The block's units.
+        lengths: Events of each unit, shape (units,).
+        t: Seconds since each unit's start, shape (events,), in order.
+        cats: Tokens, shape (events, category columns).
+        nums: Tokens, shape (events, number columns).
+        block: The block's number.
+        seed: The seed of the sampling.
+    """
+    coder, rng = base.coder, generator(seed, "values", block)
+    of_event = np.repeat(np.arange(len(lengths)), lengths)
+    subjects = len(drawn.subject)
+    per = np.bincount(drawn.owner, lengths, subjects).astype(np.int64)
+    offsets = np.concatenate([[0], np.cumsum(per)])
+    stamps = drawn.anchor[of_event] * DAY_US + np.floor(t * 1e6 + 0.5).astype(np.int64)
+    stamps -= stamps % coder.step_us
+    columns: dict[str, Values] = {coder.schema.time: stamps.astype("datetime64[us]")}
+    for j, column in enumerate(coder.cats):
+        identity = base.identities[j]
+        if identity is None:
+            columns[column.name] = column.codec.decode(cats[:, j], rng.random(len(t)))
+            continue
+        before = block * base.block_size
+        value = decode_ranked(column, coder, identity, cats[:, j], offsets, before, rng)
+        _put(columns, coder, column.name, value)
+    for j, column in enumerate(coder.nums):
+        value = column.codec.decode(nums[:, j], rng.random(len(t)))
+        columns[column.name] = _moved(column, value, stamps)
+    for j, column in enumerate(coder.subject):
+        value = column.codec.decode(drawn.subject[:, j], rng.random(subjects))
+        _put(columns, coder, column.name, value[np.repeat(np.arange(subjects), per)])
+    names = [c.name for c in coder.schema.columns if c.name in columns]
+    return Records({name: columns[name] for name in names}, offsets)
+
+
+def _put(columns: dict[str, Values], coder: Coder, name: str, value: Any) -> None:
+    """A column's values; a place fills its partner too."""
+    partner = coder.schema.column(name).partner
+    if not partner:
+        columns[name] = value
+        return
+    columns[name], columns[partner] = value[:, 0].copy(), value[:, 1].copy()
+
+
+def _moved(column: EventColumn, value: NDArray[np.float64], stamps: NDArray[np.int64]) -> Values:
+    """A number as it is; a second time back from its distance to the event's time."""
+    if column.how == "number":
+        return value
+    gone = np.isnan(value)
+    other = stamps + np.rint(np.where(gone, 0, value) * 1e6).astype(np.int64)
+    return np.where(gone, np.datetime64("NaT", "us"), other.astype("datetime64[us]"))

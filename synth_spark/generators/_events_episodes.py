@@ -1,0 +1,225 @@
+"""Whole histories: what belongs to the subject first, then unit after unit.
+
+A subject with one unit needs its own columns and the day it starts. A subject with many (episodes)
+gets a profile as well: how long it is seen, how active, which habits; every episode is then drawn
+given the profile, the calendar and the two episodes before it, so that a subject's own weeks
+resemble one another and silent weeks come as they do.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synth_spark.core.batch import Records
+from synth_spark.core.seeds import generator
+from synth_spark.generators._events_attributes import Attributes, Floats
+from synth_spark.generators._events_coder import Coder, Units, subject_tokens
+from synth_spark.generators._forest import Forest
+
+PROFILE_SHARES = 4  # shares of a category, heaviest first, that are part of a profile
+GIVEN_LAST = ("n_before", "n_before_that", "silent", "place", "anchor")
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """Units to be filled with events, subject by subject in the order of time."""
+
+    owner: NDArray[np.int64]  # (units,)
+    anchor: NDArray[np.int64]  # (units,), days since 1970
+    table: Floats  # (units, attributes)
+    subject: NDArray[np.int32]  # (subjects, own columns), tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Histories:
+    """Draws subjects, then their units with all attributes."""
+
+    names: tuple[str, ...]  # of a subject's columns, in the order in which they are drawn
+    forests: tuple[Forest, ...]
+    own: int  # the first so many are tokens of columns that belong to the subject
+    attributes: Attributes
+    episodes: bool
+    width_days: int  # from one episode to the next
+
+    @classmethod
+    def learn(
+        cls, coder: Coder, sample: Records, *, leaf: int, seed: int, trees: int, most_units: int = 40_000
+    ) -> tuple[Self, Units]:
+        """Fit on a sample of subjects; also returns its units."""
+        units = coder.units(sample)
+        own = {f"own{j}": column.astype(float) for j, column in enumerate(subject_tokens(coder, sample).T)}
+        width = 7 if coder.mode == "week" else 1
+        if coder.episodes:
+            subject = {**own, **_profile(coder, units, width)}
+            given = _given(subject, units, width)
+        else:
+            subject = {**own, "start": units.anchor.astype(float)}
+            given = {**subject, "anchor": units.anchor.astype(float)}
+            del given["start"]
+        names, forests = tuple(subject), []
+        table = np.column_stack([subject[n] for n in names])
+        least = leaf if not coder.episodes else int(np.clip(sample.subjects // 8, 2, leaf))
+        least = int(np.clip(sample.subjects // 3, 1, least))
+        for j, name in enumerate(names):
+            exact = name.startswith("own") or name in ("start", "count")
+            forests.append(
+                Forest.fit(table[:, :j], table[:, j], leaf=least, seed=seed, name=f"subject/{name}",
+                           exact=exact, trees=trees)
+            )
+        some = _some_units(units, given, most_units, seed)
+        attributes = Attributes.learn(
+            coder, *some, leaf=int(np.clip(len(some[0].anchor) // 3, 1, leaf)), seed=seed, trees=trees
+        )
+        return cls(names, tuple(forests), len(own), attributes, coder.episodes, width), units
+
+    def given(self, coder: Coder, records: Records, units: Units) -> dict[str, Floats]:
+        """The known columns of real units, as `Attributes.table` asks for them."""
+        own = {f"own{j}": column.astype(float) for j, column in enumerate(subject_tokens(coder, records).T)}
+        if not self.episodes:
+            return {**{k: v[units.owner] for k, v in own.items()}, "anchor": units.anchor.astype(float)}
+        return _given({**own, **_profile(coder, units, self.width_days)}, units, self.width_days)
+
+    def draw(self, subjects: int, seed: int, block: int) -> Drawn:
+        """Draw one block of subjects with the attributes of all their units."""
+        rng = generator(seed, "subjects", block)
+        x = np.zeros((subjects, len(self.names)))
+        for j, forest in enumerate(self.forests):
+            x[:, j] = forest.draw(x[:, :j], rng.random((subjects, 4)))
+        named = {name: x[:, j] for j, name in enumerate(self.names)}
+        tokens = x[:, : self.own].astype(np.int32)
+        if self.episodes:
+            return self._episodes(named, tokens, rng)
+        given = {**named, "anchor": named["start"]}
+        u = rng.random((subjects, len(self.attributes.columns), 4))
+        table = self.attributes.draw(given, u)
+        every = np.arange(subjects, dtype=np.int64)
+        return Drawn(every, named["start"].astype(np.int64), table, tokens)
+
+    def _episodes(
+        self, named: dict[str, Floats], tokens: NDArray[np.int32], rng: np.random.Generator
+    ) -> Drawn:
+        count = np.maximum(named["count"].astype(np.int64), 1)
+        before, that, silent = (np.zeros(len(count)) for _ in range(3))
+        parts: list[tuple[NDArray[np.int64], NDArray[np.int64], Floats]] = []
+        at = self.attributes.index("n")
+        for k in range(int(count.max())):
+            on = np.flatnonzero(count > k)
+            given = {name: column[on] for name, column in named.items()}
+            given |= {
+                "n_before": before[on],
+                "n_before_that": that[on],
+                "silent": silent[on],
+                "place": np.full(len(on), float(k)) / count[on],
+                "anchor": named["start"][on] + k * self.width_days,
+            }
+            table = self.attributes.draw(given, rng.random((len(on), len(self.attributes.columns), 4)))
+            n = table[:, at]
+            if k == 0:
+                n = table[:, at] = np.maximum(n, 1)  # a history starts with an event
+            that[on], before[on] = before[on], n
+            silent[on] = np.where(n > 0, 0, silent[on] + 1)
+            parts.append((on, given["anchor"].astype(np.int64), table))
+        owner = np.concatenate([p[0] for p in parts])
+        order = np.argsort(owner, kind="stable")
+        anchor = np.concatenate([p[1] for p in parts])[order]
+        return Drawn(owner[order], anchor, np.concatenate([p[2] for p in parts])[order], tokens)
+
+    def state(self) -> dict[str, Any]:
+        """A tree for `core/wire.py`."""
+        return {
+            "names": list(self.names),
+            "forests": [f.state() for f in self.forests],
+            "own": self.own,
+            "attributes": self.attributes.state(),
+            "episodes": self.episodes,
+            "width_days": self.width_days,
+        }
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> Self:
+        """The histories that `state` came from."""
+        return cls(
+            tuple(state["names"]),
+            tuple(Forest.from_state(f) for f in state["forests"]),
+            state["own"],
+            Attributes.from_state(state["attributes"]),
+            state["episodes"],
+            state["width_days"],
+        )
+
+
+def _profile(coder: Coder, units: Units, width: int) -> dict[str, Floats]:
+    """What is a subject's own over all its units, each of shape (subjects,)."""
+    from synth_spark.generators._events_attributes import Slots, measure
+
+    subjects = int(units.owner.max(initial=-1)) + 1
+    facts, counts = measure(coder, Slots.learn(coder, units), units)
+    some = units.lengths > 0
+    owner = units.owner[some]
+    active = np.maximum(np.bincount(owner, minlength=subjects), 1)
+
+    def mean(x: Floats) -> Floats:
+        return np.asarray(np.bincount(owner, x[some], subjects) / active)
+
+    level = np.log1p(facts["n"])
+    count = np.bincount(units.owner, minlength=subjects)
+    first = np.searchsorted(units.owner, np.arange(subjects))
+    out = {
+        "start": units.anchor[first].astype(float),
+        "count": count.astype(float),
+        "active": np.bincount(owner, minlength=subjects) / np.maximum(count, 1),
+        "level": mean(level),
+        "spread": np.sqrt(np.maximum(mean(level**2) - mean(level) ** 2, 0)),
+    }
+    for j, table in enumerate(counts):
+        total = np.zeros((subjects, table.shape[1]))
+        np.add.at(total, units.owner, table)
+        for k in range(min(table.shape[1] - 1, PROFILE_SHARES)):
+            out[f"share{j}/{k}"] = total[:, k] / np.maximum(total.sum(axis=1), 1)
+        out[f"distinct{j}"] = mean((table > 0).sum(axis=1).astype(float))
+    names = ["night", "weekend", "hour_mean", "hour_std", "gap", "days", "span"]
+    names += [n for n in facts if n[:4] in ("self", "mean")]
+    return {**out, **{f"own_{n}": mean(facts[n]) for n in names}}
+
+
+def _given(subject: dict[str, Floats], units: Units, width: int) -> dict[str, Floats]:
+    """Known columns of each unit: the profile, the units before, the calendar."""
+    n, owner = units.lengths.astype(float), units.owner
+    place = np.arange(len(owner)) - np.searchsorted(owner, owner)
+    before, that = np.zeros(len(n)), np.zeros(len(n))
+    before[1:], that[2:] = n[:-1], n[:-2]
+    before[place < 1], that[place < 2] = 0, 0
+    last = np.where(n > 0, np.arange(len(n)), -1)
+    latest = np.concatenate([[-1], np.maximum.accumulate(last)[:-1]])
+    silent = np.where(latest >= 0, np.arange(len(n)) - latest - 1, 0)
+    silent = np.minimum(silent, place).astype(float)
+    return {
+        **{name: column[owner] for name, column in subject.items()},
+        "n_before": before,
+        "n_before_that": that,
+        "silent": silent,
+        "place": place / np.maximum(subject.get("count", np.ones(1))[owner] if "count" in subject else 1, 1),
+        "anchor": units.anchor.astype(float),
+    }
+
+
+def _some_units(
+    units: Units, given: dict[str, Floats], most: int, seed: int
+) -> tuple[Units, dict[str, Floats]]:
+    """At most `most` units for the forests, at random."""
+    if len(units.anchor) <= most:
+        return units, given
+    pick = np.sort(generator(seed, "units").permutation(len(units.anchor))[:most])
+    from synth_spark.core.batch import Encoded
+
+    events = {"t": units.t[:, None], "c": units.cats, "n": units.nums, "v": units.values}
+    cut = Encoded({}, events, units.offsets).take(pick)
+    kept = Units(
+        units.owner[pick], units.anchor[pick], cut.offsets, cut.events["t"][:, 0],
+        cut.events["c"], cut.events["n"], cut.events["v"],
+    )
+    return kept, {name: column[pick] for name, column in given.items()}

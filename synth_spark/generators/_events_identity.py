@@ -1,0 +1,268 @@
+"""Who and where: the labels behind a subject's ranks.
+
+An event model draws ranks (own 1st, 2nd, ..., other). Here each subject gets a label for each rank.
+The first is drawn by how often a label is somebody's first; the next ones by how often they go with
+the first one's label (co-occurrence, with backoff to overall popularity). A label stands for
+at least `min_subjects` subjects, or it is the shared rare one, which is spread over fresh labels.
+"Other" values come back as real ones do: the chance that one is new depends on how many there were.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from synth_spark.columns.category import Category
+from synth_spark.columns.place import Place
+from synth_spark.core.batch import Coded, Records
+from synth_spark.generators._events_coder import RANKS, Coder, EventColumn, identity_codes, own_ranks
+
+LEVELS = 20  # of the number of other events so far: powers of the square root of 2
+BACKOFF = 5.0  # weight of overall popularity against the pairs seen
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """One ranked column: labels for ranks, and how other values return."""
+
+    first: NDArray[np.float64]  # (labels,), share of subjects whose 1st it is; empty: no labels
+    popular: NDArray[np.float64]  # (labels,), share among subjects' 2nd to RANKS-th
+    other: NDArray[np.float64]  # (labels,), share among the rows beyond the ranks
+    pair_start: NDArray[np.int64]  # (labels + 1,), where the partners of a first label begin
+    pair_label: NDArray[np.int64]  # (pairs,)
+    pair_share: NDArray[np.float64]  # (pairs,), subjects that have both
+    fresh: NDArray[np.float64]  # (LEVELS,), chance that another value is new
+    spread: float  # size of a place's own scatter against its cell
+
+    @classmethod
+    def learn(cls, column: EventColumn, coder: Coder, sample: Records) -> Self:
+        """Count labels, pairs and returns in a sample of subjects."""
+        source = coder.schema.column(column.name)
+        codes, owners = identity_codes(source, sample), sample.owners
+        ranks = own_ranks(codes, owners)
+        fresh = _fresh(codes, ranks, sample.offsets)
+        if column.codec is None:
+            none = np.zeros(0)
+            empty = np.zeros(0, np.int64)
+            return cls(none, none, none, np.zeros(1, np.int64), empty, none, fresh, 0.0)
+        tokens = label_tokens(column, coder, sample)
+        size = column.codec.vocabulary
+        known = codes >= 0
+        pairs = np.unique(np.column_stack([owners, ranks, tokens])[known & (ranks < RANKS)], axis=0)
+        tops = np.zeros(sample.subjects, np.int64) - 1
+        is_first = pairs[:, 1] == 0
+        tops[pairs[is_first, 0]] = pairs[is_first, 2]
+        rest = pairs[~is_first]
+        first = np.bincount(tops[tops >= 0], minlength=size)
+        popular = np.bincount(rest[:, 2], minlength=size)
+        joint, counts = np.unique(tops[rest[:, 0]] * size + rest[:, 2], return_counts=True)
+        start = np.searchsorted(joint // size, np.arange(size + 1))
+        other = np.bincount(tokens[known & (ranks >= RANKS)], minlength=size)
+        return cls(
+            _shares(first), _shares(popular + 1e-9), _shares(other + popular * 1e-3 + 1e-9),
+            start.astype(np.int64), (joint % size).astype(np.int64), counts.astype(float), fresh, 0.0,
+        )
+
+    def labels(self, subjects: int, rng: np.random.Generator) -> NDArray[np.int64]:
+        """A label's token for each rank of each subject, shape (subjects, RANKS); no repeats where possible."""
+        if not len(self.first):
+            return np.zeros((subjects, RANKS), np.int64)
+        u = rng.random((subjects, RANKS, 12))
+        return np.asarray(
+            _assign(
+                u, np.cumsum(self.first), np.cumsum(self.popular), self.pair_start, self.pair_label,
+                self.pair_share,
+            )
+        )
+
+    def others(
+        self, is_other: NDArray[np.bool_], offsets: NDArray[np.int64], rng: np.random.Generator
+    ) -> NDArray[np.int64]:
+        """A number from 0 for each other event: which of the subject's other values; else -1."""
+        return np.asarray(_returns(is_other, offsets, self.fresh, rng.random((len(is_other), 2))))
+
+    def state(self) -> dict[str, Any]:
+        """A tree for `core/wire.py`."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> Self:
+        """The identity that `state` came from."""
+        return cls(**state)
+
+
+def label_tokens(column: EventColumn, coder: Coder, records: Records) -> NDArray[np.int64]:
+    """Tokens of the labels of a ranked column, shape (rows,)."""
+    from synth_spark.columns.survey import values_of
+
+    values = values_of(coder.schema.column(column.name), records)
+    return np.asarray(column.codec.encode(values), dtype=np.int64)
+
+
+def _shares(counts: NDArray[Any]) -> NDArray[np.float64]:
+    return np.asarray(counts / max(float(counts.sum()), 1e-12))
+
+
+def _fresh(
+    codes: NDArray[np.int64], ranks: NDArray[np.int64], offsets: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Chance that an other event brings a new value, by how many other events there were before."""
+    new, all_ = _news(np.where(codes >= 0, ranks, -1), offsets)
+    total = max(all_.sum(), 1.0)
+    base = (new.sum() + 1.0) / (total + 1.0)
+    return np.asarray((new + 10 * base) / (all_ + 10))
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+def _level(count):  # type: ignore[no-untyped-def]
+    return min(int(2 * np.log2(1.0 + count)), LEVELS - 1)
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+def _news(ranks, offsets):  # type: ignore[no-untyped-def]
+    new, total = np.zeros(LEVELS), np.zeros(LEVELS)
+    for i in range(len(offsets) - 1):
+        most = 0
+        for r in range(offsets[i], offsets[i + 1]):
+            most = max(most, ranks[r] + 1)
+        seen = np.zeros(most, np.bool_)
+        count = 0
+        for r in range(offsets[i], offsets[i + 1]):
+            if ranks[r] >= RANKS:
+                k = _level(count)
+                total[k] += 1
+                if not seen[ranks[r]]:
+                    new[k] += 1
+                    seen[ranks[r]] = True
+                count += 1
+    return new, total
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+def _returns(is_other, offsets, fresh, u):  # type: ignore[no-untyped-def]
+    out = np.full(len(is_other), -1, np.int64)
+    for i in range(len(offsets) - 1):
+        a, b = offsets[i], offsets[i + 1]
+        past = np.empty(b - a, np.int64)
+        count, made = 0, 0
+        for r in range(a, b):
+            if is_other[r]:
+                if count == 0 or u[r, 0] < fresh[_level(count)]:
+                    out[r] = made
+                    made += 1
+                else:
+                    out[r] = past[min(int(u[r, 1] * count), count - 1)]
+                past[count] = out[r]
+                count += 1
+    return out
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+def _assign(u, first, popular, start, label, share):  # type: ignore[no-untyped-def]
+    subjects, ranks, tries = u.shape[0], u.shape[1], u.shape[2] // 2
+    size = len(first)
+    out = np.zeros((subjects, ranks), np.int64)
+    for i in range(subjects):
+        top = min(np.searchsorted(first, u[i, 0, 0] * first[-1], side="right"), size - 1)
+        out[i, 0] = top
+        total = 0.0
+        for p in range(start[top], start[top + 1]):
+            total += share[p]
+        for k in range(1, ranks):
+            for q in range(tries):
+                a, b = u[i, k, 2 * q], u[i, k, 2 * q + 1]
+                found = min(np.searchsorted(popular, b * popular[-1], side="right"), size - 1)
+                if a * (total + BACKOFF) < total:
+                    goal, sofar = b * total, 0.0
+                    for p in range(start[top], start[top + 1]):
+                        sofar += share[p]
+                        if goal < sofar:
+                            found = label[p]
+                            break
+                out[i, k] = found
+                again = False
+                for r in range(k):
+                    again = again or out[i, r] == found
+                if not again:
+                    break
+    return out
+
+
+def decode_ranked(
+    column: EventColumn,
+    coder: Coder,
+    identity: Identity,
+    tokens: NDArray[np.int32],
+    offsets: NDArray[np.int64],
+    subjects_before: int,
+    rng: np.random.Generator,
+) -> Any:
+    """Values of a ranked column for whole subjects.
+
+    Args:
+        column: The column.
+        coder: How the records are coded.
+        identity: What was learned of its labels.
+        tokens: Ranks, shape (rows,).
+        offsets: Rows of each subject, shape (subjects + 1,).
+        subjects_before: Number of the block's first subject, for labels made up here.
+        rng: The block's random numbers.
+
+    Returns:
+        `Coded`, or latitude and longitude (rows, 2) for a place.
+    """
+    subjects = len(offsets) - 1
+    owners = np.repeat(np.arange(subjects), np.diff(offsets))
+    other = identity.others(tokens == RANKS, offsets, rng)
+    number = np.where(tokens < RANKS, tokens, RANKS + other)  # the subject's own numbering
+    gone = tokens == column.missing
+    if column.codec is None:
+        return _made_up(number, gone, owners, subjects_before, "c")
+    labels = identity.labels(subjects, rng)
+    drawn = labels[owners, np.minimum(tokens, RANKS - 1)]
+    key = owners * (int(number.max(initial=0)) + 1) + number
+    _, one, inverse = np.unique(key, return_index=True, return_inverse=True)
+    inverse = inverse.ravel()
+    wild = np.searchsorted(np.cumsum(identity.other), rng.random(len(one)), side="right")
+    wild = np.minimum(wild, len(identity.other) - 1)[inverse]
+    label = np.where(tokens == RANKS, wild, drawn)
+    if isinstance(column.codec, Place):
+        inside = rng.random(len(one))[inverse]
+        label = np.where(gone, max(column.codec.missing_token, 0), label)
+        return column.codec.decode(label.astype(np.int32), inside)
+    return _labelled(column.codec, label, gone, number, owners, subjects_before, rng)
+
+
+def _labelled(
+    codec: Category,
+    label: NDArray[np.int64],
+    gone: NDArray[np.bool_],
+    number: NDArray[np.int64],
+    owners: NDArray[np.int64],
+    subjects_before: int,
+    rng: np.random.Generator,
+) -> Coded:
+    """Labels of tokens; a missing label (a rank that none stands behind) is the most popular one."""
+    size = len(codec.labels)
+    tokens = np.where(label == codec.missing_token, 0, label).astype(np.int32)
+    coded = codec.decode(tokens, rng.random(len(tokens)))
+    assert size <= codec.vocabulary
+    return Coded(np.where(gone, -1, coded.codes).astype(np.int32), coded.labels)
+
+
+def _made_up(
+    number: NDArray[np.int64],
+    gone: NDArray[np.bool_],
+    owners: NDArray[np.int64],
+    subjects_before: int,
+    prefix: str,
+) -> Coded:
+    """Fresh labels such as "c17-3": the third other party of subject 17."""
+    width = int(number.max(initial=0)) + 1
+    keys, codes = np.unique(owners * width + number, return_inverse=True)
+    labels = tuple(f"{prefix}{subjects_before + k // width}-{k % width}" for k in keys.tolist())
+    return Coded(np.where(gone, -1, codes.ravel()).astype(np.int32), labels)

@@ -1,0 +1,253 @@
+"""What the tables of `markov` are indexed by, chosen from the sample: edges, levels, parents."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synth_spark.core.batch import Records
+from synth_spark.generators import _events_tables as tables
+from synth_spark.generators._events_attributes import Attributes, Floats
+from synth_spark.generators._events_coder import DAY_S, Coder, Units
+from synth_spark.generators._events_decode import Base
+
+TELLING = 0.02  # nats that a parent must tell to be one
+
+
+@dataclass(frozen=True, slots=True)
+class Contexts:
+    """Edges of the levels, and which column each column is drawn by."""
+
+    starts: NDArray[np.int64]  # (categories,), where a category's values begin
+    widths: NDArray[np.int64]  # (categories,)
+    slot_of: NDArray[np.int64]  # (values,), slot of the attributes
+    within: Floats  # (values,), share of the value within its slot
+    cat_parent: NDArray[np.int64]  # (categories,), an earlier category, -1: none
+    num_cat: NDArray[np.int64]  # (numbers,), a category, -1: none
+    num_num: NDArray[np.int64]  # (numbers,), an earlier number; -1: its own last; -2: none
+    num_start: NDArray[np.int64]  # (numbers + 1,)
+    num_level: NDArray[np.int64]  # (number tokens,), 0 missing, 1 to 4 quarters
+    mean_edges: Floats  # (numbers, 3)
+    pace_edges: Floats
+    last_edges: Floats
+    gap_edges: Floats
+    to_end: bool  # the pace looks at the drawn last event, not at the horizon
+
+    @classmethod
+    def learn(cls, base: Base, sample: Records) -> Self:
+        """Choose them from a sample of whole subjects."""
+        coder, attributes = base.coder, base.histories.attributes
+        units = coder.units(sample)
+        x = attributes.table(coder, units, base.histories.given(coder, sample, units))
+        widths = np.array([c.tokens for c in coder.cats], np.int64)
+        starts = np.concatenate([[0], np.cumsum(widths)]).astype(np.int64)
+        slot_of = np.concatenate([np.zeros(0, np.int64), *attributes.slots.of_token]).astype(np.int64)
+        num_width = np.array([c.codec.vocabulary for c in coder.nums], np.int64)
+        num_start = np.concatenate([[0], np.cumsum(np.maximum(num_width, 1))]).astype(np.int64)
+        levels = [_levels(units.nums[:, j], c.missing, int(num_width[j])) for j, c in enumerate(coder.nums)]
+        gaps = (units.t - units.previous)[units.previous >= 0]
+        edges = _quantiles(gaps, 5)
+        whole = not coder.episodes and coder.mode == "whole"
+        ends = np.full(len(x), coder.clock.horizon_s)
+        if whole:
+            ends = (x[:, attributes.index("first")] + x[:, attributes.index("span")]) * DAY_S
+        pace = tables.pace_values(units.t, units.offsets, ends)
+        means = np.array(
+            [_quantiles(x[:, attributes.index("mean", j)], 3) for j in range(len(coder.nums))]
+        ).reshape(-1, 3)
+        cat_parent = [_parent(units.cats, j, range(j)) for j in range(len(coder.cats))]
+        num_cat = [_parent(units.cats, -1, range(len(coder.cats)), units.nums[:, j])
+                   for j in range(len(coder.nums))]
+        num_num = [_number_parent(units, j, levels) for j in range(len(coder.nums))]
+        return cls(
+            starts[:-1], widths, slot_of, _within(units, coder, attributes),
+            np.array(cat_parent, np.int64), np.array(num_cat, np.int64), np.array(num_num, np.int64),
+            num_start, np.concatenate([np.zeros(0, np.int64), *levels]).astype(np.int64),
+            means, _quantiles(pace, tables.PACE - 1), _quantiles(gaps, 2), edges, whole,
+        )  # fmt: skip
+
+    def ends(self, drawn_s: Floats, horizon_s: float) -> Floats:
+        """Where the pace looks to, in seconds since the unit's start; shape (units,)."""
+        return drawn_s if self.to_end else np.full(len(drawn_s), horizon_s)
+
+    def selfs(self, attributes: Attributes, x: Floats) -> Floats:
+        """Share of repeats of each category in each unit, shape (units, categories)."""
+        out = np.zeros((len(x), len(self.widths)))
+        for c in range(len(self.widths)):
+            at = attributes.index("self", c)
+            out[:, c] = x[:, at] if at >= 0 else 1.0
+        return out
+
+    def mean_levels(self, attributes: Attributes, x: Floats) -> NDArray[np.int64]:
+        """Quarter of each number's mean in each unit, shape (units, numbers)."""
+        out = np.zeros((len(x), len(self.mean_edges)), np.int64)
+        for j, edges in enumerate(self.mean_edges):
+            out[:, j] = np.searchsorted(edges, x[:, attributes.index("mean", j)], side="right")
+        return out
+
+    def empty(self, coder: Coder) -> dict[str, NDArray[Any]]:
+        """Tables of zeros."""
+        values, widest = int(self.widths.sum()), int(self.widths.max(initial=1))
+        c, t = len(self.widths), tables
+        return {
+            "time": np.zeros((t.PACE, t.BLOCKS, t.LAST, t.PARTS, coder.clock.end)),
+            "hours": np.zeros((4, t.BLOCKS, 24)),
+            "first_hours": np.zeros((t.PARTS, 24)),
+            "slots": np.zeros((24, 12)),
+            "stays": np.zeros((c, t.GAPS, t.SELF, t.SHARE, 2, 2)),
+            "moves": np.zeros((values, 2, widest)),
+            "lifts": np.zeros((values, widest)),
+            "numbers": np.zeros((int(self.num_start[-1]), widest, 4, t.NUM_LEVELS)),
+        }
+
+    def smoothed(self, counts: dict[str, NDArray[Any]], weight: float) -> dict[str, NDArray[Any]]:
+        """Counts to what the walk reads: cumulative rows, chances to stay, relative lifts."""
+        time = _backed_off(counts["time"], weight, axes=(3, 2, 0))
+        stays = _backed_off(counts["stays"], weight, axes=(2, 3, 4, 1))[..., 1]
+        numbers = np.moveaxis(counts["numbers"], 0, -1).copy()
+        for j in range(len(self.num_start) - 1):
+            a, b = self.num_start[j], self.num_start[j + 1]
+            part = _backed_off(numbers[..., a:b], weight, axes=(2, 1, 0), strict=0)
+            numbers[..., a:b] = _cumulative(part)
+        return {
+            "time": _cumulative(time).astype(np.float32),
+            "hours": _cumulative(_backed_off(counts["hours"], weight, axes=(1, 0))),
+            "first_hours": _cumulative(_backed_off(counts["first_hours"], weight, axes=(0,))),
+            "slots": _cumulative(_backed_off(counts["slots"], weight, axes=(0,))),
+            "stays": np.ascontiguousarray(stays),
+            "moves": self._moves(counts["moves"], weight),
+            "lifts": self._lifts(counts["lifts"]),
+            "numbers": np.ascontiguousarray(numbers.astype(np.float32)),
+        }
+
+    def _moves(self, counts: NDArray[Any], weight: float) -> NDArray[Any]:
+        """Chance of each new value after a change, over the chance without knowing the last one."""
+        out = np.ones_like(counts)
+        for a, k in zip(self.starts, self.widths, strict=True):
+            part = counts[a : a + k, :, :k]
+            popular = part.sum(axis=(0, 1)) + 1e-3
+            popular = popular / popular.sum()
+            rows = part + weight * popular
+            out[a : a + k, :, :k] = rows / rows.sum(axis=-1, keepdims=True) / popular
+        return np.clip(out, 0.02, 20.0)
+
+    def _lifts(self, counts: NDArray[Any]) -> NDArray[Any]:
+        """How much likelier a value is with its parent than by itself; 0 where they never met."""
+        out = np.ones_like(counts)
+        for c, (a, k) in enumerate(zip(self.starts, self.widths, strict=True)):
+            if self.cat_parent[c] < 0:
+                continue
+            part = counts[a : a + k]
+            expected = part.sum(1, keepdims=True) * part.sum(0, keepdims=True) / max(part.sum(), 1)
+            lift = (part + 0.5 * (part > 0)) / np.maximum(expected, 0.5)
+            out[a : a + k] = np.where(part.sum(0) > 0, lift, 1.0)
+        return out
+
+    def state(self) -> dict[str, Any]:
+        """A tree for `core/wire.py`."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> Self:
+        """The contexts that `state` came from."""
+        return cls(**state)
+
+
+def token_shares(attributes: Attributes, contexts: Contexts, x: Floats) -> Floats:
+    """Drawn share of each category value in each unit, shape (units, values)."""
+    out = np.zeros((len(x), len(contexts.slot_of)))
+    for c, (a, k) in enumerate(zip(contexts.starts, contexts.widths, strict=True)):
+        shares = attributes.shares(x, c)
+        out[:, a : a + k] = shares[:, contexts.slot_of[a : a + k]] * contexts.within[a : a + k]
+    return out
+
+
+def _within(units: Units, coder: Coder, attributes: Attributes) -> Floats:
+    parts = [np.zeros(0)]
+    for c, column in enumerate(coder.cats):
+        rows = np.bincount(units.cats[:, c], minlength=column.tokens).astype(float)
+        slots = attributes.slots.of_token[c]
+        total = np.bincount(slots, rows)
+        parts.append(rows / np.maximum(total[slots], 1))
+    return np.concatenate(parts)
+
+
+def _quantiles(values: Floats, edges: int) -> Floats:
+    if not len(values):
+        return np.zeros(edges)
+    return np.asarray(np.quantile(values, np.linspace(0, 1, edges + 2)[1:-1]))
+
+
+def _levels(tokens: NDArray[np.int32], missing: int, size: int) -> NDArray[np.int64]:
+    """0 for missing, 1 to 4 for the quarters of the rows in the order of the tokens."""
+    size = max(size, 1)
+    rows = np.bincount(tokens, minlength=size).astype(float)
+    if 0 <= missing < size:
+        rows[missing] = 0
+    before = np.cumsum(rows) - rows / 2
+    out = 1 + np.minimum(before * 4 // max(rows.sum(), 1), 3).astype(np.int64)
+    if 0 <= missing < size:
+        out[missing] = 0
+    return out
+
+
+def information(a: NDArray[np.int64], b: NDArray[np.int64]) -> float:
+    """Mutual information of two columns of small integers in nats, less its bias."""
+    if not len(a):
+        return 0.0
+    k, m = int(a.max()) + 1, int(b.max()) + 1
+    joint = np.bincount(a * m + b, minlength=k * m).reshape(k, m) / len(a)
+    alone = joint.sum(1, keepdims=True) * joint.sum(0, keepdims=True)
+    some = joint > 0
+    bias = (some.sum() - (joint.sum(1) > 0).sum() - (joint.sum(0) > 0).sum() + 1) / (2 * len(a))
+    return float((joint[some] * np.log(joint[some] / alone[some])).sum() - bias)
+
+
+def _parent(
+    cats: NDArray[np.int32], j: int, among: range, target: NDArray[np.int32] | None = None
+) -> int:
+    """The category that tells most about a column, -1 where none tells enough."""
+    goal = (cats[:, j] if target is None else target).astype(np.int64)
+    told = [(information(cats[:, k].astype(np.int64), goal), -k) for k in among]
+    best = max(told, default=(0.0, 0))
+    return -best[1] if best[0] > TELLING else -1
+
+
+def _number_parent(units: Units, j: int, levels: list[NDArray[np.int64]]) -> int:
+    goal = levels[j][units.nums[:, j]]
+    inner = units.previous >= 0
+    own = information(goal[:-1][inner[1:]], goal[1:][inner[1:]]) if len(goal) > 1 else 0.0
+    told = [(information(levels[k][units.nums[:, k]], goal), k) for k in range(j)]
+    best, k = max([*told, (own, -1)])
+    return k if best > TELLING else -2
+
+
+def _backed_off(
+    counts: NDArray[Any], weight: float, axes: tuple[int, ...], strict: int = -1
+) -> NDArray[np.float64]:
+    """Shares along the last axis; each axis of `axes` is given up in turn for the coarser table.
+
+    With `strict` an axis is named along which a value never seen stays impossible.
+    """
+    levels = [counts.astype(np.float64)]
+    for axis in axes:
+        levels.append(levels[-1].sum(axis=axis, keepdims=True))
+    total = levels[-1].sum(axis=tuple(range(counts.ndim - 1)), keepdims=True) + 1e-9
+    share = total / total.sum(axis=-1, keepdims=True)
+    for level in reversed(levels):
+        share = (level + weight * share) / (level.sum(axis=-1, keepdims=True) + weight)
+    if strict >= 0:
+        others = tuple(a for a in range(counts.ndim - 1) if a != strict)
+        seen = counts.sum(axis=others, keepdims=True) > 0
+        share = np.where(seen | ~seen.any(axis=-1, keepdims=True), share, 0.0)
+    return np.asarray(share / share.sum(axis=-1, keepdims=True))
+
+
+def _cumulative(share: NDArray[np.float64]) -> NDArray[np.float64]:
+    out = np.cumsum(share, axis=-1)
+    out /= out[..., -1:]
+    out[..., -1] = 1.0
+    return np.ascontiguousarray(out)

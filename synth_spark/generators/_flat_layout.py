@@ -1,0 +1,178 @@
+"""From a coder to the shape of its network: bases, direct tables, forbidden pairs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synth_spark.columns.number import Number
+from synth_spark.generators import _flat_zeros as zeros
+from synth_spark.generators._flat_tokens import Coder, Drawn
+
+if TYPE_CHECKING:
+    from synth_spark.models.made import Layout, Slot
+
+Basis = NDArray[np.float32]
+_MOST_PLAIN = 200  # a category with more labels enters and leaves through learned vectors
+_LEARNED_OUT = 32
+_DIRECT_BUDGET = 4_000_000  # weights of all direct tables
+_FIRST_BUDGET = 6_000_000  # weights of the first layer
+_OWN_SHARE = 0.05  # a token with this share of the rows has a feature of its own
+
+
+def layout_of(coder: Coder, tokens: NDArray[np.int32], pairs: NDArray[np.int64], dropout: float) -> Layout:
+    """The network for one table.
+
+    Args:
+        coder: What turns its records into tokens.
+        tokens: Of a sample of the rows, as `Coder.encode` gives them.
+        pairs: Counts of pairs of classes over all rows, see `_flat_zeros`.
+        dropout: Share of the hidden units that are left out while training.
+    """
+    from synth_spark.models.made import Layout
+
+    columns = len(coder.drawn)
+    hats = (4, 8, 16, 32) if columns <= 60 else (4, 8, 16)
+    slots = _slots(coder, hats)
+    outs, ranks = zip(*(_out(d, hats) for d in coder.drawn), strict=True)
+    sizes = tuple(d.vocabulary for d in coder.drawn)
+    costs_in = [16 if s.basis is None else s.basis.shape[1] for s in slots]
+    costs_out = [r or (v if b is None else b.shape[1]) for r, v, b in zip(ranks, sizes, outs, strict=True)]
+    class_of, never = _never(coder, pairs, sizes)
+    width = 12 if columns <= 40 else 8 if columns <= 100 else 5
+    large = sum(costs_in) * columns * width > _FIRST_BUDGET
+    return Layout(
+        slots=slots,
+        outs=outs,
+        sizes=sizes,
+        ranks=ranks,
+        parents=_parents(slots, tokens, costs_in, costs_out),
+        bias=tuple(_log_shares(tokens[:, c], size) for c, size in enumerate(sizes)),
+        class_of=class_of,
+        never=never,
+        width=width,
+        dropout=dropout,
+        squeeze=8 if large else 0,
+    )
+
+
+def _slots(coder: Coder, hats: tuple[int, ...]) -> tuple[Slot, ...]:
+    from synth_spark.models.made import Slot
+
+    out = [Slot(i, _basis(d, hats, 0.02), d.vocabulary) for i, d in enumerate(coder.drawn)]
+    for i in coder.seen:
+        plain = coder.drawn[i].plain
+        assert plain is not None
+        out.append(Slot(i, number_basis(plain, hats, 0.02), plain.vocabulary))
+    return tuple(out)
+
+
+def _out(drawn: Drawn, hats: tuple[int, ...]) -> tuple[Basis | None, int]:
+    """How a column's logits are made: (basis or None, width of learned vectors or 0)."""
+    if drawn.field.kind == "number":
+        return _basis(drawn, hats, 0.03), 0
+    return None, _LEARNED_OUT if drawn.vocabulary > _MOST_PLAIN else 0
+
+
+def _basis(drawn: Drawn, hats: tuple[int, ...], own: float) -> Basis | None:
+    if drawn.field.kind != "number":
+        size = drawn.vocabulary
+        return np.eye(size, dtype=np.float32) if size <= _MOST_PLAIN else None
+    first = number_basis(drawn.codec, hats, own)
+    if not drawn.open_plain or drawn.plain is None:
+        return first
+    second = number_basis(drawn.plain, hats, own)
+    both = np.zeros((len(first) + len(second), first.shape[1] + second.shape[1]), np.float32)
+    both[: len(first), : first.shape[1]] = first
+    both[len(first) :, first.shape[1] :] = second
+    return both
+
+
+def number_basis(codec: Number, hats: tuple[int, ...], own: float) -> Basis:
+    """Rank, hat functions at equal mass, and each token itself; shape (vocabulary, features).
+
+    Light tokens have their own feature at the small scale `own`, so that they are told apart only
+    after their neighbours; heavy ones (and missing) at scale 1.
+    """
+    size = codec.vocabulary
+    shares = codec.shares
+    place = np.clip(np.cumsum(shares) - shares / 2, 0, 1)
+    blocks = [2 * place[:, None] - 1]
+    for count in hats:
+        if count < size:
+            knots = np.linspace(0, 1, count)
+            blocks.append(np.maximum(0, 1 - np.abs(place[:, None] - knots) * (count - 1)))
+    smooth = np.hstack(blocks)
+    if codec.missing_token >= 0:
+        smooth[codec.missing_token] = 0
+    scale = np.where(shares >= _OWN_SHARE, 1.0, own)
+    scale[codec.missing_token :] = 1.0 if codec.missing_token >= 0 else scale[-1]
+    return np.hstack([smooth, np.diag(scale)]).astype(np.float32)
+
+
+def _log_shares(tokens: NDArray[np.int32], size: int) -> NDArray[np.float32]:
+    counts = np.bincount(tokens, minlength=size) + 0.5
+    return np.log(counts / counts.sum()).astype(np.float32)
+
+
+def _parents(
+    slots: tuple[Slot, ...], tokens: NDArray[np.int32], costs_in: list[int], costs_out: list[int]
+) -> tuple[tuple[int, ...], ...]:
+    """Slots with a direct table to each column: all earlier ones, or the strongest in the budget."""
+    columns = len(costs_out)
+    every = [tuple(s for s, slot in enumerate(slots) if slot.column < c) for c in range(columns)]
+    if sum(costs_in[s] * costs_out[c] for c in range(columns) for s in every[c]) <= _DIRECT_BUDGET:
+        return tuple(every)
+    coarse = [_coarse(tokens[:5_000, s], slots[s].size) for s in range(len(slots))]
+    scored = sorted(
+        (-_mutual_nats(coarse[s], coarse[c]), c, s) for c in range(columns) for s in every[c]
+    )
+    left, kept = _DIRECT_BUDGET, [set[int]() for _ in range(columns)]
+    for _, c, s in scored:
+        if costs_in[s] * costs_out[c] <= left:
+            left -= costs_in[s] * costs_out[c]
+            kept[c].add(s)
+    return tuple(tuple(sorted(k)) for k in kept)
+
+
+def _coarse(tokens: NDArray[np.int32], size: int) -> NDArray[np.int64]:
+    """At most 16 groups: tokens themselves, or neighbours together."""
+    if size <= 16:
+        return tokens.astype(np.int64)
+    order = np.sort(tokens)
+    return np.searchsorted(order, tokens, "left").astype(np.int64) * 16 // max(len(tokens), 1)
+
+
+def _mutual_nats(a: NDArray[np.int64], b: NDArray[np.int64]) -> float:
+    joint = np.bincount(a * 16 + b, minlength=256).reshape(16, 16) / max(len(a), 1)
+    product = joint.sum(1, keepdims=True) * joint.sum(0, keepdims=True)
+    some = joint > 0
+    return float((joint[some] * np.log(joint[some] / product[some])).sum())
+
+
+def _never(
+    coder: Coder, pairs: NDArray[np.int64], sizes: tuple[int, ...]
+) -> tuple[tuple[NDArray[np.int64], ...], Basis]:
+    """Class rows of each token column, and what each class row takes from every logit."""
+    from synth_spark.models.made import NEVER
+
+    classes = zeros.all_classes(coder)
+    starts, ends = zeros.offsets(classes), np.cumsum([0, *sizes])
+    zero = zeros.forbidden(classes, pairs)
+    never = np.zeros((starts[-1] + 2 * len(coder.gated), ends[-1]), np.float32)
+    for c, of_token in enumerate(classes):
+        columns = starts[c] + of_token
+        never[: starts[c], ends[c] : ends[c + 1]] = np.where(zero[: starts[c]][:, columns], NEVER, 0)
+    rows = [starts[c] + of_token.astype(np.int64) for c, of_token in enumerate(classes)]
+    rows = [r if int(k.max(initial=0)) else r[:0] for r, k in zip(rows, classes, strict=True)]
+    rows += [np.zeros(0, np.int64) for _ in coder.seen]
+    for g, c in enumerate(coder.gated):
+        drawn, row = coder.drawn[c], int(starts[-1]) + 2 * g
+        own, missing = drawn.codec.vocabulary, drawn.codec.missing_token
+        never[row, ends[c] + own : ends[c + 1]] = NEVER  # parents known: no bins of the value
+        shut = [t for t in range(own) if t != missing]
+        never[row + 1, ends[c] + np.array(shut, np.int64)] = NEVER
+        rows.append(np.array([row, row + 1], np.int64))
+    return tuple(rows), never

@@ -1,0 +1,177 @@
+"""Semi-Markov events: attributes first, then count tables with backoff. Cheap, and it can be read.
+
+A unit's count, calendar and habits are drawn first (`_events_attributes.py`). Its events follow
+from tables: the time by the pace still needed, the hour and the last gap; each category by
+whether it stays with the last value, else by what is still owed to each of its values; each number
+by the category and the number that tell most about it. Every table backs off to a coarser one
+with the weight of `backoff` events, so that a context of few events says little by itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synth_spark.core.batch import Records
+from synth_spark.core.ports import Fold, Learning
+from synth_spark.core.schema import Column, Schema, Shape
+from synth_spark.core.seeds import stream_key
+from synth_spark.generators import _events_tables as tables
+from synth_spark.generators._events_coder import DAY_S, Units
+from synth_spark.generators._events_decode import Base, decode, learn_base
+from synth_spark.generators._events_plan import Contexts, token_shares
+
+Arrays = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarkovParams:
+    """Settings of the markov generator."""
+
+    min_subjects: int = 5  # labels, places and numbers held by fewer subjects are not released
+    bins: int = 34  # of a number
+    leaf: int = 40  # units in a leaf of the trees of attributes
+    trees: int = 20  # trees an attribute
+    backoff: float = 15.0  # weight, in events, of the coarser table
+
+
+@dataclass(frozen=True, slots=True)
+class MarkovModel:
+    """Tables as cumulative rows."""
+
+    base: Base
+    contexts: Contexts
+    cdf: Arrays
+
+    @property
+    def block_size(self) -> int:
+        """Subjects drawn together."""
+        return self.base.block_size
+
+    def sample(self, block: int, subjects: int, seed: int) -> Records:
+        drawn = self.base.histories.draw(self.block_size, seed, block)
+        attributes, coder = self.base.histories.attributes, self.base.coder
+        x = drawn.table
+        lengths = np.rint(x[:, attributes.index("n")]).astype(np.int64)
+        offsets = np.concatenate([[0], np.cumsum(lengths)])
+        events = int(offsets[-1])
+        t = np.zeros(events)
+        cats = np.zeros((events, len(coder.cats)), np.int32)
+        nums = np.zeros((events, len(coder.nums)), np.int32)
+        first = x[:, attributes.index("first")]
+        c, clock = self.contexts, coder.clock
+        ends = (first + x[:, attributes.index("span")]) * DAY_S
+        tables.walk(
+            stream_key(seed, f"markov/{block}") & 0x7FFFFFFFFFFFFFFF,
+            offsets, drawn.anchor, np.floor(first).astype(np.int64), c.ends(ends, clock.horizon_s),
+            token_shares(attributes, c, x), c.selfs(attributes, x), c.mean_levels(attributes, x),
+            c.starts, c.widths, c.cat_parent, c.num_cat, c.num_num, c.num_level,
+            c.pace_edges, c.last_edges, c.gap_edges, clock.horizon_s, clock.tick_s, clock.cut_s,
+            clock.gap_sub, clock.jump_lo, clock.jump_hi, *self._tables(), c.num_start, t, cats, nums,
+        )  # fmt: skip
+        records = decode(self.base, drawn, lengths, t, cats, nums, block=block, seed=seed)
+        return records if subjects == records.subjects else records.take(np.arange(subjects))
+
+    def _tables(self) -> list[NDArray[Any]]:
+        names = ("time", "hours", "first_hours", "slots", "stays", "moves", "lifts", "numbers")
+        return [self.cdf[name] for name in names]
+
+    def state(self) -> dict[str, Any]:
+        return {"base": self.base.state(), "contexts": self.contexts.state(), "cdf": dict(self.cdf)}
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> Self:
+        return cls(Base.from_state(state["base"]), Contexts.from_state(state["contexts"]), state["cdf"])
+
+    def about(self) -> dict[str, Any]:
+        sizes = {name: list(table.shape) for name, table in self.cdf.items()}
+        return {**self.base.facts, "tables": sizes}
+
+
+def count_state(base: Base, contexts: Contexts, records: Records) -> Arrays:
+    """The tables' counts of one part."""
+    units = base.coder.units(records)
+    histories = base.histories
+    given = histories.given(base.coder, records, units)
+    x = histories.attributes.table(base.coder, units, given)
+    empty = contexts.empty(base.coder)
+    _add(base, contexts, units, x, empty)
+    return empty
+
+
+def _add(base: Base, c: Contexts, units: Units, x: NDArray[np.float64], out: Arrays) -> None:
+    attributes, clock = base.histories.attributes, base.coder.clock
+    token, hour, slot = clock.encode(units.t, units.previous)
+    first, span = x[:, attributes.index("first")], x[:, attributes.index("span")]
+    tables.count(
+        units.offsets, units.anchor, c.ends((first + span) * DAY_S, clock.horizon_s),
+        units.t, token, hour, slot, units.cats, units.nums, token_shares(attributes, c, x),
+        c.selfs(attributes, x), c.mean_levels(attributes, x), c.starts, c.cat_parent, c.num_cat,
+        c.num_num, c.num_level, c.pace_edges, c.last_edges, c.gap_edges, out["time"], out["hours"],
+        out["first_hours"], out["slots"], out["stays"], out["moves"], out["lifts"], out["numbers"],
+        c.num_start,
+    )  # fmt: skip
+
+
+def add_counts(left: Arrays, right: Arrays) -> Arrays:
+    """The counts of two parts."""
+    return {name: left[name] + right[name] for name in left}
+
+
+class Markov:
+    """Learns by counting alone: two passes and a sample."""
+
+    shapes: ClassVar[frozenset[Shape]] = frozenset({"events"})
+    min_subjects: ClassVar[int] = 2
+    Params: ClassVar[type[Any]] = MarkovParams
+    Model: ClassVar[type[Any]] = MarkovModel
+
+    def learn(self, schema: Schema, params: MarkovParams, seed: int) -> Learning:
+        base, sample = yield from learn_base(
+            schema, min_subjects=params.min_subjects, bins=params.bins, leaf=params.leaf,
+            trees=params.trees, seed=seed,
+        )  # fmt: skip
+        contexts = Contexts.learn(base, sample)
+        counts: Arrays = yield Fold(partial(count_state, base, contexts), add_counts, "count")
+        return MarkovModel(base, contexts, contexts.smoothed(counts, params.backoff))
+
+
+GENERATOR = Markov
+
+
+def _example() -> tuple[MarkovParams, Schema, Records]:
+    """Twelve made-up phones with a few calls each."""
+    rng = np.random.Generator(np.random.Philox(7))
+    from synth_spark.core.batch import Coded
+
+    lengths = rng.integers(1, 9, 12)
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    gaps = rng.integers(30, 30_000, offsets[-1]).astype("timedelta64[s]")
+    starts = np.repeat(offsets[:-1], lengths)
+    since = np.cumsum(gaps.astype(np.int64))
+    t = np.datetime64("2024-03-04T06:00:00", "us") + (since - since[starts]).astype("timedelta64[s]")
+    kind = rng.integers(0, 2, offsets[-1]).astype(np.int32)
+    duration = np.where(kind == 0, rng.integers(1, 600, offsets[-1]), np.nan)
+    records = Records(
+        {"at": t, "kind": Coded(kind, ("call", "text")), "duration_s": duration.astype(np.float64)},
+        offsets.astype(np.int64),
+    )
+    schema = Schema(
+        family="events",
+        shape="events",
+        key=Column(name="phone", kind="identifier"),
+        time="at",
+        columns=(
+            Column(name="at", kind="time", source_type="timestamp_ntz"),
+            Column(name="kind", kind="category"),
+            Column(name="duration_s", kind="number", source_type="bigint"),
+        ),
+    )
+    return MarkovParams(min_subjects=1, leaf=3, trees=4), schema, records
+
+
+EXAMPLE = _example()

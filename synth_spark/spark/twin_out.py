@@ -1,0 +1,187 @@
+"""The twin as its readers want it: the source's columns, order and types, in one file or a table.
+
+A name that ends in `.parquet` or `.csv` becomes one file, any other a Delta folder. A file is
+written beside its place and renamed there, so it is whole or not there.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+
+from synth_spark.core.schema import Column, Schema
+from synth_spark.spark import tables, times
+from synth_spark.spark.arrow import quoted
+from synth_spark.spark.source import Source
+from synth_spark.spark.tables import TableTakenError
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column as SparkColumn
+    from pyspark.sql import DataFrame
+
+FILE_ENDINGS = (".parquet", ".csv", ".tsv")
+_ROW_GROUP = 131_072
+
+
+def in_source_form(
+    twin: DataFrame,
+    schema: Schema,
+    types: Mapping[str, str],
+    names: Mapping[str, str],
+    zone: str = "UTC",
+) -> DataFrame:
+    """The twin's columns under the source's names, in its order and types.
+
+    Args:
+        twin: A sampled table (`fanout.py`).
+        schema: Of the twin.
+        types: Source column to Spark type, in the source's order; columns that the twin lacks are left out.
+        names: Canonical column to the source's; the same name if left out.
+        zone: Of the twin's clock, for sources that hold instants.
+    """
+    columns = [*([schema.key] if schema.key else []), *schema.columns]
+    by_source = {names.get(c.name, c.name): c for c in columns}
+    picked = [
+        _as_source(by_source[n], t, zone).alias(n) for n, t in types.items() if n in by_source
+    ]
+    return twin.select(*picked)
+
+
+def _as_source(column: Column, source_type: str, zone: str) -> SparkColumn:
+    from pyspark.sql import functions as sf
+
+    value = sf.col(quoted(column.name))
+    if column.kind == "time":
+        return times.from_clock(value, source_type, column.time_format, zone)
+    if column.kind in ("number", "place"):
+        if source_type == "string":
+            whole = (value == sf.floor(value)) & (sf.abs(value) < sf.lit(1e15))
+            return sf.when(whole, value.cast("bigint").cast("string")).otherwise(
+                value.cast("string")
+            )
+        if source_type == "boolean":
+            return value.cast("int").cast("boolean")
+        if source_type in ("tinyint", "smallint", "int", "bigint"):
+            return sf.round(value).try_cast(source_type)
+    return value.try_cast(source_type) if source_type != "string" else value
+
+
+def ordered(twin: DataFrame) -> DataFrame:
+    """The rows subject by subject and event by event, in one partition."""
+    return twin.coalesce(1).sortWithinPartitions("_subject", "_event")
+
+
+def check_target(out: Path, *, replace: bool) -> None:
+    """Refuse early what would fail late: a place that is taken, or cannot be written.
+
+    Raises:
+        TableTakenError: Something is there and `replace` is not said (SYN-215).
+        NoWriteError: The folder around it cannot be written to (SYN-211).
+    """
+    if out.exists() and not replace:
+        raise TableTakenError(
+            f"{out} is there already.",
+            hint="another name, or say that it may be replaced",
+            path=str(out),
+        )
+    tables.check_writable(out.parent)
+
+
+def deliver(
+    twin: DataFrame,
+    schema: Schema,
+    source: Source,
+    names: Mapping[str, str],
+    out: Path,
+    *,
+    zone: str = "UTC",
+    replace: bool = False,
+) -> None:
+    """Write the twin where it is wanted; whole or not at all.
+
+    Args:
+        twin: A sampled table, with `_subject` and `_event`.
+        schema: Of the twin.
+        source: Whose columns, order and types the twin gets; a Parquet file its very Arrow types.
+        names: Canonical column to the source's; the same name if left out.
+        out: File (`.parquet`, `.csv`) or Delta folder.
+        zone: Of the twin's clock.
+        replace: Whether `out` may be there and is then replaced.
+
+    Raises:
+        TableTakenError: Something is there (SYN-215).
+        NoWriteError, DiskFullError: Of the place (SYN-211, SYN-212).
+    """
+    check_target(out, replace=replace)
+    with tables.clear_errors(out):
+        if out.suffix.lower() not in FILE_ENDINGS:
+            if out.exists() and not tables.exists(out):
+                raise TableTakenError(
+                    f"{out} is no Delta table and is not replaced.", path=str(out)
+                )
+            tables.write(in_source_form(twin, schema, source.types, names, zone), out)
+            return
+        frame = in_source_form(ordered(twin), schema, source.types, names, zone)
+        _one_file(frame, out, source.arrow)
+
+
+def _one_file(frame: DataFrame, out: Path, arrow: pa.Schema | None) -> None:
+    """Spark writes one Parquet part beside the place; it is copied batch by batch into the file."""
+    beside = out.with_name(f".{out.name}.parts")
+    fresh = out.with_name(f".{out.name}.new")
+    shutil.rmtree(beside, ignore_errors=True)
+    try:
+        frame.write.mode("overwrite").parquet(str(beside))
+        parts = sorted(beside.glob("part-*.parquet"))
+        parquet = out.suffix.lower() == ".parquet"
+        schema = _target(pq.read_schema(parts[0]), arrow if parquet else None)
+        if parquet:
+            writer = pq.ParquetWriter(fresh, schema, compression="zstd")
+        else:
+            options = pa_csv.WriteOptions(
+                delimiter="\t" if out.suffix == ".tsv" else ",", quoting_style="needed"
+            )
+            writer = pa_csv.CSVWriter(fresh, schema, write_options=options)
+        with writer:
+            for part in parts:
+                for batch in pq.ParquetFile(part).iter_batches(_ROW_GROUP):
+                    writer.write_batch(_cast(batch, schema))
+        fresh.replace(out)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+        fresh.unlink(missing_ok=True)
+
+
+def _target(written: pa.Schema, source: pa.Schema | None) -> pa.Schema:
+    """The source's type for each column where it has one; pandas' notes about the index are left out."""
+    fields = []
+    for field in written:
+        found = (
+            source.field(field.name).type
+            if source is not None and source.get_field_index(field.name) >= 0
+            else field.type
+        )
+        if not source and pa.types.is_timestamp(found) and found.tz:
+            found = pa.timestamp(found.unit)  # CSV: no zone behind every time
+        fields.append(pa.field(field.name, found))
+    return pa.schema(fields)
+
+
+def _cast(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    """The batch in the target's types; an integer beyond a narrow type takes the type's limit."""
+    arrays = []
+    for field in schema:
+        array = batch.column(field.name)
+        if pa.types.is_dictionary(field.type):
+            array = pc.cast(pc.dictionary_encode(pc.cast(array, field.type.value_type)), field.type)
+        elif array.type != field.type:
+            array = pc.cast(array, field.type, safe=False)
+        arrays.append(array)
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)

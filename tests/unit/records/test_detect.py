@@ -1,0 +1,228 @@
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from synth_spark.errors import EmptyTableError
+from synth_spark.records.detect import (
+    Counts,
+    MissingColumnError,
+    NoColumnsError,
+    NoKeyError,
+    NoOrderError,
+    detect,
+)
+
+ROWS = 1_000
+RNG = np.random.default_rng(5)
+WHEN = np.datetime64("2026-03-01T00:00:00", "us") + np.sort(
+    RNG.integers(0, 10**7, ROWS)
+) * np.timedelta64(1, "s")
+USERS = np.array([f"u{i:03d}" for i in range(50)])[RNG.integers(50, size=ROWS)]
+
+
+def events(**columns: Any) -> pa.Table:
+    return pa.table({"user_id": USERS, "at": WHEN, **columns})
+
+
+def kinds(table: pa.Table, **named: Any) -> dict[str, str]:
+    return {c.name: c.kind for c in detect(table, **named).schema.columns}
+
+
+def test_a_repeated_user_and_a_time_make_events() -> None:
+    found = detect(events(n=RNG.normal(size=ROWS)))
+    schema = found.schema
+    assert (schema.shape, schema.time) == ("events", "at")
+    assert schema.key is not None
+    assert schema.key.name == "user_id"
+    assert [c.name for c in schema.columns] == ["at", "n"]
+    assert set(found.why) == {"user_id", "at", "n"}
+
+
+def test_customers_with_a_device_and_a_joining_date_are_flat() -> None:
+    device = np.array(["Galaxy S9", "iPhone 12", "3310", "P30"])[RNG.integers(4, size=ROWS)]
+    joined = WHEN.astype("datetime64[D]")
+    table = pa.table({"device": device, "joined": joined, "user_age": RNG.integers(18, 90, ROWS)})
+    assert detect(table).schema.shape == "flat"
+
+
+def test_an_id_of_a_person_in_every_row_makes_a_table_flat_whatever_else_repeats() -> None:
+    table = pa.table({"customer_id": [f"c{i}" for i in range(ROWS)], "account": USERS, "at": WHEN})
+    schema = detect(table).schema
+    assert schema.shape == "flat"
+    assert schema.key is not None
+    assert schema.key.name == "customer_id"
+
+
+def test_a_named_key_and_time_win_over_the_guess() -> None:
+    table = events(cell=USERS, later=WHEN)
+    schema = detect(table, key="cell", time="later").schema
+    assert schema.key is not None
+    assert (schema.key.name, schema.time) == ("cell", "later")
+
+
+def test_a_named_key_without_times_is_refused() -> None:
+    with pytest.raises(NoOrderError) as caught:
+        detect(pa.table({"user": USERS, "n": np.arange(ROWS)}), key="user")
+    assert caught.value.facts["key"] == "user"
+
+
+def test_a_named_time_without_a_subject_is_refused() -> None:
+    with pytest.raises(NoKeyError):
+        detect(pa.table({"at": WHEN, "n": RNG.normal(size=ROWS)}), time="at")
+
+
+def test_a_column_that_is_not_there_is_refused_with_the_nearest_name() -> None:
+    with pytest.raises(MissingColumnError) as caught:
+        detect(events(), key="user_ld")
+    assert caught.value.hint == "did you mean 'user_id'?"
+
+
+def test_an_empty_table_is_refused() -> None:
+    with pytest.raises(EmptyTableError):
+        detect(events()[:0])
+
+
+def test_nested_and_binary_columns_are_left_out_with_the_reason() -> None:
+    table = pa.table(
+        {"n": [1.5, 2.5], "l": [[1], [2]], "s": [{"a": 1}, {"a": 2}], "b": [b"x", b"y"]}
+    )
+    found = detect(table)
+    assert [c.name for c in found.schema.columns] == ["n"]
+    assert found.dropped == {
+        "l": "nested columns cannot be learned",
+        "s": "nested columns cannot be learned",
+        "b": "columns of type binary cannot be learned",
+    }
+
+
+def test_a_table_of_nothing_but_nested_columns_is_refused() -> None:
+    with pytest.raises(NoColumnsError):
+        detect(pa.table({"l": [[1], [2]]}))
+
+
+@pytest.mark.parametrize(
+    ("written", "form"),
+    [
+        ("%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M:%S"),
+        ("%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S"),
+        ("%d/%m/%Y %H:%M", "%d/%m/%Y %H:%M"),
+        ("%m/%d/%Y %H:%M", "%m/%d/%Y %H:%M"),
+        ("%d.%m.%Y", "%d.%m.%Y"),
+        ("%Y%m%d%H%M%S", "%Y%m%d%H%M%S"),
+        ("%Y-%m-%dT%H:%M:%S+00:00", "%Y-%m-%dT%H:%M:%S%z"),
+    ],
+)
+def test_times_held_as_text_are_read_in_the_format_they_are_written(written: str, form: str) -> None:
+    days = [dt.datetime(2026, 1, 1) + dt.timedelta(hours=7 * i) for i in range(400)]
+    table = pa.table({"event_time": [d.strftime(written) for d in days], "n": np.arange(400)})
+    column = detect(table).schema.columns[0]
+    assert (column.kind, column.time_format) == ("time", form)
+
+
+def test_day_and_month_are_told_apart_by_a_value_above_twelve() -> None:
+    table = pa.table({"day": ["1/2/2026", "2/13/2026", "3/4/2026"] * 20, "n": np.arange(60)})
+    assert detect(table).schema.columns[0].time_format == "%m/%d/%Y"
+
+
+@pytest.mark.parametrize(("scale", "unit"), [(1, "epoch_s"), (1000, "epoch_ms")])
+def test_whole_numbers_under_a_name_of_time_are_seconds_or_milliseconds(scale: int, unit: str) -> None:
+    seconds = WHEN.astype("datetime64[s]").astype(np.int64) * scale
+    columns = detect(pa.table({"created": seconds, "revenue": seconds})).schema.columns
+    assert [(c.kind, c.time_format) for c in columns] == [("time", unit), ("number", "")]
+
+
+def test_numbers_in_text_with_blanks_are_numbers_and_zip_codes_are_not() -> None:
+    charges = [f"{x:.2f}" for x in RNG.uniform(1, 99, ROWS - 5)] + [" "] * 5
+    zips = [f"{x:05d}" for x in RNG.integers(0, 300, ROWS)]
+    table = pa.table({"charge": charges, "place": zips})
+    assert kinds(table) == {"charge": "number", "place": "category"}
+
+
+def test_flags_codes_and_amounts_among_whole_numbers() -> None:
+    table = pa.table(
+        {
+            "churn": RNG.integers(0, 2, ROWS),
+            "cell_id": RNG.integers(100, 400, ROWS),
+            "area": RNG.integers(40, 400, ROWS),  # repeats too little to be a code: square metres
+            "zone": RNG.integers(0, 9, ROWS),
+            "calls": RNG.integers(0, 9, ROWS),
+            "number_of_calls": RNG.integers(0, 9, ROWS),
+        }
+    )
+    assert kinds(table) == {
+        "churn": "category",
+        "cell_id": "category",
+        "area": "number",
+        "zone": "category",
+        "calls": "number",
+        "number_of_calls": "number",
+    }
+
+
+def test_a_latitude_and_its_longitude_are_a_place_and_a_column_out_of_range_is_not() -> None:
+    lat, lon = RNG.uniform(-90, 90, ROWS), RNG.uniform(-180, 180, ROWS)
+    good = detect(pa.table({"Site Lat": lat, "Site Long": lon})).schema
+    assert [(c.kind, c.partner) for c in good.columns] == [("place", "Site Long"), ("place", "")]
+    assert kinds(pa.table({"lat": lat * 10, "lon": lon})) == {"lat": "number", "lon": "number"}
+
+
+def test_attributes_of_the_subject_are_told_from_attributes_of_the_event() -> None:
+    home = np.char.add("r", (np.char.lstrip(USERS, "u").astype(int) % 3).astype(str))
+    table = events(home=home, kind=np.array(["a", "b"])[RNG.integers(2, size=ROWS)])
+    per = {c.name: c.per for c in detect(table).schema.columns}
+    assert per == {"at": "event", "home": "subject", "kind": "event"}
+
+
+def test_ids_of_others_are_counterparts_and_few_ranks_of_peers_are_a_category() -> None:
+    others = [f"{x:016x}" for x in RNG.integers(0, 600, ROWS) * 7_919]
+    peers = np.array([f"p{i:02d}" for i in range(12)])[RNG.integers(12, size=ROWS)]
+    found = detect(events(called_number=others, peer=peers)).schema
+    assert (found.column("called_number").kind, found.column("called_number").counterpart) == (
+        "identifier",
+        True,
+    )
+    assert found.column("peer").kind == "category"
+
+
+def test_a_column_that_names_other_subjects_is_a_counterpart_whatever_its_name() -> None:
+    with_whom = USERS[RNG.permutation(ROWS)]
+    assert detect(events(with_whom=with_whom)).schema.column("with_whom").counterpart
+
+
+def test_all_missing_constant_and_boolean_columns_are_categories() -> None:
+    table = pa.table(
+        {
+            "gone": pa.array([None] * ROWS, pa.string()),
+            "one": ["x"] * ROWS,
+            "flag": RNG.random(ROWS) < 0.5,
+            "n": RNG.normal(size=ROWS),
+        }
+    )
+    assert kinds(table) == {"gone": "category", "one": "category", "flag": "category", "n": "number"}
+
+
+def test_text_that_differs_in_every_row_is_made_anew() -> None:
+    table = pa.table({"note": [f"line {i} of many" for i in range(ROWS)], "n": np.arange(ROWS) % 7})
+    assert kinds(table)["note"] == "identifier"
+
+
+def test_counts_of_the_whole_source_keep_a_repeated_id_from_being_a_key() -> None:
+    sample = pa.table({"customer_id": [f"c{i}" for i in range(ROWS)], "n": np.arange(ROWS) % 9})
+    whole = Counts(rows=1_000_000, distinct={"customer_id": 20_000})
+    assert detect(sample).schema.key is not None
+    assert detect(sample, counts=whole).schema.key is None
+
+
+def test_missing_floats_are_no_value_of_their_own() -> None:
+    values = np.where(np.arange(ROWS) % 4 == 0, np.nan, np.arange(ROWS) % 5)
+    assert kinds(pa.table({"x": values})) == {"x": "number"}
+
+
+def test_spark_types_may_be_given_and_are_kept() -> None:
+    table = pa.table({"a": [1.0, 2.0], "b": ["x", "y"]})
+    schema = detect(table, types={"a": "decimal(10,2)", "b": "varchar(3)"}).schema
+    assert [c.source_type for c in schema.columns] == ["decimal(10,2)", "varchar(3)"]

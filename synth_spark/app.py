@@ -108,13 +108,16 @@ def run(plan: Plan, steps: Sequence[Step] = STEPS, *, dry_run: bool = False) -> 
     spelled = plan.schema_of()
     if spelled:
         check(plan, spelled)
+    folder = RunFolder(plan.folder)
+    if not dry_run:
+        folder.open(plan.to_yaml())
     with session(f"synth_spark {plan.name}", plan.run.conf, master=plan.run.master or "") as spark:
         plan, schema, source = _settle(spark, plan, spelled)
         check(plan, schema)
         if dry_run:
             _print_dry(plan, schema, steps)
             return 0
-        return _carry_out(spark, plan, schema, source, steps)
+        return _carry_out(spark, plan, schema, folder, source, steps)
 
 
 def detect(
@@ -181,11 +184,15 @@ def _detect(source: Source, key: str, time: str) -> Detection:
 
 
 def _carry_out(
-    spark: SparkSession, plan: Plan, schema: Schema, source: Source | None, steps: Sequence[Step]
+    spark: SparkSession,
+    plan: Plan,
+    schema: Schema,
+    folder: RunFolder,
+    source: Source | None,
+    steps: Sequence[Step],
 ) -> int:
     from synth_spark.spark.workshop import SparkWorkshop
 
-    folder = RunFolder(plan.folder)
     folder.open(plan.to_yaml())
     write_text(folder.path / "detected.json", json.dumps({"schema": schema.to_json()}, indent=1))
     say = Log(folder.path / "progress.jsonl", quiet=plan.run.quiet)

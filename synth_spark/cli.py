@@ -227,10 +227,16 @@ def generators_list() -> None:
 
 
 @records_app.command("list")
-def records_list() -> None:
+def records_list(
+    markdown: Annotated[bool, typer.Option("--markdown", help="As docs/ref-records.md.")] = False,
+) -> None:
     """Each record family with its columns, units and rules."""
     from synth_spark.core.shelf import FAMILIES
+    from synth_spark.records._reference import reference
 
+    if markdown:
+        sys.stdout.write(reference() + "\n")
+        return
     for name in FAMILIES.names():
         family = FAMILIES.get(name)
         sys.stdout.write(f"{name}: {family.about}\n")

@@ -21,7 +21,7 @@ EVENTS = Schema(
     columns=(
         Column(name="at", kind="time", source_type="timestamp_ntz"),
         Column(name="kind", kind="category"),
-        Column(name="spent", kind="number", source_type="double"),
+        Column(name="spent.eur", kind="number", source_type="double"),
         Column(name="other", kind="identifier", counterpart=True),
     ),
 )
@@ -46,8 +46,10 @@ def events(subjects: int = 60, rows: int = 3_000, seed: int = 0) -> pa.Table:
         {
             "phone": [f"phone-{i:04d}" for i in owner],
             "at": pa.array(at),
-            "kind": pa.array(np.array(["call", "text", None], dtype=object)[rng.integers(0, 3, rows)]),
-            "spent": rng.integers(0, 50, rows) / 2,
+            "kind": pa.array(
+                np.array(["call", "text", None], dtype=object)[rng.integers(0, 3, rows)]
+            ),
+            "spent.eur": rng.integers(0, 50, rows) / 2,
             "other": [f"other-{i:03d}" for i in rng.integers(0, 90, rows)],
         }
     )
@@ -73,12 +75,18 @@ def put(table: pa.Table, path: Path) -> str:
 
 
 def spent(records: Records) -> dict[str, Any]:
-    """A state: subjects, rows, the sum of `spent` by kind, and the longest history."""
+    """A state: subjects, rows, the sum of `spent.eur` by kind, and the longest history."""
     kinds = records.columns["kind"].texts()
     sums = {
-        str(k): float(np.sum(np.asarray(records.columns["spent"])[kinds == k])) for k in ("call", "text")
+        str(k): float(np.sum(np.asarray(records.columns["spent.eur"])[kinds == k]))
+        for k in ("call", "text")
     }
-    return {"subjects": records.subjects, "rows": records.rows, "longest": int(records.lengths.max()), **sums}
+    return {
+        "subjects": records.subjects,
+        "rows": records.rows,
+        "longest": int(records.lengths.max()),
+        **sums,
+    }
 
 
 def add_spent(left: dict[str, Any], right: dict[str, Any]) -> dict[str, Any]:

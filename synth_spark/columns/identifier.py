@@ -24,6 +24,7 @@ from synth_spark.errors import SynthError
 MIN_SUBJECTS = 20  # that must share a character at a place before it is kept
 MAX_LENGTH = 64  # places that are looked at; longer ids are cut to it
 MIXED_BITS = 60  # of an id that the permutation fills; what is left of a long id is a hash
+ENOUGH = 50  # ids after which a place of a hex id that never held a letter is taken for digits
 FEW = 4  # characters at a place that are kept as they are, each with MIN_SUBJECTS subjects
 ALPHABETS = {
     "digit": "0123456789",
@@ -244,7 +245,7 @@ def _place(  # noqa: PLR0911 (a list of cases)
     if 1 < len(chars) <= FEW and seen[chars].min() >= MIN_SUBJECTS and total >= 100:
         return "=" + "".join(chr(c) for c in chars)
     digits, big, small = int(seen[48:58].sum()), int(seen[65:91].sum()), int(seen[97:123].sum())
-    if not big + small:
+    if not big + small and (not hexed or total >= ENOUGH):
         return "digit"
     if hexed:
         return "HEX" if upper else "hex"

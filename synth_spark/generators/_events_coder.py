@@ -32,6 +32,7 @@ from synth_spark.generators._events_clock import DAY_S, Clock
 Mode = Literal["day", "week", "whole"]  # the calendar of a unit; whole: from the first event's day
 RANKS = 10  # own 1st, ..., own 10th; then other; then missing
 MOST_PLAIN = 30  # labels of a plain category
+SPIKES = 0.01  # of a number's rows on one value: a token of its own
 LONG = 200  # events: subjects with more are cut into episodes
 
 
@@ -261,11 +262,13 @@ def learn_coder(
         elif column.kind in ("category", "place") or (column.kind == "identifier" and column.counterpart):
             cats.append(_category_column(column, survey, min_subjects))
         elif column.kind == "number":
-            codec = survey.codec(column.name, bins=bins, min_subjects=min_subjects)
+            codec = survey.codec(
+                column.name, bins=bins, min_subjects=min_subjects, spike_share=SPIKES
+            )
             nums.append(EventColumn(column.name, "number", codec.vocabulary, codec.missing_token, codec))
         elif column.kind == "time":
             raw = number_values(schema, column.name, "offset", sample)
-            codec = Number.finish(Number.summarise(raw, sample.owners), bins=bins)
+            codec = Number.finish(Number.summarise(raw, sample.owners), bins=bins, spike_share=SPIKES)
             nums.append(EventColumn(column.name, "offset", codec.vocabulary, codec.missing_token, codec))
     cats.sort(key=lambda c: (c.how != "ranked", -c.tokens))  # the widest first: it is the main one
     horizon = {"day": 1, "week": 7}.get(mode) or _longest_days(stamps // DAY_US, sample)

@@ -285,7 +285,7 @@ class _Run:
         known = net.known(after, drawn, chosen)
         earlier: list[Any] = []
         for j in range(len(layout.numbers)):
-            logits = net.number(j, parts[len(cats[0]) + j], known, earlier).numpy()
+            logits = net.number(j, parts[cats.shape[1] + j], known, earlier).numpy()
             draws.draw_number(on, self.random, logits, self.model.support.nums[j], cats, nums[:, j])
             earlier.append(torch.from_numpy(nums[:, j].astype(np.int64)))
         return cats, nums

@@ -81,6 +81,12 @@ class Contexts:
             out[:, c] = x[:, at] if at >= 0 else 1.0
         return out
 
+    def clocks(self, attributes: Attributes, x: Floats) -> NDArray[np.int64]:
+        """Rhythm of each unit: early or late without nights, some nights, many; shape (units,)."""
+        night = x[:, attributes.index("night")]
+        late = x[:, attributes.index("hour_mean")] > attributes.mean[attributes.index("hour_mean")]
+        return np.where(night < 0.01, late, 2 + (night > 0.12)).astype(np.int64)
+
     def mean_levels(self, attributes: Attributes, x: Floats) -> NDArray[np.int64]:
         """Quarter of each number's mean in each unit, shape (units, numbers)."""
         out = np.zeros((len(x), len(self.mean_edges)), np.int64)
@@ -93,9 +99,9 @@ class Contexts:
         values, widest = int(self.widths.sum()), int(self.widths.max(initial=1))
         c, t = len(self.widths), tables
         return {
-            "time": np.zeros((t.PACE, t.BLOCKS, t.LAST, t.PARTS, coder.clock.end)),
-            "hours": np.zeros((4, t.BLOCKS, 24)),
-            "first_hours": np.zeros((t.PARTS, 24)),
+            "time": np.zeros((t.CLOCKS, t.PACE, t.BLOCKS, t.LAST, t.PARTS, coder.clock.end)),
+            "hours": np.zeros((t.CLOCKS, 4, t.BLOCKS, 24)),
+            "first_hours": np.zeros((t.CLOCKS, t.PARTS, 24)),
             "slots": np.zeros((24, 12)),
             "stays": np.zeros((c, t.GAPS, t.SELF, t.SHARE, 2, 2)),
             "moves": np.zeros((values, 2, widest)),
@@ -105,7 +111,7 @@ class Contexts:
 
     def smoothed(self, counts: dict[str, NDArray[Any]], weight: float) -> dict[str, NDArray[Any]]:
         """Counts to what the walk reads: cumulative rows, chances to stay, relative lifts."""
-        time = _backed_off(counts["time"], weight, axes=(3, 2, 0))
+        time = _backed_off(counts["time"], weight, axes=(0, 4, 3, 1))
         stays = _backed_off(counts["stays"], weight, axes=(2, 3, 4, 1))[..., 1]
         numbers = np.moveaxis(counts["numbers"], 0, -1).copy()
         for j in range(len(self.num_start) - 1):
@@ -114,8 +120,8 @@ class Contexts:
             numbers[..., a:b] = _cumulative(part)
         return {
             "time": _cumulative(time).astype(np.float32),
-            "hours": _cumulative(_backed_off(counts["hours"], weight, axes=(1, 0))),
-            "first_hours": _cumulative(_backed_off(counts["first_hours"], weight, axes=(0,))),
+            "hours": _cumulative(_backed_off(counts["hours"], weight, axes=(0, 2, 1))),
+            "first_hours": _cumulative(_backed_off(counts["first_hours"], weight, axes=(0, 1))),
             "slots": _cumulative(_backed_off(counts["slots"], weight, axes=(0,))),
             "stays": np.ascontiguousarray(stays),
             "moves": self._moves(counts["moves"], weight),

@@ -9,9 +9,10 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-GAPS, SELF, SHARE, PACE, BLOCKS, PARTS, LAST = 6, 5, 5, 7, 12, 4, 4
+GAPS, SELF, SHARE, PACE, BLOCKS, PARTS, LAST, CLOCKS = 6, 5, 5, 7, 12, 4, 4, 4
 NUM_LEVELS = 5  # of another number: missing or before the first, then quarters
 TRIES = 24
+OVER = 6  # gaps that lead out of the unit before it ends early
 _SHARE_EDGES = np.array([0.08, 0.22, 0.42, 0.7])
 
 
@@ -54,20 +55,20 @@ def pace_values(t, offsets, ends):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
 def count(  # type: ignore[no-untyped-def]
-    offsets, anchors, ends, t, token, hour, slot, cats, nums, shares, selfs, means, starts,
+    offsets, anchors, clocks, ends, t, token, hour, slot, cats, nums, shares, selfs, means, starts,
     cat_parent, num_cat, num_num, num_level, pace_edges, last_edges, gap_edges,
     time, hours, first_hours, slots, stays, moves, lifts, numbers, num_start,
 ):
     """Add one part's events to the tables (arrays changed in place)."""
     columns, numeric = cats.shape[1], nums.shape[1]
-    end_jump = hours.shape[0] - 1
+    end_jump = hours.shape[1] - 1
     short = time.shape[-1] - 1
     for u in range(len(offsets) - 1):
         a, b = offsets[u], offsets[u + 1]
         for i in range(a, b):
             day = int(t[i] // 86_400.0)
             if i == a:
-                first_hours[part_of_week(anchors[u], day), hour[i]] += 1
+                first_hours[clocks[u], part_of_week(anchors[u], day), hour[i]] += 1
             else:
                 now = t[i - 1]
                 today = int(now // 86_400.0)
@@ -76,9 +77,9 @@ def count(  # type: ignore[no-untyped-def]
                 pace = pace_of(b - i, max(ends[u] - now, 0.0), pace_edges)
                 part = part_of_week(anchors[u], today)
                 last = level(last_edges, gap) if gap >= 0 else LAST - 1
-                time[pace, block, last, part, min(token[i], short)] += 1
+                time[clocks[u], pace, block, last, part, min(token[i], short)] += 1
                 if hour[i] >= 0:
-                    hours[min(day - today, end_jump), block, hour[i]] += 1
+                    hours[clocks[u], min(day - today, end_jump), block, hour[i]] += 1
             if hour[i] >= 0:
                 slots[hour[i], slot[i]] += 1
             for c in range(columns):
@@ -143,16 +144,20 @@ def pick(cdf, u):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
 def next_time(  # type: ignore[no-untyped-def]
-    now, owed, gap, anchor, end, horizon, tick, cut, gap_sub, jump_lo, jump_hi,
+    now, owed, gap, anchor, style, end, horizon, tick, cut, gap_sub, jump_lo, jump_hi,
     time, hours, slots, pace_edges, last_edges, state,
 ):
-    """Time of the next event in seconds, not before `now`, below the horizon."""
+    """Time of the next event in seconds, not before `now`, below the horizon; -1: the unit ends.
+
+    A unit whose gaps lead out of it again and again (a regular clock at its end) ends early.
+    """
+    past = 0
     today = int(now // 86_400.0)
     block = int((now - today * 86_400.0) // 7_200.0)
     pace = pace_of(owed, max(end - now, 0.0), pace_edges)
     last = level(last_edges, gap) if gap >= 0 else LAST - 1
-    cdf = time[pace, block, last, part_of_week(anchor, today)]
-    gaps, end_jump = gap_sub.shape[0], hours.shape[0] - 1
+    cdf = time[style, pace, block, last, part_of_week(anchor, today)]
+    gaps, end_jump = gap_sub.shape[0], hours.shape[1] - 1
     for _ in range(TRIES):
         token = pick(cdf, uniform(state))
         if token < gaps:
@@ -162,6 +167,9 @@ def next_time(  # type: ignore[no-untyped-def]
             then = now + np.floor(s / tick + 0.5) * tick
             if then < horizon:
                 return then
+            past += 1
+            if past == OVER:
+                return -1.0
             continue
         token -= gaps
         if token >= len(jump_lo):
@@ -171,7 +179,7 @@ def next_time(  # type: ignore[no-untyped-def]
         if day * 86_400.0 >= horizon:
             continue
         earliest = now + cut if day == today else 0.0
-        hour = pick(hours[min(day - today, end_jump), block], uniform(state))
+        hour = pick(hours[style, min(day - today, end_jump), block], uniform(state))
         slot = pick(slots[hour], uniform(state))
         start = day * 86_400.0 + hour * 3_600.0 + slot * 300.0
         if start + 300.0 <= earliest:
@@ -234,36 +242,40 @@ def next_category(  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
 def walk(  # type: ignore[no-untyped-def]
-    key, offsets, anchors, first_day, ends, shares, selfs, means, starts, widths,
+    key, offsets, anchors, clocks, first_day, ends, shares, selfs, means, starts, widths,
     cat_parent, num_cat, num_num, num_level, pace_edges, last_edges, gap_edges,
     horizon, tick, cut, gap_sub, jump_lo, jump_hi,
     time, hours, first_hours, slots, stays, moves, lifts, numbers, num_start,
-    t, cats, nums,
+    t, cats, nums, lengths,
 ):
-    """Fill units with events (t, cats, nums changed in place)."""
+    """Fill units with events, end to end (t, cats, nums, lengths changed in place); gives their number."""
     columns, numeric = cats.shape[1], nums.shape[1]
     counts = np.zeros(shares.shape[1])
     weight = np.zeros(max(shares.shape[1], 1))
     state = np.zeros(1, np.uint64)
+    at = 0
     for u in range(len(offsets) - 1):
         state[0] = np.uint64(key) + np.uint64(u) * np.uint64(0xD1342543DE82EF95)
-        a, n = offsets[u], offsets[u + 1] - offsets[u]
+        n = offsets[u + 1] - offsets[u]
         counts[:] = 0.0
         gap = -1.0
         for i in range(n):
-            r = a + i
+            r = at
             if i == 0:
                 day = first_day[u]
-                hour = pick(first_hours[part_of_week(anchors[u], day)], uniform(state))
+                hour = pick(first_hours[clocks[u], part_of_week(anchors[u], day)], uniform(state))
                 slot = pick(slots[hour], uniform(state))
                 s = day * 86_400.0 + hour * 3_600.0 + (slot + uniform(state)) * 300.0
                 t[r] = np.floor(s / tick) * tick
                 cats_before = cats[r]
             else:
-                t[r] = next_time(
-                    t[r - 1], n - i, gap, anchors[u], ends[u], horizon, tick, cut, gap_sub,
-                    jump_lo, jump_hi, time, hours, slots, pace_edges, last_edges, state,
+                then = next_time(
+                    t[r - 1], n - i, gap, anchors[u], clocks[u], ends[u], horizon, tick, cut,
+                    gap_sub, jump_lo, jump_hi, time, hours, slots, pace_edges, last_edges, state,
                 )
+                if then < 0:
+                    break
+                t[r] = then
                 gap = t[r] - t[r - 1]
                 cats_before = cats[r - 1]
             for c in range(columns):
@@ -278,3 +290,6 @@ def walk(  # type: ignore[no-untyped-def]
                 p = number_context(num_num[j], nums, r, i == 0, j, num_level, num_start)
                 cdf = numbers[x, means[u, j], p, num_start[j] : num_start[j + 1]]
                 nums[r, j] = pick(cdf, uniform(state))
+            at += 1
+            lengths[u] += 1
+    return at

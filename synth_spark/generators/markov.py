@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from synth_spark.core.batch import Records
 from synth_spark.core.ports import Fold, Learning
-from synth_spark.core.schema import Column, Schema, Shape
+from synth_spark.core.schema import Schema, Shape
 from synth_spark.core.seeds import stream_key
 from synth_spark.generators import _events_tables as tables
 from synth_spark.generators._events_coder import DAY_S, Units
@@ -65,15 +65,17 @@ class MarkovModel:
         first = x[:, attributes.index("first")]
         c, clock = self.contexts, coder.clock
         ends = (first + x[:, attributes.index("span")]) * DAY_S
-        tables.walk(
+        made = np.zeros(len(lengths), np.int64)
+        events = tables.walk(
             stream_key(seed, f"markov/{block}") & 0x7FFFFFFFFFFFFFFF,
-            offsets, drawn.anchor, np.floor(first).astype(np.int64), c.ends(ends, clock.horizon_s),
+            offsets, drawn.anchor, c.clocks(attributes, x), np.floor(first).astype(np.int64), c.ends(ends, clock.horizon_s),
             token_shares(attributes, c, x), c.selfs(attributes, x), c.mean_levels(attributes, x),
             c.starts, c.widths, c.cat_parent, c.num_cat, c.num_num, c.num_level,
             c.pace_edges, c.last_edges, c.gap_edges, clock.horizon_s, clock.tick_s, clock.cut_s,
-            clock.gap_sub, clock.jump_lo, clock.jump_hi, *self._tables(), c.num_start, t, cats, nums,
+            clock.gap_sub, clock.jump_lo, clock.jump_hi, *self._tables(), c.num_start, t, cats, nums, made,
         )  # fmt: skip
-        records = decode(self.base, drawn, lengths, t, cats, nums, block=block, seed=seed)
+        t, cats, nums = t[:events], cats[:events], nums[:events]
+        records = decode(self.base, drawn, made, t, cats, nums, block=block, seed=seed)
         return records if subjects == records.subjects else records.take(np.arange(subjects))
 
     def _tables(self) -> list[NDArray[Any]]:
@@ -108,7 +110,7 @@ def _add(base: Base, c: Contexts, units: Units, x: NDArray[np.float64], out: Arr
     token, hour, slot = clock.encode(units.t, units.previous)
     first, span = x[:, attributes.index("first")], x[:, attributes.index("span")]
     tables.count(
-        units.offsets, units.anchor, c.ends((first + span) * DAY_S, clock.horizon_s),
+        units.offsets, units.anchor, c.clocks(attributes, x), c.ends((first + span) * DAY_S, clock.horizon_s),
         units.t, token, hour, slot, units.cats, units.nums, token_shares(attributes, c, x),
         c.selfs(attributes, x), c.mean_levels(attributes, x), c.starts, c.cat_parent, c.num_cat,
         c.num_num, c.num_level, c.pace_edges, c.last_edges, c.gap_edges, out["time"], out["hours"],
@@ -140,38 +142,5 @@ class Markov:
         return MarkovModel(base, contexts, contexts.smoothed(counts, params.backoff))
 
 
-GENERATOR = Markov
-
-
-def _example() -> tuple[MarkovParams, Schema, Records]:
-    """Twelve made-up phones with a few calls each."""
-    rng = np.random.Generator(np.random.Philox(7))
-    from synth_spark.core.batch import Coded
-
-    lengths = rng.integers(1, 9, 12)
-    offsets = np.concatenate([[0], np.cumsum(lengths)])
-    gaps = rng.integers(30, 30_000, offsets[-1]).astype("timedelta64[s]")
-    starts = np.repeat(offsets[:-1], lengths)
-    since = np.cumsum(gaps.astype(np.int64))
-    t = np.datetime64("2024-03-04T06:00:00", "us") + (since - since[starts]).astype("timedelta64[s]")
-    kind = rng.integers(0, 2, offsets[-1]).astype(np.int32)
-    duration = np.where(kind == 0, rng.integers(1, 600, offsets[-1]), np.nan)
-    records = Records(
-        {"at": t, "kind": Coded(kind, ("call", "text")), "duration_s": duration.astype(np.float64)},
-        offsets.astype(np.int64),
-    )
-    schema = Schema(
-        family="events",
-        shape="events",
-        key=Column(name="phone", kind="identifier"),
-        time="at",
-        columns=(
-            Column(name="at", kind="time", source_type="timestamp_ntz"),
-            Column(name="kind", kind="category"),
-            Column(name="duration_s", kind="number", source_type="bigint"),
-        ),
-    )
-    return MarkovParams(min_subjects=1, leaf=3, trees=4), schema, records
-
-
-EXAMPLE = _example()
+GENERATOR = Markov()
+EXAMPLE = MarkovParams(leaf=10, trees=4)

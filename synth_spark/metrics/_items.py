@@ -20,7 +20,7 @@ from synth_spark.core.seeds import generator
 
 ItemKind = Literal["number", "category", "date", "hour", "weekday", "gap", "place"]
 BINS = 10
-MIN_ROWS = 5  # a label in fewer rows of the sample is never named: it falls under "other"
+MIN_HELD = 5  # a label of fewer subjects of the sample is counted, but never named
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 MISSING, OTHER = "(missing)", "(other)"
 _NONE: Any = np.zeros(0)
@@ -110,7 +110,7 @@ def number_item(name: str, column: str, values: NDArray[np.float64], kind: ItemK
     distinct, held = np.unique(values[np.isfinite(values)], return_counts=True)
     if 0 < len(distinct) == len(cuts) + 1 and kind == "number":
         pairs = zip(distinct, held, strict=True)
-        names = [f"{v:.6g}" if n >= MIN_ROWS else "rare value" for v, n in pairs]
+        names = [f"{v:.6g}" if n >= MIN_HELD else "rare value" for v, n in pairs]
     else:
         names = _ranges(_cut_texts(cuts, kind), kind)
     return Item(name, column, kind, (*names, MISSING), cuts=cuts)
@@ -159,12 +159,32 @@ def duration(seconds: float) -> str:
     return f"{seconds:.3g} s"
 
 
-def category_item(name: str, column: str, values: Coded, most: int = BINS) -> Item:
-    """The most frequent labels, "other", and missing."""
-    counts = np.bincount(values.codes[values.codes >= 0], minlength=len(values.labels))
-    order = sorted(range(len(counts)), key=lambda i: (-counts[i], values.labels[i]))
-    kept = [values.labels[i] for i in order[:most] if counts[i] >= MIN_ROWS]
-    return Item(name, column, "category", (*kept, OTHER, MISSING), labels=tuple(kept))
+def category_item(
+    name: str, column: str, values: Coded, owners: NDArray[np.int64], most: int = BINS
+) -> Item:
+    """The most frequent labels (in five rows or more), "other", and missing.
+
+    A label that fewer than five subjects hold has its bin, but no name that a report could print.
+
+    Args:
+        name: Of the item.
+        column: Where the values stand.
+        values: Of the sample.
+        owners: The subject of each row, by position; shape (rows,).
+        most: Labels that are kept.
+    """
+    known, width = values.codes >= 0, max(len(values.labels), 1)
+    counts = np.bincount(values.codes[known], minlength=width)
+    once = np.unique(owners[known] * width + values.codes[known]) % width
+    held = np.bincount(once, minlength=width)
+    able = [i for i in range(len(values.labels)) if counts[i] >= MIN_HELD]
+    able.sort(key=lambda i: (-counts[i], values.labels[i]))
+    kept = tuple(values.labels[i] for i in able[:most])
+    shown = [
+        values.labels[i] if held[i] >= MIN_HELD else f"(unnamed {place + 1})"
+        for place, i in enumerate(able[:most])
+    ]
+    return Item(name, column, "category", (*shown, OTHER, MISSING), labels=kept)
 
 
 def hour_item(name: str, column: str) -> Item:

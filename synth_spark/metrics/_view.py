@@ -87,7 +87,7 @@ def learn_view(schema: Schema, sample: Records, seed: int) -> View:
         found.append(items.number_item(GAP, schema.time, gap, "gap"))
     fixed = {c.name for c in columns if c.per == "subject"}
     states = tuple(
-        items.category_item(n, n, _coded(sample.columns[n]), STATES)
+        items.category_item(n, n, _coded(sample.columns[n]), sample.owners, STATES)
         for n, form in forms.items()
         if form == "coded" and n not in fixed
     )
@@ -111,7 +111,7 @@ def learn_view(schema: Schema, sample: Records, seed: int) -> View:
 def _items_of(name: str, partner: str, form: Form, sample: Records) -> list[Item]:
     values = sample.columns[name]
     if form == "coded":
-        return [items.category_item(name, name, _coded(values))]
+        return [items.category_item(name, name, _coded(values), sample.owners)]
     if form == "time":
         at = seconds(values)
         found = [items.number_item(f"{name}: date", name, at, "date")]

@@ -28,7 +28,7 @@ from synth_spark.metrics.base import (
 
 Dataset = Literal["train", "holdout", "synthetic", "independent"]
 DATASETS: tuple[Dataset, ...] = ("train", "holdout", "synthetic", "independent")
-VIEW_SAMPLE = Take(subjects=200_000, rows=200_000)  # of train, for the bins only
+VIEW_CELLS = 10_000_000  # of train, for the bins only: about 80 MB on the driver
 SIZE = "#size"
 MEANT = ("columns", "pairs", "triples")  # whose mean is the headline accuracy
 ABSENT: Mapping[str, str] = {
@@ -55,7 +55,8 @@ def evaluate(
         ColumnsDifferError, FormsDifferError: A table does not fit train's (SYN-401, SYN-402).
     """
     started = time.perf_counter()
-    sample = engines["train"].answer(VIEW_SAMPLE)
+    rows = min(500_000, max(20_000, VIEW_CELLS // max(len(schema.columns), 1)))
+    sample = engines["train"].answer(Take(subjects=rows, rows=rows))
     if sample is None or not sample.rows:
         raise NothingToScoreError("The train table has no rows.", dataset="train")
     view = learn_view(schema, sample, seed)

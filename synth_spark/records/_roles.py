@@ -90,6 +90,8 @@ def flat_key(profiles: Mapping[str, Profile]) -> str:
     for name, column in profiles.items():
         if not column.unique or not (column.is_text or column.is_integer):
             continue
+        if time_format(column) is not None:
+            continue
         named = _names.is_id(name) or _names.key_strength(name) >= 2
         if named or (column.is_text and column.looks_like_id()):
             return name

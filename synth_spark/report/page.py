@@ -41,8 +41,8 @@ def write(folder: Path, evaluation: Evaluation, facts: Mapping[str, Any]) -> tup
             it was not given. `title`, `source` (of the real records), `generator`, `seed`,
             `made_at` (text with the time zone), `rows`, `subjects` (made), `wall_s`; `ingest`: dict
             of counts `rows_in`, `kept`, `quarantined`, `repeats`, `cut` (events of subjects with
-            too many) and `reasons` (reason -> rows); `grouped`: list of sentences on what was cut or
-            grouped; `run`: dict of run id, plan hash, model hash and the like; `versions`: dict;
+            too many) and `reasons` (reason -> rows); `grouped`: list of sentences on what was cut
+            or grouped; `run`: dict of run id, plan hash, model hash and the like; `versions`: dict;
             `timings_s`: dict step -> seconds; `sampling`: dict; `not_tested`: list of sentences;
             `privacy`: a sentence about what the generator promises.
 
@@ -129,15 +129,16 @@ def render(evaluation: Evaluation, facts: Mapping[str, Any]) -> str:
 def row(evaluation: Evaluation, line: Line) -> dict[str, Any]:
     """One line as the score tables show it."""
     about = evaluation.about[line.metric]
-    missing = [
-        f"{side} not scored, because {why}"
-        for side, value, why in (
-            ("value", line.value, line.why),
-            ("floor", line.floor, line.floor_why),
-            ("independence", line.independence, line.independence_why),
-        )
-        if value is None
-    ]
+    reasons = (
+        ("synthetic", line.value, line.why),
+        ("floor", line.floor, line.floor_why),
+        ("independence", line.independence, line.independence_why),
+    )
+    lacking: dict[str, list[str]] = {}
+    for side, value, why in reasons:
+        if value is None:
+            lacking.setdefault(why, []).append(side)
+    missing = [f"{' and '.join(s)} not scored, because {why}" for why, s in lacking.items()]
     return {
         "title": about["title"] if line.item == "all" else line.item,
         "good": about["good"],

@@ -103,10 +103,11 @@ def curves(
     """A grey area for the real records and lines over it; `ticks` in positions along the values."""
     width, height, foot = 640.0, 190.0, 24.0
     count = max(len(area) - 1, 1)
-    top = max([*area, *(max(values) for _, values in lines), 1e-9]) * 1.05
+    seen = [max(values) for kind, values in lines if kind != "alone"]
+    top = max([*area, *seen, 1e-9]) * 1.15  # a spike of independence must not flatten the rest
 
     def point(i: int, v: float) -> str:
-        return f"{width * i / count:.1f},{(height - foot) * (1 - v / top):.1f}"
+        return f"{width * i / count:.1f},{(height - foot) * (1 - min(v / top, 1.0)):.1f}"
 
     base = height - foot
     body = ""
@@ -142,9 +143,10 @@ def heat(
     side = min(30.0, (640.0 - left) / max(n, 1))
     size = min(11.0, side * 0.85)
     kind_of_map = "heat roomy" if side >= 17 else "heat"
-    body = ""
+    tall = [len(cut(name, 18)) * size * 0.47 - i * side for i, name in enumerate(names)]
+    head, body = max([*tall, 0.0]), ""
     for i, name in enumerate(names):
-        y = i * side + side / 2 + size * 0.35
+        y = head + i * side + side / 2 + size * 0.35
         label = _text(left - 6, y, cut(name, 18), "label", "end")
         body += f'<g style="font-size:{size:.1f}px">{label}</g>'
         for j in range(i):
@@ -153,14 +155,14 @@ def heat(
             gap, title = cells[i, j]
             kind = "over" if gap >= 0 else "under"
             more = f'style="fill-opacity:{min(abs(gap) / span, 1.0):.2f}"'
-            box = (left + j * side, i * side, side - 1, side - 1)
+            box = (left + j * side, head + i * side, side - 1, side - 1)
             body += _rect(box, "blank")
             body += _rect(box, kind, title, more)
         x = left + i * side + side / 2
-        y = i * side + side - 4
+        y = head + i * side + side - 4
         turn = f'transform="rotate(-50 {x:.1f} {y:.1f})" style="font-size:{size:.1f}px"'
         body += f"<g {turn}>{_text(x, y, cut(name, 18), 'label')}</g>"
-    return _svg(left + n * side + 70, n * side + 4, said, body, kind_of_map)
+    return _svg(left + n * side + 70, head + n * side + 4, said, body, kind_of_map)
 
 
 def matrix(names: Sequence[str], table: Sequence[Sequence[float]], said: str) -> Markup:

@@ -11,7 +11,8 @@ from synth_spark.metrics.base import ALL, Evaluation, Line
 Tone = Literal["good", "fair", "poor", "unknown"]
 THIN = "\u202f"  # a narrow space that does not break
 _ORDER: tuple[Tone, ...] = ("unknown", "poor", "fair", "good")  # worst first
-AS_GOOD = 0.01  # an accuracy this close under the floor counts as equal to it
+AS_GOOD = 0.01  # a number this close to the floor counts as equal to it
+FEW = 100  # subjects: with fewer, real tables differ much from each other by chance
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,8 @@ def way_words(line: Line) -> str:
 def verdict(evaluation: Evaluation) -> Verdict:
     """What to think of the synthetic records, from the headline numbers alone."""
     copies = _copies(evaluation)
-    points = [p for p in (_accuracy(evaluation), _sequences(evaluation), copies) if p]
+    said = (_accuracy(evaluation), _sequences(evaluation), copies, _few(evaluation))
+    points = [p for p in said if p]
     tones = [tone for tone, _ in points]
     if copies[0] == "poor":
         head = "Do not share yet: more of these records are copies of real ones than by chance."
@@ -74,16 +76,28 @@ def verdict(evaluation: Evaluation) -> Verdict:
     return Verdict("good", head, tuple(points))
 
 
-def _graded(line: Line) -> Tone:
+def _graded(evaluation: Evaluation, line: Line) -> Tone:
     """Good at the floor, fair from four fifths of the way, poor below."""
     if line.value is None or line.floor is None:
         return "unknown"
     short = line.floor - line.value if line.goal == "high" else line.value - line.floor
-    if short <= AS_GOOD:
+    if short <= _noise(line, line.floor, few(evaluation)):
         return "good"
     if line.way is None:
         return "fair" if short <= 0.05 else "poor"
     return "fair" if line.way >= 0.8 else "poor"
+
+
+def _noise(line: Line, floor: float, is_few: bool) -> float:
+    """How far behind the floor two real tables may lie by chance.
+
+    A quarter of the floor's own distance from the best value, with few subjects all of it; for
+    events per subject also the 5 % point of the two-sample Kolmogorov-Smirnov test (Smirnov 1948).
+    """
+    noise = max(AS_GOOD, (1.0 if is_few else 0.25) * abs(line.best - floor))
+    if line.metric == "lengths" and all(line.rows):
+        noise = max(noise, 1.36 * (1 / line.rows[0] + 1 / line.rows[1]) ** 0.5)
+    return noise
 
 
 def _beside(line: Line) -> str:
@@ -99,12 +113,18 @@ def _accuracy(evaluation: Evaluation) -> tuple[Tone, str]:
     if line is None:
         return "unknown", "Accuracy was not scored."
     tone, behind = _behind(evaluation, ("columns", "pairs", "triples", "unseen", "missing"))
-    return min((_graded(line), tone), key=_ORDER.index), f"Accuracy is {_beside(line)}.{behind}"
+    return min(
+        (_graded(evaluation, line), tone), key=_ORDER.index
+    ), f"Accuracy is {_beside(line)}.{behind}"
 
 
 def _behind(evaluation: Evaluation, names: Sequence[str]) -> tuple[Tone, str]:
     """The worst grade among some headlines, and a sentence that names those behind the floor."""
-    graded = [(_graded(x), x) for x in map(evaluation.line, names) if x and x.value is not None]
+    graded = [
+        (_graded(evaluation, x), x)
+        for x in map(evaluation.line, names)
+        if x and x.value is not None
+    ]
     if not graded:
         return "unknown", ""
     weak = [evaluation.about[x.metric]["title"].lower() for t, x in graded if t in ("poor", "fair")]
@@ -119,6 +139,22 @@ def _sequences(evaluation: Evaluation) -> tuple[Tone, str] | None:
     tone, behind = _behind(evaluation, names)
     head = evaluation.line("coherence")
     return tone, f"Coherence from event to event is {_beside(head)}.{behind}" if head else behind
+
+
+def few(evaluation: Evaluation) -> bool:
+    """Whether there are so few real subjects that real tables differ much by chance."""
+    train, held = (evaluation.sizes[k]["subjects"] for k in ("train", "holdout"))
+    return bool(train < FEW or 0 < held < FEW)
+
+
+def _few(evaluation: Evaluation) -> tuple[Tone, str] | None:
+    if not few(evaluation):
+        return None
+    train, held = (evaluation.sizes[k]["subjects"] for k in ("train", "holdout"))
+    text = (
+        f"Only {train:,} train and {held:,} holdout subjects: all numbers here are noisy, and only"
+    )
+    return "fair", f"{text} gross faults count against the records."
 
 
 def _copies(evaluation: Evaluation) -> tuple[Tone, str]:
@@ -139,15 +175,17 @@ def _copies(evaluation: Evaluation) -> tuple[Tone, str]:
 
 
 def too_many(line: Line) -> bool:
-    """Whether a copy share lies above the holdout's: the 95 % intervals do not meet.
+    """Whether a copy share lies clearly above chance: more than twice it, and by half a per cent.
 
-    The `independent` generator's share counts as chance too: it never copies a record.
+    Chance is the larger of the holdout's share and that of the `independent` generator, which never
+    copies; all at the ends of their 95 % intervals. The margin is wide since rows of one subject
+    are alike, so that the intervals are too narrow.
     """
     mine, floor = line.detail.get("synthetic"), line.detail.get("holdout")
     if not mine or not floor:
         return False
-    alone = line.detail.get("independent") or floor
-    return bool(mine[0] > max(floor[1], alone[1]))
+    chance = max(floor[1], (line.detail.get("independent") or floor)[1])
+    return bool(mine[0] > max(2 * chance, chance + 0.005))
 
 
 def headline_metrics(evaluation: Evaluation) -> list[Line]:

@@ -7,8 +7,9 @@ them, and its message does not name the column.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +18,9 @@ from numpy.typing import NDArray
 
 from synth_spark.core.batch import Coded, Encoded, Records, Values
 from synth_spark.core.schema import Column, Schema
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
 
 _ARROW = {
     "number": pa.float64(),
@@ -69,6 +73,22 @@ def cast_batch(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
         except pa.ArrowInvalid as error:
             raise pa.ArrowInvalid(f"column {field.name!r}: {error}") from error
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+Work = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
+
+
+def map_in_arrow(frame: DataFrame, work: Work, ddl: str) -> DataFrame:
+    """`frame.mapInArrow` for any column names: Spark's own does not find names that hold a dot."""
+    plain = frame.toDF(*[f"c{i}" for i in range(len(frame.columns))])
+    return plain.mapInArrow(partial(_renamed, tuple(frame.columns), work), ddl)
+
+
+def _renamed(
+    names: tuple[str, ...], work: Work, batches: Iterator[pa.RecordBatch]
+) -> Iterator[pa.RecordBatch]:
+    whole = (pa.RecordBatch.from_arrays(b.columns, names=list(names)) for b in batches)
+    return work(whole)
 
 
 # ---- Arrow to arrays ----------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from synth_spark.core.ports import Fold, Request, Take, Train, Trained
 from synth_spark.core.schema import Schema
 from synth_spark.core.wire import dumps, loads
 from synth_spark.spark import shards
-from synth_spark.spark.arrow import quoted, to_records
+from synth_spark.spark.arrow import map_in_arrow, quoted, to_records
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -86,11 +86,11 @@ class SparkEngine:
         from pyspark.sql import functions as sf
 
         work = partial(_fold, self.schema, request.state, request.merge)
-        states = self.histories.mapInArrow(work, "part int, state binary")
+        states = map_in_arrow(self.histories, work, "part int, state binary")
         if self._partitions() > STATES_AT_ONCE:
             few = sf.expr(f"part div {max(1, self._partitions() // 16)}")
             states = states.repartitionById(16, few.cast("int")).sortWithinPartitions("part")
-            states = states.mapInArrow(partial(_merge, request.merge), "part int, state binary")
+            states = map_in_arrow(states, partial(_merge, request.merge), "part int, state binary")
         rows = states.toArrow().to_pylist()
         parts = [loads(r["state"]) for r in sorted(rows, key=lambda r: r["part"])]
         return reduce(request.merge, parts) if parts else None

@@ -27,7 +27,14 @@ from synth_spark.core.wire import dumps, loads
 from synth_spark.errors import SynthError
 from synth_spark.records.base import Rule, first_broken
 from synth_spark.spark import histories, tables, times
-from synth_spark.spark.arrow import arrow_type, cast_batch, quoted, spark_type, to_values
+from synth_spark.spark.arrow import (
+    arrow_type,
+    cast_batch,
+    map_in_arrow,
+    quoted,
+    spark_type,
+    to_values,
+)
 from synth_spark.spark.source import CORRUPT, MISSING_WORDS, Source
 
 if TYPE_CHECKING:
@@ -138,7 +145,9 @@ def ingest(
         checked = _typed(source, schema, named, chosen)
         work = partial(_check, schema, tuple(rules), key, named)
         with tables.clear_errors(folder):
-            checked.mapInArrow(work, _stage_ddl(schema)).write.mode("overwrite").parquet(str(stage))
+            map_in_arrow(checked, work, _stage_ddl(schema)).write.mode("overwrite").parquet(
+                str(stage)
+            )
         return _settle(source.frame.sparkSession, schema, folder, chosen)
     finally:
         shutil.rmtree(stage, ignore_errors=True)
@@ -492,7 +501,9 @@ def _part_counts(spark: SparkSession, folder: Path) -> dict[str, Any]:
 
     parts = tables.read(spark, folder / "histories").groupBy("_split")
     counts = parts.agg(
-        sf.count("*").alias("subjects"), sf.sum("_length").alias("rows"), sf.max("_length").alias("longest")
+        sf.count("*").alias("subjects"),
+        sf.sum("_length").alias("rows"),
+        sf.max("_length").alias("longest"),
     )
     found = {r["_split"]: r.asDict() for r in counts.collect()}
     none = {"subjects": 0, "rows": 0, "longest": 0}
@@ -535,7 +546,7 @@ def identifier_states(
         picked.append(sf.col(quoted(name)).cast("double" if number else "string").alias(role))
     frame = source.frame.select(*picked).limit(FORMAT_ROWS)
     rows = (
-        frame.mapInArrow(partial(_format_states, summarise), "state binary")
+        map_in_arrow(frame, partial(_format_states, summarise), "state binary")
         .toArrow()
         .column("state")
         .to_pylist()

@@ -49,13 +49,14 @@ import pyarrow.parquet as pq
 from synth_spark.core.batch import Encoded, Records
 from synth_spark.core.schema import Schema
 from synth_spark.errors import SynthError
-from synth_spark.spark.arrow import cast_batch, encoded_batch, to_records
+from synth_spark.spark.arrow import cast_batch, encoded_batch, map_in_arrow, to_records
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 EVENTS_PER_FILE = 250_000
 ROW_GROUP_SUBJECTS = 8_192
+_PART_DDL = "file int, subjects bigint, rows bigint, valid_subjects bigint, valid_rows bigint, digest string"
 _STORED = {
     "float32": ("float", pa.float32()),
     "float64": ("double", pa.float64()),
@@ -124,21 +125,14 @@ def write_shards(
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     # the signed hash, shifted to start at 0, cut into `files` ranges of equal width
-    place = f"int(floor((_order / {2.0**64!r} + 0.5D) * {files}))"
+    place = f"int(floor((`order` / {2.0**64!r} + 0.5D) * {files}))"
     split = histories.withColumn("_valid", sf.expr(valid))
-    encoded = split.mapInArrow(partial(_encode, schema, encode, layout), _shard_ddl(layout))
-    ordered = encoded.repartitionById(
-        files, sf.expr(f"least({place}, {files - 1})".replace("_order", "`order`"))
-    )
-    parts = (
-        ordered.sortWithinPartitions("order")
-        .mapInArrow(
-            partial(_write, str(folder), files),
-            "file int, subjects bigint, rows bigint, valid_subjects bigint, valid_rows bigint, digest string",
-        )
-        .toArrow()
-        .to_pylist()
-    )
+    work = partial(_encode, schema, encode, layout)
+    encoded = map_in_arrow(split, work, _shard_ddl(layout))
+    file = sf.expr(f"least({place}, {files - 1})")
+    ordered = encoded.repartitionById(files, file).sortWithinPartitions("order")
+    written = map_in_arrow(ordered, partial(_write, str(folder), files), _PART_DDL)
+    parts = written.toArrow().to_pylist()
     return _manifest(folder, layout, sorted(parts, key=lambda p: p["file"]))
 
 

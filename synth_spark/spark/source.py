@@ -141,6 +141,12 @@ def open_source(
     except SynthError:
         raise
     except Exception as error:
+        if "COLUMN_ALREADY_EXISTS" in str(error):
+            raise SameNameError(
+                f"{path} has two columns whose names differ in case only: {_first_line(error)}",
+                hint="rename one",
+                path=path,
+            ) from error
         raise SourceFormatError(
             f"{path} cannot be read as {kind}: {_first_line(error)}",
             hint="name the format (--source.format), or repair the file",

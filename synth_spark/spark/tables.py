@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 PREFIX = "synth."
+READER_VERSION = 3  # the newest protocol that this Delta reads
 _ODD = set(" ,;{}()\n\t=")  # characters that Delta takes in names only with column mapping
 
 
@@ -105,11 +106,7 @@ def _clear(text: str, path: str) -> SynthError | None:
         or "DELTA_UNSUPPORTED_FEATURES" in text
         or "InvalidProtocolVersion" in text
     ):
-        return NewerProtocolError(
-            f"The Delta table {path} was written by a newer Delta than this one.",
-            hint="copy it as Parquet with the tool that wrote it, or drop the table feature there",
-            path=path,
-        )
+        return _newer(path)
     words = (
         "Permission denied",
         "Mkdirs failed",
@@ -161,6 +158,9 @@ def read(spark: SparkSession, path: str | Path) -> DataFrame:
     """
     if not exists(path):
         raise NoTableError(f"There is no Delta table at {path}.", path=str(path))
+    needed = _reader_version(Path(path))
+    if needed > READER_VERSION:
+        raise _newer(str(path), needed)
     with clear_errors(path):
         return spark.read.format("delta").load(str(path))
 
@@ -212,8 +212,9 @@ def create(
         )
     stated = {**_mapping(names), **{PREFIX + k: v for k, v in properties.items()}}
     pairs = ", ".join(f"{literal(k)} = {literal(str(v))}" for k, v in stated.items())
+    stating = f"TBLPROPERTIES ({pairs})" if pairs else ""
     with clear_errors(path):
-        spark.sql(f"CREATE TABLE {at(path)} ({ddl}) USING delta TBLPROPERTIES ({pairs})")
+        spark.sql(f"CREATE TABLE {at(path)} ({ddl}) USING delta {stating}")
 
 
 def properties(spark: SparkSession, path: str | Path) -> dict[str, str]:

@@ -18,6 +18,7 @@ from synth_spark.errors import SynthError
 from synth_spark.pipelines.drawer import load_drawer
 from synth_spark.pipelines.folder import RunFolder
 from synth_spark.pipelines.model_folder import load_saved
+from synth_spark.records.world import materialise
 from synth_spark.spark import fanout, histories, ingest, tables, twin_out
 from synth_spark.spark.engine import SparkEngine, engine_of
 from synth_spark.spark.ranks import train_on_ranks
@@ -169,11 +170,14 @@ class SparkWorkshop:
 
 
 def open_plan(spark: SparkSession, plan: Plan) -> Source:
-    """The source that a plan names."""
+    """The source that a plan names; a table of the built-in world is made in the run folder first."""
     wanted = plan.source
+    path = wanted.path
+    if path.startswith("world:"):
+        path = str(materialise(path, plan.folder / "world"))
     return open_source(
         spark,
-        wanted.path,
+        path,
         format=wanted.format,
         delimiter=wanted.delimiter,
         header=wanted.header,

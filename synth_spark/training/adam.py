@@ -2,7 +2,7 @@
 
 `torch.optim.AdamW(fused=True)` calls the same kernel, but the first optimiser that is made loads
 torch's compiler, which costs every process 5 to 20 s that no step needs. The kernel's name is not
-public: a test holds it to `torch.optim.AdamW`, step by step.
+public: a test holds it to the formulas of the paper, step by step.
 """
 
 from __future__ import annotations

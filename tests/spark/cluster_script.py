@@ -43,7 +43,9 @@ def session(folder: Path, mode: str):
     os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
     os.environ["PYSPARK_PYTHON"] = sys.executable
     os.environ["SPARK_WORKER_DIR"] = str(folder / "work")
-    builder = SparkSession.builder.master("local-cluster[2,1,1024]")
+    # Two executors; but one with two GPUs, as the workers of one machine find the same cards.
+    shape = "2,1" if mode == "kill" else "1,2"
+    builder = SparkSession.builder.master(f"local-cluster[{shape},1024]")
     settings = SETTINGS | {
         "spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1",
         "spark.ui.enabled": "false", "spark.driver.memory": "1g", "spark.log.level": "ERROR",
@@ -57,7 +59,7 @@ def session(folder: Path, mode: str):
         settings |= {
             "spark.worker.resource.gpu.amount": "2",
             "spark.worker.resource.gpu.discoveryScript": str(script),
-            "spark.executor.resource.gpu.amount": "1",
+            "spark.executor.resource.gpu.amount": "2",
             "spark.executor.resource.gpu.discoveryScript": str(script),
             "spark.task.resource.gpu.amount": "0.5",
         }

@@ -50,11 +50,19 @@ def test_a_fold_gives_what_memory_gives_for_any_partitioning(histories, memory, 
 def test_the_training_part_of_the_source_arrives_value_for_value(histories, memory) -> None:
     table = events()
     by_phone: dict[str, list[float]] = {}
-    for phone, _, amount in sorted(zip(table["phone"].to_pylist(), table["at"].to_pylist(), table["spent"].to_pylist(), strict=True), key=lambda r: r[:2]):
+    for phone, _, amount in sorted(
+        zip(
+            table["phone"].to_pylist(),
+            table["at"].to_pylist(),
+            table["spent.eur"].to_pylist(),
+            strict=True,
+        ),
+        key=lambda r: r[:2],
+    ):
         by_phone.setdefault(phone, []).append(amount)
     there = {tuple(v) for v in by_phone.values()}
     for first, last in zip(memory.offsets[:-1], memory.offsets[1:], strict=True):
-        assert tuple(np.asarray(memory.columns["spent"])[first:last].tolist()) in there
+        assert tuple(np.asarray(memory.columns["spent.eur"])[first:last].tolist()) in there
 
 
 def test_a_fold_over_no_subjects_is_none(histories) -> None:
@@ -62,7 +70,9 @@ def test_a_fold_over_no_subjects_is_none(histories) -> None:
     assert nobody.answer(Fold(spent, add_spent)) is None
 
 
-def test_many_partitions_are_merged_in_two_stages_with_the_same_result(histories, memory, monkeypatch) -> None:
+def test_many_partitions_are_merged_in_two_stages_with_the_same_result(
+    histories, memory, monkeypatch
+) -> None:
     monkeypatch.setattr("synth_spark.spark.engine.STATES_AT_ONCE", 3)
     monkeypatch.setattr(SparkEngine, "_partitions", lambda self: 7)
     fold = Fold(spent, add_spent)
@@ -70,7 +80,9 @@ def test_many_partitions_are_merged_in_two_stages_with_the_same_result(histories
 
 
 @pytest.mark.parametrize(("subjects", "rows"), [(10, 10**6), (10**6, 700)])
-def test_a_sample_is_the_same_for_any_partitioning_and_keeps_both_bounds(histories, subjects: int, rows: int) -> None:
+def test_a_sample_is_the_same_for_any_partitioning_and_keeps_both_bounds(
+    histories, subjects: int, rows: int
+) -> None:
     one, seven = (cut(histories, parts).answer(Take(subjects, rows)) for parts in (1, 7))
     assert one.subjects <= subjects
     assert one.rows <= rows
@@ -82,8 +94,12 @@ def test_a_sample_is_the_same_for_any_partitioning_and_keeps_both_bounds(histori
 def encode(records: Records) -> Encoded:
     """The day of each event and what was spent; the length as context."""
     day = (records.columns["at"].astype("datetime64[D]").astype(np.int64) - 19_723).astype(np.uint8)
-    both = np.stack([records.columns["spent"], day], axis=1).astype(np.float32)
-    return Encoded({"n": records.lengths[:, None].astype(np.int32)}, {"day": day[:, None], "both": both}, records.offsets)
+    both = np.stack([records.columns["spent.eur"], day], axis=1).astype(np.float32)
+    return Encoded(
+        {"n": records.lengths[:, None].astype(np.int32)},
+        {"day": day[:, None], "both": both},
+        records.offsets,
+    )
 
 
 @dataclass
@@ -103,7 +119,9 @@ def shard_rows(folder: Path, manifest: dict) -> Iterator[dict]:
         yield from pq.read_table(folder / file["path"]).to_pylist()
 
 
-def test_shards_hold_every_subject_once_in_the_order_of_content(histories, memory, tmp_path: Path, monkeypatch) -> None:
+def test_shards_hold_every_subject_once_in_the_order_of_content(
+    histories, memory, tmp_path: Path, monkeypatch
+) -> None:
     monkeypatch.setattr("synth_spark.spark.shards.EVENTS_PER_FILE", 900)
     found: list = []
     for parts in (1, 7):
@@ -111,14 +129,18 @@ def test_shards_hold_every_subject_once_in_the_order_of_content(histories, memor
         engine.answer(Train(encode, Nobody(), "net"))
     (one, manifest), (seven, again) = found
     assert manifest == again == json.loads((one / "manifest.json").read_text())
-    assert [(one / f["path"]).read_bytes() for f in manifest["files"]] == [(seven / f["path"]).read_bytes() for f in again["files"]]
+    assert [(one / f["path"]).read_bytes() for f in manifest["files"]] == [
+        (seven / f["path"]).read_bytes() for f in again["files"]
+    ]
     rows = list(shard_rows(one, manifest))
     assert len(manifest["files"]) > 1
     assert [r["order"] for r in rows] == sorted(r["order"] for r in rows)
     assert (manifest["subjects"], manifest["rows"]) == (memory.subjects, memory.rows)
     assert sum(r["valid"] for r in rows) == manifest["valid_subjects"] > 0
     assert manifest["events"]["both"] == {"dtype": "float32", "width": 2}
-    assert sum(sum(r["e.both"][::2]) for r in rows) == float(np.asarray(memory.columns["spent"]).sum())
+    assert sum(sum(r["e.both"][::2]) for r in rows) == float(
+        np.asarray(memory.columns["spent.eur"]).sum()
+    )
     assert all(len(r["e.both"]) == 2 * r["length"] == 2 * r["c.n"][0] for r in rows)
 
 

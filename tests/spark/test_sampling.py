@@ -36,14 +36,25 @@ def recipe(spark, tmp_path_factory):
     kind = GENERATORS.get("independent")
     model = learn(kind.learn(EVENTS, kind.Params(), 1), Local(as_records()))
     phones = to_values(events()["phone"])
-    formats = {"#key": Identifier.summarise(phones, np.zeros(0)), "other": Identifier.summarise(phones, np.zeros(0))}
+    formats = {
+        "#key": Identifier.finish(Identifier.summarise(phones, np.zeros(0))).state(),
+        "other": Identifier.finish(Identifier.summarise(phones, np.zeros(0))).state(),
+    }
     folder = tmp_path_factory.mktemp("model") / "m"
-    sha256 = model_folder.save(folder, model, generator="independent", schema=EVENTS, identifiers=formats, facts={})
-    return fanout.recipe_for(spark, folder, sha256=sha256, load=load_drawer, schema=EVENTS, seed=9, subjects=SUBJECTS)
+    sha256 = model_folder.save(
+        folder, model, generator="independent", schema=EVENTS, identifiers=formats, facts={}
+    )
+    return fanout.recipe_for(
+        spark, folder, sha256=sha256, load=load_drawer, schema=EVENTS, seed=9, subjects=SUBJECTS
+    )
 
 
 def whole(frame):
-    return frame.toArrow().sort_by([("_subject", "ascending"), ("_event", "ascending")]).combine_chunks()
+    return (
+        frame.toArrow()
+        .sort_by([("_subject", "ascending"), ("_event", "ascending")])
+        .combine_chunks()
+    )
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +63,9 @@ def one(spark, recipe):
 
 
 @pytest.mark.parametrize("parts", [2, 7])
-def test_every_value_is_the_same_for_any_number_of_partitions(spark, recipe, one, parts: int) -> None:
+def test_every_value_is_the_same_for_any_number_of_partitions(
+    spark, recipe, one, parts: int
+) -> None:
     assert whole(fanout.rows_of(spark, recipe, 0, recipe.blocks, parts)).equals(one)
 
 
@@ -69,7 +82,9 @@ def test_subjects_are_numbered_without_gaps_and_have_ids_of_their_own(one) -> No
     assert len(np.unique(np.char.add(phones, subjects.astype(str)))) == SUBJECTS
 
 
-def test_a_killed_run_goes_on_with_the_next_wave(spark, recipe, one, tmp_path: Path, monkeypatch) -> None:
+def test_a_killed_run_goes_on_with_the_next_wave(
+    spark, recipe, one, tmp_path: Path, monkeypatch
+) -> None:
     path, size = tmp_path / "twin", 30_000
     sample = {"facts": FACTS, "rows_per_subject": 50.0, "wave_rows": size, "partitions": 2}
     once = tables.append_once
@@ -85,14 +100,21 @@ def test_a_killed_run_goes_on_with_the_next_wave(spark, recipe, one, tmp_path: P
     first = tables.read(spark, path).count()
     assert 0 < first < one.num_rows
     monkeypatch.setattr(tables, "append_once", once)
-    done = fanout.sample_table(spark, recipe, path, **(sample | {"wave_rows": 10**9}))  # the old cut stays
+    done = fanout.sample_table(
+        spark, recipe, path, **(sample | {"wave_rows": 10**9})
+    )  # the old cut stays
     assert (done["waves"], done["waves_before"], done["rows"]) == (3, 1, one.num_rows)
     assert whole(tables.read(spark, path)).equals(one)
     again = fanout.sample_table(spark, recipe, path, **sample)
     assert (again["waves_before"], again["rows"]) == (3, one.num_rows)
     assert tables.read(spark, path).count() == one.num_rows
     found = tables.properties(spark, path)
-    assert (found["run"], found["plan"], found["model"], found["seed"]) == ("r1", "p1", recipe.sha256, "9")
+    assert (found["run"], found["plan"], found["model"], found["seed"]) == (
+        "r1",
+        "p1",
+        recipe.sha256,
+        "9",
+    )
     with pytest.raises(TableTakenError) as caught:
         fanout.sample_table(spark, recipe, path, **(sample | {"facts": FACTS | {"plan": "p2"}}))
     assert caught.value.facts["found"] == {"plan": "p1"}
@@ -101,7 +123,13 @@ def test_a_killed_run_goes_on_with_the_next_wave(spark, recipe, one, tmp_path: P
 def test_the_same_wave_twice_writes_its_rows_once(spark, tmp_path: Path) -> None:
     tables.create(spark, tmp_path / "t", "`a b` bigint", ["a b"], {"run": "x"})
     for _ in range(2):
-        tables.append_once(spark.range(5).toDF("a b"), tmp_path / "t", app="x", version=0, facts={"app": "x", "wave": 0})
+        tables.append_once(
+            spark.range(5).toDF("a b"),
+            tmp_path / "t",
+            app="x",
+            version=0,
+            facts={"app": "x", "wave": 0},
+        )
     assert tables.read(spark, tmp_path / "t").count() == 5
     assert tables.commits(spark, tmp_path / "t", "x") == {0: {"app": "x", "wave": 0, "rows": 5}}
 
@@ -110,6 +138,6 @@ def test_drawn_rows_come_back_as_histories(spark, recipe, one) -> None:
     frame = histories.of_drawn(fanout.rows_of(spark, recipe, 0, recipe.blocks, 2), EVENTS)
     found = SparkEngine(frame, EVENTS).answer(Fold(spent, add_spent))
     kinds = np.array(one["kind"].to_pylist(), dtype=object)
-    amount = one["spent"].to_numpy(zero_copy_only=False)
+    amount = one["spent.eur"].to_numpy(zero_copy_only=False)
     assert (found["subjects"], found["rows"]) == (SUBJECTS, one.num_rows)
     assert found["call"] == pytest.approx(float(amount[kinds == "call"].sum()))

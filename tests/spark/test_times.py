@@ -15,9 +15,25 @@ AUTUMN = 1729989000  # 2024-10-27 00:30 UTC, half an hour before they go back
 @pytest.mark.parametrize(
     ("zone", "clocks"),
     [
-        ("UTC", ["2024-03-31 00:30:00", "2024-03-31 01:30:00", "2024-10-27 00:30:00", "2024-10-27 01:30:00"]),
+        (
+            "UTC",
+            [
+                "2024-03-31 00:30:00",
+                "2024-03-31 01:30:00",
+                "2024-10-27 00:30:00",
+                "2024-10-27 01:30:00",
+            ],
+        ),
         # 01:30 is followed by 03:30 in spring, and 02:30 comes twice in autumn
-        ("Europe/Berlin", ["2024-03-31 01:30:00", "2024-03-31 03:30:00", "2024-10-27 02:30:00", "2024-10-27 02:30:00"]),
+        (
+            "Europe/Berlin",
+            [
+                "2024-03-31 01:30:00",
+                "2024-03-31 03:30:00",
+                "2024-10-27 02:30:00",
+                "2024-10-27 02:30:00",
+            ],
+        ),
     ],
 )
 def test_instants_become_the_local_clock_of_the_zone(spark, zone: str, clocks: list[str]) -> None:
@@ -29,22 +45,38 @@ def test_instants_become_the_local_clock_of_the_zone(spark, zone: str, clocks: l
 
 
 def test_times_as_text_are_read_in_their_format_and_written_back(spark) -> None:
-    rows = [("31/12/2023 23:59", "2023-12-31T23:59:58.5"), ("1/2/2024 7:05", "not a time"), (None, None)]
+    rows = [
+        ("31/12/2023 23:59", "2023-12-31T23:59:58.5"),
+        ("1/2/2024 7:05", "not a time"),
+        (None, None),
+    ]
     frame = spark.createDataFrame(rows, "a string, b string")
-    a, b = to_clock(frame["a"], "string", "%d/%m/%Y %H:%M", "UTC"), to_clock(frame["b"], "string", "", "UTC")
+    a, b = (
+        to_clock(frame["a"], "string", "%d/%m/%Y %H:%M", "UTC"),
+        to_clock(frame["b"], "string", "", "UTC"),
+    )
     found = frame.select(a, b, from_clock(a, "string", "%d/%m/%Y %H:%M", "UTC")).collect()
     assert [str(r[0]) for r in found] == ["2023-12-31 23:59:00", "2024-02-01 07:05:00", "None"]
     assert [str(r[1]) for r in found] == ["2023-12-31 23:59:58.500000", "None", "None"]
     assert [r[2] for r in found] == ["31/12/2023 23:59", "01/02/2024 07:05", None]
 
 
-@pytest.mark.parametrize("kind", ["bigint:epoch_s", "bigint:epoch_ms", "timestamp:", "date:", "string:%Y%m%d", "string:"])
+@pytest.mark.parametrize(
+    "kind", ["bigint:epoch_s", "bigint:epoch_ms", "timestamp:", "date:", "string:%Y%m%d", "string:"]
+)
 def test_a_clock_goes_back_into_the_type_it_came_from(spark, kind: str) -> None:
     source_type, form = kind.split(":")
-    start = {"bigint": str(SPRING * (1000 if form == "epoch_ms" else 1)), "string": "20240331" if form else "2024-03-31 02:00:00"}
+    start = {
+        "bigint": str(SPRING * (1000 if form == "epoch_ms" else 1)),
+        "string": "20240331" if form else "2024-03-31 02:00:00",
+    }
     text = start.get(source_type, "2024-03-31" if source_type == "date" else "2024-03-31 00:30:00")
-    frame = spark.createDataFrame([(text,)], "t string").selectExpr(f"cast(t AS {source_type}) AS t")
-    back = from_clock(to_clock(frame["t"], source_type, form, "Europe/Berlin"), source_type, form, "Europe/Berlin")
+    frame = spark.createDataFrame([(text,)], "t string").selectExpr(
+        f"cast(t AS {source_type}) AS t"
+    )
+    back = from_clock(
+        to_clock(frame["t"], source_type, form, "Europe/Berlin"), source_type, form, "Europe/Berlin"
+    )
     row = frame.select(frame["t"].alias("was"), back.alias("now")).first()
     assert row["was"] == row["now"]
 
@@ -56,8 +88,13 @@ def test_a_directive_that_cannot_be_read_is_named() -> None:
 
 
 def test_categories_are_written_as_people_would(spark) -> None:
-    frame = spark.createDataFrame([(1.0, True), (2.5, False), (None, None), (1e3, True)], "x double, b boolean")
-    columns = [_as_kind(frame[n], Column(name=n, kind="category"), t, "UTC")[0] for n, t in (("x", "double"), ("b", "boolean"))]
+    frame = spark.createDataFrame(
+        [(1.0, True), (2.5, False), (None, None), (1e3, True)], "x double, b boolean"
+    )
+    columns = [
+        _as_kind(frame[n], Column(name=n, kind="category"), t, "UTC")[0]
+        for n, t in (("x", "double"), ("b", "boolean"))
+    ]
     found = frame.select(*columns).collect()
     assert [r[0] for r in found] == ["1", "2.5", None, "1000"]
     assert [r[1] for r in found] == ["true", "false", None, "true"]

@@ -42,9 +42,17 @@ def test_bins_of_a_number_never_name_its_least_and_its_most() -> None:
 
 def test_labels_stand_by_frequency_and_rare_ones_are_not_named() -> None:
     values = Coded.of(["b"] * 9 + ["a"] * 7 + ["secret"] * 2 + [None])
-    item = items.category_item("c", "c", values)
+    item = items.category_item("c", "c", values, np.arange(len(values)))
     assert item.names == ("b", "a", items.OTHER, items.MISSING)
     assert item.tokens(Coded.of(["a", "b", "secret", "new", None])).tolist() == [1, 0, 2, 2, 3]
+
+
+def test_a_label_that_one_subject_repeats_is_counted_and_not_named() -> None:
+    values = Coded.of(["mother"] * 50 + ["shop"] * 5)
+    owners = np.array([0] * 50 + [0, 1, 2, 3, 4])
+    item = items.category_item("c", "c", values, owners)
+    assert item.names == ("(unnamed 1)", "shop", items.OTHER, items.MISSING)
+    assert item.tokens(Coded.of(["mother", "shop"])).tolist() == [0, 1]
 
 
 def test_hours_and_weekdays_are_those_of_the_calendar() -> None:

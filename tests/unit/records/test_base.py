@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from synth_spark.core.schema import Column, Schema
 from synth_spark.core.shelf import FAMILIES
 from synth_spark.records.base import Rule, first_broken, missing, present, within

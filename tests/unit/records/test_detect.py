@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+
 from synth_spark.errors import EmptyTableError
 from synth_spark.records.detect import (
     Counts,
@@ -116,7 +117,9 @@ def test_a_table_of_nothing_but_nested_columns_is_refused() -> None:
         ("%Y-%m-%dT%H:%M:%S+00:00", "%Y-%m-%dT%H:%M:%S%z"),
     ],
 )
-def test_times_held_as_text_are_read_in_the_format_they_are_written(written: str, form: str) -> None:
+def test_times_held_as_text_are_read_in_the_format_they_are_written(
+    written: str, form: str
+) -> None:
     days = [dt.datetime(2026, 1, 1) + dt.timedelta(hours=7 * i) for i in range(400)]
     table = pa.table({"event_time": [d.strftime(written) for d in days], "n": np.arange(400)})
     column = detect(table).schema.columns[0]
@@ -129,7 +132,9 @@ def test_day_and_month_are_told_apart_by_a_value_above_twelve() -> None:
 
 
 @pytest.mark.parametrize(("scale", "unit"), [(1, "epoch_s"), (1000, "epoch_ms")])
-def test_whole_numbers_under_a_name_of_time_are_seconds_or_milliseconds(scale: int, unit: str) -> None:
+def test_whole_numbers_under_a_name_of_time_are_seconds_or_milliseconds(
+    scale: int, unit: str
+) -> None:
     seconds = WHEN.astype("datetime64[s]").astype(np.int64) * scale
     columns = detect(pa.table({"created": seconds, "revenue": seconds})).schema.columns
     assert [(c.kind, c.time_format) for c in columns] == [("time", unit), ("number", "")]
@@ -202,7 +207,12 @@ def test_all_missing_constant_and_boolean_columns_are_categories() -> None:
             "n": RNG.normal(size=ROWS),
         }
     )
-    assert kinds(table) == {"gone": "category", "one": "category", "flag": "category", "n": "number"}
+    assert kinds(table) == {
+        "gone": "category",
+        "one": "category",
+        "flag": "category",
+        "n": "number",
+    }
 
 
 def test_text_that_differs_in_every_row_is_made_anew() -> None:

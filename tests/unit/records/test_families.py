@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
+
 from synth_spark.core.shelf import FAMILIES
+from synth_spark.records._reference import reference
 from synth_spark.records.base import RecordFamily, Rows
 
 DDL = re.compile(r"string|boolean|tinyint|smallint|int|bigint|float|double|date|timestamp(_ntz)?")
@@ -67,6 +70,13 @@ def test_a_call_with_a_volume_and_one_that_lasts_a_month_are_refused_with_their_
     assert broken[0] == "only data sessions carry a volume"
     assert broken[1] == ""
     assert broken[2].startswith("duration_s is between")
+
+
+def test_the_reference_page_is_the_one_made_from_the_shelf() -> None:
+    page = Path(__file__).parents[3] / "docs" / "ref-records.md"
+    assert page.read_text(encoding="utf-8").rstrip() == reference(), (
+        "synth-spark records list --markdown > docs/ref-records.md"
+    )
 
 
 def test_a_schema_of_a_family_leaves_the_key_out_of_the_columns() -> None:

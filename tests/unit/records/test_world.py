@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+
 from synth_spark.core.shelf import FAMILIES
 from synth_spark.errors import PlanError
 from synth_spark.records import world
@@ -43,7 +44,9 @@ def test_nights_are_quiet_and_few_contacts_take_most_calls() -> None:
     hour = SMALL.cdr["event_at"].astype("datetime64[h]").astype(int) % 24
     per_hour = np.bincount(hour, minlength=24)
     assert per_hour[1:5].sum() < per_hour[9:13].sum() / 3
-    mine = SMALL.cdr["correspondent_id"][SMALL.cdr["subscriber_id"] == SMALL.cdr["subscriber_id"][0]]
+    mine = SMALL.cdr["correspondent_id"][
+        SMALL.cdr["subscriber_id"] == SMALL.cdr["subscriber_id"][0]
+    ]
     _, counts = np.unique(mine[mine != None].astype(str), return_counts=True)  # noqa: E711
     assert np.sort(counts)[-5:].sum() > 0.4 * counts.sum()
 

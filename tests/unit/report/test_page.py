@@ -16,7 +16,7 @@ import pytest
 from synth_spark.core.batch import Coded, Records
 from synth_spark.core.local import Local
 from synth_spark.metrics import _example as example
-from synth_spark.metrics.base import Evaluation
+from synth_spark.metrics.base import Evaluation, Line
 from synth_spark.pipelines.evaluate import evaluate
 from synth_spark.report import render, to_json, words, write
 from synth_spark.report.page import FactsNotPlainError, ReportNotWrittenError
@@ -165,6 +165,31 @@ def test_copies_are_not_to_be_shared() -> None:
     half = np.arange(300)
     mixed = Records.joined([example.flat(1).take(half), example.flat(3).take(half)])
     assert verdict_of(mixed).head.startswith("Do not share")
+
+
+def copy_line(synthetic: tuple[float, float], holdout: tuple[float, float]) -> Line:
+    detail = {"synthetic": list(synthetic), "holdout": list(holdout)}
+    share = sum(synthetic) / 2
+    return Line(
+        metric="copies", item="all", value=share, floor=0.0, independence=None, unit="share",
+        best=0.0, worst=1.0, rows=(100, 100), detail=detail,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("synthetic", "holdout", "many"),
+    [
+        ((0.0076, 0.0081), (0.0048, 0.0052), False),  # real rows of other subjects, by chance
+        ((0.0004, 0.0006), (0.0, 0.0001), False),  # twice nothing is still nothing
+        ((0.04, 0.06), (0.0, 0.005), True),
+        ((0.16, 0.17), (0.09, 0.10), False),
+        ((0.25, 0.26), (0.09, 0.10), True),
+    ],
+)
+def test_more_copies_than_twice_chance_raise_the_alarm(
+    synthetic: tuple[float, float], holdout: tuple[float, float], many: bool
+) -> None:
+    assert words.too_many(copy_line(synthetic, holdout)) is many
 
 
 def test_the_twin_holds_the_verdict_and_the_facts(flat: Evaluation, tmp_path: Path) -> None:

@@ -14,13 +14,13 @@ from synth_spark.core.ports import Schedule
 from synth_spark.core.seeds import generator, stream_key
 from synth_spark.training.checkpoints import DamagedCheckpointError, ForeignCheckpointError
 from synth_spark.training.loop import (
-    LossNotFiniteError,
     NoExamplesError,
     fit,
-    rate,
     train_local,
 )
+from synth_spark.training.pace import rate
 from synth_spark.training.rows import Held, Spilled, spill, steps_of
+from synth_spark.training.run import LossNotFiniteError
 from tests import training_world as world
 
 PLAN = Schedule(batch_size=64, max_epochs=4, warmup_steps=5)
@@ -56,6 +56,17 @@ class ThreadGang:
         pass
 
 
+class Fixed(world.Curve):
+    """First weights that do not come from torch's random state, which threads share."""
+
+    def build(self):
+        module, random = super().build(), np.random.default_rng(0)
+        for parameter in module.parameters():
+            values = 0.3 * random.normal(size=tuple(parameter.shape))
+            parameter.data = torch.from_numpy(values.astype(np.float32))
+        return module
+
+
 def on_threads(size: int, work) -> list:
     shared, out = {"barrier": threading.Barrier(size)}, [None] * size
 
@@ -85,19 +96,24 @@ def test_the_loop_takes_the_steps_of_the_obvious_loop(clip: float) -> None:
 
     torch.manual_seed(stream_key(5, "build") & (1 << 63) - 1)
     module = trainee.build()
-    adam = torch.optim.AdamW(module.parameters(), betas=plan.betas, weight_decay=plan.weight_decay)
+    weights = list(module.parameters())
+    first, second = ([torch.zeros_like(w) for w in weights] for _ in range(2))
     x, y = (torch.from_numpy(a) for a in trainee.examples(data).values())
     step = 0
     for epoch in range(2):
         for rows in np.array_split(generator(5, "shuffle", epoch).permutation(300), 3):
-            adam.zero_grad()
+            module.zero_grad()
             loss = torch.nn.functional.cross_entropy(module(x[rows]), y[rows])
             loss.backward()
             if clip:
                 torch.nn.utils.clip_grad_norm_(module.parameters(), clip)
-            adam.param_groups[0]["lr"] = rate(plan, step, 6)
-            adam.step()
-            step += 1
+            lr, (b1, b2), step = rate(plan, step, 6), plan.betas, step + 1
+            with torch.no_grad():  # Loshchilov and Hutter, algorithm 2, lines 6 to 12
+                for w, m, v in zip(weights, first, second, strict=True):
+                    m.copy_(b1 * m + (1 - b1) * w.grad)
+                    v.copy_(b2 * v + (1 - b2) * w.grad**2)
+                    move = (m / (1 - b1**step)) / ((v / (1 - b2**step)).sqrt() + 1e-8)
+                    w.sub_(lr * (move + plan.weight_decay * w))
     expected = {n: t.numpy() for n, t in module.state_dict().items()}
     assert apart(got.weights, expected) < 1e-6
 
@@ -124,8 +140,8 @@ def test_the_net_learns_and_the_callers_random_state_is_left_alone() -> None:
 def test_any_number_of_ranks_takes_the_same_steps(size: int) -> None:
     plan = Schedule(batch_size=64, max_epochs=3, clip_norm=0.5)
     data, check = encoded(500), encoded(77, seed=1)
-    one = fit(world.Curve(plan), data, check, seed=3)
-    many = on_threads(size, lambda gang: fit(world.Curve(plan), data, check, gang, seed=3))
+    one = fit(Fixed(plan), data, check, seed=3)
+    many = on_threads(size, lambda gang: fit(Fixed(plan), data, check, gang, seed=3))
     for got in many:
         assert apart(got.weights, one.weights) < 1e-5
         assert got.curve[-1]["valid_nats"] == pytest.approx(one.curve[-1]["valid_nats"], abs=1e-5)
@@ -246,11 +262,11 @@ def test_a_loss_that_is_not_a_number_stops_and_leaves_the_last_checkpoint(tmp_pa
 
 
 def test_minutes_end_the_run_in_time_and_at_the_low_end_of_the_cosine(monkeypatch) -> None:
-    from synth_spark.training import loop
+    from synth_spark.training import run
 
     rates = []
     monkeypatch.setattr(
-        loop, "rate", lambda plan, step, total: rates.append(rate(plan, step, total)) or rates[-1]
+        run, "rate", lambda plan, step, total: rates.append(rate(plan, step, total)) or rates[-1]
     )
     plan = Schedule(batch_size=64, max_epochs=100_000, max_minutes=0.02, patience=0, final_rate=0.0)
     got = fit(world.Curve(plan), encoded(), encoded(50, 1), seed=1)

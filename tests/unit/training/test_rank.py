@@ -18,8 +18,8 @@ from synth_spark.spark.ranks import (
     train_on_ranks,
 )
 from synth_spark.training import rank as life
-from synth_spark.training.loop import LossNotFiniteError
 from synth_spark.training.rank import Job, RanksLostError, run_rank
+from synth_spark.training.run import LossNotFiniteError
 from tests import training_world as world
 
 PLAN = Schedule(batch_size=64, max_epochs=2)

@@ -1,0 +1,187 @@
+"""Speed and memory: sampling against the limit of Spark and Delta, training, and growth with rows.
+
+    make bench-speed                         everything, about 20 minutes on two cores
+    make bench-speed ARGS="--only sampling"  one of sampling, training, growth
+
+The limit is the same schema filled by SQL expressions over `spark.range` and written to Delta in the
+same session: no tool that writes through Spark can be faster. Both are run in turn, several times;
+medians and ratios count, as machines are noisy. JSON goes to benchmarks/results/speed/.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from memory import Peak
+
+from synth_spark.app import run
+from synth_spark.config import plan_from
+from synth_spark.core.schema import Column
+from synth_spark.pipelines.drawer import load_drawer
+from synth_spark.pipelines.model_folder import load_saved
+from synth_spark.spark import fanout
+from synth_spark.spark.session import session
+
+RESULTS = Path(__file__).resolve().parent / "results" / "speed"
+CORES = len(os.sched_getaffinity(0))
+CASES = {  # name: (generator, table of the world, subjects that one draw makes)
+    "markov events": ("markov", "cdr?subscribers=800&days=7", 40_000),
+    "autoregressive events": ("autoregressive", "cdr?subscribers=800&days=7", 20_000),
+    "autoregressive flat": ("autoregressive", "subscriber?subscribers=6000", 1_000_000),
+}
+REPEATS = 3
+GROWTH = (400, 4_000, 40_000)  # subscribers of a week
+
+
+def machine() -> dict[str, Any]:
+    """What the figures were taken on."""
+    return {"cores": CORES, "system": platform.platform(), "python": platform.python_version()}
+
+
+def learned(generator: str, table: str, folder: Path) -> Path:
+    """Ingest a table of the built-in world and fit a model; returns the model's folder."""
+    plan = {
+        "name": "speed",
+        "source": {"path": f"world:{table}"},
+        "generator": {"name": generator},
+        "fit": {"max_minutes": 1.0},
+        "evaluate": {"enabled": False},
+        "run": {"folder": str(folder), "quiet": True},
+    }
+    if run(plan_from(plan), ("ingest", "fit")):
+        raise SystemExit("the model could not be made")
+    return folder / "models" / "twin"
+
+
+def sql_of(column: Column) -> str:
+    """A cheap SQL expression of the column's type."""
+    return {
+        "number": "floor(rand() * 1000)",
+        "place": "rand() * 90",
+        "time": "timestamp_ntz'2026-01-05 00:00:00' + make_dt_interval(0, 0, 0, floor(rand() * 600000))",
+        "identifier": "lpad(cast(id div 40 as string), 11, '0')",
+    }.get(column.kind, "element_at(array('alpha', 'beta', 'gamma', 'delta'), 1 + cast(rand() * 4 as int))")
+
+
+def draw(spark: Any, model: Path, subjects: int, out: Path) -> tuple[int, float]:
+    """Draw a table into Delta; rows and seconds."""
+    shutil.rmtree(out, ignore_errors=True)
+    saved = load_saved(model)
+    recipe = fanout.recipe_for(
+        spark, model, sha256=saved.sha256, load=load_drawer, schema=saved.schema, seed=1, subjects=subjects
+    )
+    facts = {"run": "speed", "plan": "", "model": saved.sha256, "seed": 1}
+    start = time.perf_counter()
+    done = fanout.sample_table(spark, recipe, out, facts=facts)
+    return int(done["rows"]), time.perf_counter() - start
+
+
+def limit(spark: Any, columns: list[Column], rows: int, out: Path) -> float:
+    """Seconds that Spark takes to write as many rows of the same columns from SQL."""
+    shutil.rmtree(out, ignore_errors=True)
+    picked = ["id as _subject", "cast(id as int) as _event", *(f"{sql_of(c)} as `{c.name}`" for c in columns)]
+    start = time.perf_counter()
+    spark.range(0, rows, 1, 2 * CORES).selectExpr(*picked).write.format("delta").save(str(out))
+    return time.perf_counter() - start
+
+
+def sampling(scratch: Path) -> dict[str, Any]:
+    """Rows per second and core of each case, beside the limit, and the peak memory."""
+    found = {}
+    for name, (generator, table, subjects) in CASES.items():
+        model = learned(generator, table, scratch / name.replace(" ", "-"))
+        with session("bench-speed") as spark:
+            saved = load_saved(model)
+            columns = [*([saved.schema.key] if saved.schema.key else []), *saved.schema.columns]
+            draw(spark, model, max(subjects // 50, 1), scratch / "out")  # workers load the model
+            takes, bounds = [], []
+            with Peak() as peak:
+                for _ in range(REPEATS):
+                    rows, seconds = draw(spark, model, subjects, scratch / "out")
+                    takes.append(rows / seconds / CORES)
+                    bounds.append(rows / limit(spark, columns, rows, scratch / "limit") / CORES)
+        ours, most = statistics.median(takes), statistics.median(bounds)
+        found[name] = {
+            "subjects": subjects,
+            "rows": rows,
+            "rows_per_s_per_core": round(ours),
+            "limit_rows_per_s_per_core": round(most),
+            "share_of_limit": round(statistics.median(a / b for a, b in zip(takes, bounds, strict=True)), 3),
+            "all_rows_per_s_per_core": [round(t) for t in takes],
+            "peak_mb": peak.mb,
+        }
+        print(f"{name:<24} {ours:>9,.0f} rows/s/core  {found[name]['share_of_limit']:.2f} of the limit")
+    return found
+
+
+def grown(subscribers: int, scratch: Path) -> dict[str, Any]:
+    """One whole run (ingest, fit, sample, evaluate) with `markov`; seconds by step, and memory."""
+    folder = scratch / f"growth-{subscribers}"
+    plan = {
+        "name": "growth",
+        "source": {"path": f"world:cdr?subscribers={subscribers}&days=7"},
+        "generator": {"name": "markov"},
+        "run": {"folder": str(folder), "quiet": True},
+    }
+    start = time.perf_counter()
+    with Peak() as peak:
+        run(plan_from(plan))
+    steps = {s.stem: json.loads(s.read_text()) for s in (folder / "steps").glob("*.json")}
+    rows = steps["ingest"]["facts"]["rows_kept"]
+    shutil.rmtree(folder)
+    seconds = {name: round(step["seconds"], 1) for name, step in sorted(steps.items())}
+    wall_s = round(time.perf_counter() - start, 1)
+    print(f"{rows:>10,} rows  {wall_s:>7.1f} s  {seconds}  {peak.mb} MB")
+    return {"rows": rows, "wall_s": wall_s, "steps_s": seconds, "peak_mb": peak.mb}
+
+
+def growth(scratch: Path) -> dict[str, Any]:
+    """The same run at 1, 10 and 100 times the rows."""
+    return {str(n): grown(n, scratch) for n in GROWTH}
+
+
+def training(scratch: Path) -> dict[str, Any]:
+    """`training_speed.py` writes its own JSON."""
+    script = Path(__file__).with_name("training_speed.py")
+    subprocess.run([sys.executable, str(script)], check=True)
+    return {}
+
+
+def main() -> int:
+    """Run what was asked for and keep the figures."""
+    parts: dict[str, Callable[[Path], dict[str, Any]]] = {
+        "sampling": sampling,
+        "growth": growth,
+        "training": training,
+    }
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", choices=sorted(parts))
+    only = parser.parse_args().only
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    for name, part in parts.items():
+        if only not in (None, name):
+            continue
+        with tempfile.TemporaryDirectory() as scratch:
+            found = part(Path(scratch))
+        if found:
+            kept = {"machine": machine(), "repeats": REPEATS, "figures": found}
+            (RESULTS / f"{name}.json").write_text(json.dumps(kept, indent=1) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,199 @@
+from __future__ import annotations
+
+import errno
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from synth_spark import cli
+from synth_spark.errors import PlanError
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> str:
+    path = tmp_path / "plan.yaml"
+    path.write_text("generator: {name: independent}\nsource: {path: x.csv}\n")
+    return str(path)
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
+    """What the commands hand to the application; each answers 0."""
+    from synth_spark import app
+
+    made: list[tuple[Any, ...]] = []
+
+    def note(*args: Any, **named: Any) -> int:
+        made.append((*args, named))
+        return 0
+
+    for name in ("run", "twin", "detect"):
+        monkeypatch.setattr(app, name, note)
+    return made
+
+
+def test_help_answers_within_a_few_seconds_and_loads_nothing_heavy() -> None:
+    code = (
+        "import sys; from synth_spark.cli import main; code = main(['--help']);"
+        "heavy = {'pyspark', 'torch', 'horovod', 'pandas', 'pyarrow', 'numba'} & set(sys.modules);"
+        "sys.exit(code or len(heavy))"
+    )
+    begun = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "twin" in done.stdout
+    assert time.perf_counter() - begun < 10  # under 1 s on a free machine
+
+
+def test_a_refused_plan_is_one_line_on_stderr_and_status_2(
+    plan: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["run", "--plan", plan, "--fit.ranxs", "2"]) == 2
+    said = capsys.readouterr()
+    assert said.err.startswith("[SYN-102] fit.ranxs is not a setting (nearest: fit.ranks).")
+    assert said.err.count("\n") == 1
+    assert said.out == ""
+
+
+def test_with_json_a_refusal_is_one_object(plan: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["run", "--plan", plan, "--json", "--seed", "-1"]) == 2
+    said = json.loads(capsys.readouterr().err)
+    assert said["code"] == "SYN-100"
+    assert said["facts"] == {"paths": ["seed"]}
+
+
+@pytest.mark.parametrize("verb", ["run", "ingest", "fit", "sample", "evaluate"])
+def test_a_verb_hands_over_its_steps_and_the_changed_plan(
+    verb: str, plan: str, calls: list[tuple[Any, ...]]
+) -> None:
+    assert cli.main([verb, "--plan", plan, "--resume", "always", "--sample.subjects", "5"]) == 0
+    [(read, steps, named)] = calls
+    assert steps == (("ingest", "fit", "sample", "evaluate") if verb == "run" else (verb,))
+    assert (read.sample.subjects, read.run.resume, named) == (5, "always", {"dry_run": False})
+
+
+def test_the_status_of_the_application_is_the_status_of_the_command(
+    plan: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from synth_spark import app
+
+    monkeypatch.setattr(app, "run", lambda *_args, **_named: 3)
+    assert cli.main(["run", "--plan", plan]) == 3
+
+
+def test_twin_hands_over_all_that_was_said(tmp_path: Path, calls: list[tuple[Any, ...]]) -> None:
+    data = tmp_path / "d.csv"
+    data.write_text("a\n1\n")
+    words = ["twin", str(data), "--out", "t.csv", "--key", "k", "--time", "t", "--seed", "4"]
+    words += ["--generator", "independent", "--subjects", "9", "--run-folder", "r", "--overwrite"]
+    assert cli.main(words) == 0
+    assert calls == [
+        (
+            data,
+            Path("t.csv"),
+            {
+                "key": "k",
+                "time": "t",
+                "generator": "independent",
+                "subjects": 9,
+                "seed": 4,
+                "run_folder": Path("r"),
+                "overwrite": True,
+                "quiet": False,
+            },
+        )
+    ]
+
+
+def test_twin_refuses_a_missing_file_and_an_unknown_generator_before_anything_starts(
+    tmp_path: Path, calls: list[tuple[Any, ...]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["twin", str(tmp_path / "none"), "--out", "x"]) == 2
+    assert cli.main(["twin", str(tmp_path), "--out", "x", "--generator", "markow"]) == 2
+    assert calls == []
+    lines = capsys.readouterr().err.splitlines()
+    assert [line[:9] for line in lines] == ["[SYN-812]", "[SYN-101]"]
+    assert "did you mean 'markov'?" in lines[1]
+
+
+def test_a_wrong_option_is_status_2() -> None:
+    assert cli.main(["twin"]) == 2
+    assert cli.main(["no-such-verb"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(errno.ENOSPC, "SYN-810"), (errno.EACCES, "SYN-811"), (errno.EROFS, "SYN-811")],
+)
+def test_what_the_disk_refuses_has_a_number(
+    number: int, code: str, plan: str, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    from synth_spark import app
+
+    def fail(*_args: Any, **_named: Any) -> int:
+        raise OSError(number, os.strerror(number), "/data/x")
+
+    monkeypatch.setattr(app, "run", fail)
+    assert cli.main(["run", "--plan", plan]) == 2
+    assert capsys.readouterr().err.startswith(f"[{code}]")
+
+
+def test_a_bug_keeps_its_traceback(plan: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from synth_spark import app
+
+    def fail(*_args: Any, **_named: Any) -> int:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(app, "run", fail)
+    with pytest.raises(ZeroDivisionError):
+        cli.main(["run", "--plan", plan])
+
+
+def test_a_plan_of_the_world_is_written_before_the_run_and_not_by_a_dry_run(
+    tmp_path: Path, calls: list[tuple[Any, ...]]
+) -> None:
+    plan = tmp_path / "w.yaml"
+    plan.write_text(
+        f"source: {{path: 'world:cell'}}\nrun: {{folder: {tmp_path}/r}}\n"
+        "generator: {name: independent}\n"
+    )
+    assert cli.main(["run", "--plan", str(plan), "--dry-run"]) == 0
+    assert calls[0][0].source.path == "world:cell"
+    assert not (tmp_path / "r").exists()
+    assert cli.main(["run", "--plan", str(plan)]) == 0
+    assert calls[1][0].source.path == str(tmp_path / "r/world/cell.parquet")
+    assert (tmp_path / "r/world/cell.parquet").exists()
+
+
+def test_plan_check_prints_a_plan_that_reads_back(plan: str, capsys: Any, tmp_path: Path) -> None:
+    from synth_spark.config import read_plan
+
+    assert cli.main(["plan", "check", "--plan", plan, "--seed", "9"]) == 0
+    again = tmp_path / "again.yaml"
+    again.write_text(capsys.readouterr().out)
+    assert read_plan(again) == read_plan(Path(plan), {"seed": 9})
+
+
+def test_lists_name_every_plug_in(capsys: pytest.CaptureFixture[str]) -> None:
+    from synth_spark.core.shelf import FAMILIES, GENERATORS
+
+    assert cli.main(["generators", "list"]) == 0
+    assert cli.main(["records", "list"]) == 0
+    out = capsys.readouterr().out
+    assert all(f"\n{name}: " in f"\n{out}" for name in (*GENERATORS.names(), *FAMILIES.names()))
+
+
+def test_errors_raised_by_ours_keep_their_facts_in_json(capsys: Any) -> None:
+    assert cli._refuse(PlanError("No.", hint="yes", n=3), as_json=True) == 2
+    said = json.loads(capsys.readouterr().err)
+    assert said == {"code": "SYN-100", "message": "No.", "hint": "yes", "facts": {"n": 3}}

@@ -4,9 +4,10 @@
 
 The net is the one that `autoregressive` makes for a made-up flat table of twelve columns. The bare
 loop has the same net, batches, optimiser and example order, and nothing else: no averaged weights,
-no check of the loss, no clock, no checkpoint. All three are run in turn, several times; medians and
-ratios count, as machines are noisy. Times are of steps alone (the best half of each run's epochs
-would flatter, so all epochs but the first are counted). JSON goes to benchmarks/results/speed/.
+no check of the loss, no clock, no checkpoint. All are run in turn, several times; medians and
+ratios count, as machines are noisy, and examples per CPU second compare the two loops of one
+process where other work shares the cores. All epochs but the first are counted, steps alone.
+JSON goes to benchmarks/results/speed/.
 """
 
 from __future__ import annotations
@@ -69,8 +70,8 @@ def first_training(schema: Schema, records: Records) -> Train:
         answer = engine.answer(request)
 
 
-def bare(trainee: Trainee, encoded: Encoded) -> float:
-    """Examples a second of the loop that one would write by hand."""
+def bare(trainee: Trainee, encoded: Encoded) -> tuple[float, float]:
+    """Examples a second and a CPU second of the loop that one would write by hand."""
     plan = trainee.schedule
     torch.manual_seed(0)
     module = trainee.build()
@@ -83,7 +84,7 @@ def bare(trainee: Trainee, encoded: Encoded) -> float:
     module.train()
     for epoch in range(plan.max_epochs):
         if epoch == 1:
-            began = time.perf_counter()
+            began, began_cpu = time.perf_counter(), time.process_time()
         order = torch.randperm(rows)
         for start in range(0, rows - plan.batch_size + 1, plan.batch_size):
             picked = order[start : start + plan.batch_size]
@@ -91,7 +92,7 @@ def bare(trainee: Trainee, encoded: Encoded) -> float:
             trainee.loss(module, {n: a[picked] for n, a in arrays.items()}).mean().backward()
             adam.step()
     seen = rows // plan.batch_size * plan.batch_size * (plan.max_epochs - 1)
-    return seen / (time.perf_counter() - began)
+    return seen / (time.perf_counter() - began), seen / (time.process_time() - began_cpu)
 
 
 def per_second(trained: Trained) -> float:
@@ -124,7 +125,7 @@ def measure(rows: int, epochs: int, repeats: int, scratch: Path) -> dict[str, An
     request, encoded = replace(request, trainee=trainee), request.encode(records)
     shards = write_shards(scratch / "shards", encoded, np.zeros(rows, bool), files=2)
     wide = replace(request, trainee=replace(trainee, schedule=_wide(plan)))
-    ways: dict[str, Callable[[str], float]] = {}
+    ways: dict[str, Callable[[str], tuple[float, float]]] = {}
     for kind, asked in (("", request), (", 4x batch", wide)):
         ways |= {
             f"bare torch loop{kind}": partial(_bare, asked, encoded),
@@ -133,15 +134,20 @@ def measure(rows: int, epochs: int, repeats: int, scratch: Path) -> dict[str, An
             f"2 ranks, torch{kind}": partial(_two, asked, shards, scratch, "torch"),
         }
     runs: dict[str, list[float]] = {name: [] for name in ways}
+    cpu: dict[str, list[float]] = {name: [] for name in ways if "ranks" not in name}
     for i in range(repeats):
         for name, way in ways.items():
-            runs[name].append(way(f"{name} {i}"))
+            wall, core = way(f"{name} {i}")
+            runs[name].append(wall)
+            if name in cpu:
+                cpu[name].append(core)
             print(f"{name:<28} {runs[name][-1]:>10,.0f} examples/s", flush=True)
     weights = sum(p.numel() for p in trainee.build().parameters())
     medians = {name: round(statistics.median(found)) for name, found in runs.items()}
     return {
         "rows": rows, "epochs": epochs, "batch": plan.batch_size, "weights": weights,
         "examples_per_s": medians,
+        "examples_per_cpu_s": {n: round(statistics.median(f)) for n, f in cpu.items()},
         "spread": {n: [round(min(f)), round(max(f))] for n, f in runs.items()},
         "to_bare": {name: round(m / medians[_bare_of(name)], 3) for name, m in medians.items()},
     }  # fmt: skip
@@ -155,21 +161,28 @@ def _wide(plan: Schedule) -> Schedule:
     return replace(plan, batch_size=4 * plan.batch_size)
 
 
-def _bare(request: Train, encoded: Encoded, _: str) -> float:
+def _bare(request: Train, encoded: Encoded, _: str) -> tuple[float, float]:
     return bare(request.trainee, encoded)
 
 
-def _one(request: Train, encoded: Encoded, _: str) -> float:
-    return per_second(fit(request.trainee, encoded, None, seed=0))
+def _one(request: Train, encoded: Encoded, _: str) -> tuple[float, float]:
+    cpu: list[float] = []
+    found = fit(
+        request.trainee, encoded, None, seed=0,
+        say=lambda p: cpu.append(time.process_time()) if p.done else None,
+    )  # fmt: skip
+    epochs = request.trainee.schedule.max_epochs - 1
+    return per_second(found), epochs * found.examples / (cpu[-1] - cpu[0])
 
 
-def _two(request: Train, shards: Path, scratch: Path, collective: str, run: str) -> float:
+def _two(
+    request: Train, shards: Path, scratch: Path, collective: str, run: str
+) -> tuple[float, float]:
     folder = scratch / run.replace(" ", "-")
-    return per_second(
-        train_on_ranks(
-            session(), request, shards, ranks=2, collective=collective, folder=folder, seed=0
-        )
+    found = train_on_ranks(
+        session(), request, shards, ranks=2, collective=collective, folder=folder, seed=0
     )
+    return per_second(found), 0.0  # the CPU seconds of other processes are not seen here
 
 
 def machine() -> dict[str, Any]:
@@ -193,6 +206,7 @@ def main() -> int:
         found = measure(args.rows, args.epochs, args.repeats, Path(scratch))
     RESULT.parent.mkdir(parents=True, exist_ok=True)
     RESULT.write_text(json.dumps({"machine": facts, **found}, indent=1) + "\n")
+    print("examples per CPU second:", found["examples_per_cpu_s"])
     for name, value in found["examples_per_s"].items():
         print(f"{name:<28} {value:>10,} examples/s  {found['to_bare'][name]:.2f} of the bare loop")
     return 0

@@ -11,6 +11,7 @@ import platform
 import sys
 import time as clock
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,7 @@ from synth_spark.pipelines.run import Job, check, run as run_job
 from synth_spark.records.detect import Counts, Detection, detect as guess
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from pyspark.sql import SparkSession
 
     from synth_spark.spark.source import Source
@@ -180,7 +182,19 @@ def _detect(source: Source, key: str, time: str) -> Detection:
     row = source.frame.agg(F.count(F.lit(1)).alias("rows"), *counted).first()
     distinct = {c: int(row[f"n{i}"]) for i, c in enumerate(texts)}
     counts = Counts(rows=int(row["rows"]), distinct=distinct)
-    return guess(source.head(SAMPLE_ROWS), types=source.types, key=key, time=time, counts=counts)
+    sample = _spread_sample(source, counts.rows)
+    return guess(sample, types=source.types, key=key, time=time, counts=counts)
+
+
+def _spread_sample(source: Source, rows: int) -> pa.Table:
+    """The first rows, where a subject's stand together, and as many from all over the table."""
+    import pyarrow as pa
+
+    if rows <= SAMPLE_ROWS:
+        return source.head(SAMPLE_ROWS)
+    share = min(1.0, 0.55 * SAMPLE_ROWS / rows)
+    spread = replace(source, frame=source.frame.sample(share, seed=1))
+    return pa.concat_tables([source.head(SAMPLE_ROWS // 2), spread.head(SAMPLE_ROWS // 2)])
 
 
 def _carry_out(
@@ -220,7 +234,7 @@ def facts(job: Job) -> dict[str, Any]:
     timings = {name: entry["seconds"] for name, entry in steps.items() if entry["seconds"]}
     return {
         "title": job.plan.name,
-        "source": job.plan.source.path,
+        "source": Path(job.plan.source.path).name,
         "generator": job.plan.generator.name,
         "seed": job.plan.seed,
         "made_at": clock.strftime("%Y-%m-%d %H:%M UTC", clock.gmtime()),

@@ -142,8 +142,10 @@ def _verb(steps: tuple[Step, ...], summary: str) -> Any:
         overrides = list(context.args)
         overrides += ["--run.resume", resume] if resume else []
         overrides += ["--run.quiet", "true"] if as_json else []
-        read = _plan(plan, overrides, materialise=not dry_run)
         from synth_spark import app as application
+        from synth_spark.config import read_plan
+
+        read = read_plan(plan, overrides)
 
         _end(application.run(read, steps, dry_run=dry_run))
 
@@ -194,7 +196,9 @@ def world(
 @plan_app.command("check", context_settings=_OVERRIDES)
 def plan_check(context: typer.Context, plan: PlanFile, as_json: Json = False) -> None:
     """Read a plan and print it whole, defaults included, with its fingerprint."""
-    read = _plan(plan, list(context.args), materialise=False)
+    from synth_spark.config import read_plan
+
+    read = read_plan(plan, list(context.args))
     if as_json:
         shown = {"plan": read.model_dump(mode="json"), "fingerprint": read.fingerprint()}
         sys.stdout.write(json.dumps(shown) + "\n")
@@ -276,18 +280,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.write("Stopped. What was finished is kept: go on with --resume always.\n")
         return INTERRUPTED
     return DONE
-
-
-def _plan(path: Path, overrides: list[str], *, materialise: bool) -> Plan:
-    from synth_spark.config import changed, read_plan
-
-    plan = read_plan(path, overrides)
-    if materialise and plan.source.path.startswith("world:"):
-        from synth_spark.records import world as maker
-
-        written = maker.materialise(plan.source.path, plan.folder / "world")
-        plan = changed(plan, {"source.path": str(written)})
-    return plan
 
 
 def _end(code: int) -> None:

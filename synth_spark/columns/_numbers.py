@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -122,7 +123,7 @@ def finished(state: State, plan: Plan) -> dict[str, Any]:
     masses = [*rows[spike], *(rows[b].sum() for b in bins)]
     ordered = np.argsort(place)
     shares = [masses[i] / total for i in ordered] + ([missing / total] if missing else [])
-    uppers = [_between(x[b[-1]], x[c[0]]) for b, c in zip(bins, bins[1:], strict=False)]
+    uppers = [_between(x[b[-1]], x[c[0]]) for b, c in pairwise(bins)]
     at, value, step = _curve([pieces[i] for i in ordered])
     return {
         "spikes": spikes,
@@ -264,7 +265,7 @@ def _natural_bounds(x: Array) -> tuple[float, float]:
 
 
 def _joined_segments(segments: list[tuple[float, float, float, int]]) -> _Piece:
-    """One curve over [0, 1] from segments (low, high, rows, step), in the order of their middles."""
+    """One curve over [0, 1] from segments (low, high, rows, step), ordered by middle."""
     ordered = sorted(segments, key=lambda s: (s[0] + s[1], s[0]))
     total = sum(s[2] for s in ordered)
     at, value, step, done = [], [], [], 0.0

@@ -103,7 +103,7 @@ class Category:
         )
 
     def encode(self, values: Values) -> NDArray[np.int32]:
-        """Tokens, shape (rows,). Unseen labels are RARE (the lightest label if nothing was rare)."""
+        """Tokens, shape (rows,). Unseen labels are RARE, or the lightest label."""
         coded = values if isinstance(values, Coded) else Coded.of(list(values))
         other = self.rare_token if self.rare_token >= 0 else max(len(self.labels) - 1, 0)
         tokens = coded.recode(self.labels, other)
@@ -149,7 +149,7 @@ def _subjects(codes: NDArray[np.int64], owners: NDArray[np.int64], size: int) ->
 
 
 def _bounded(state: State, most: int = MOST_LABELS) -> State:
-    """The state with at most `most` labels; rows and number of the labels cut are added to `cut`."""
+    """The state with at most `most` labels; what is left out is added to `cut`."""
     labels: Sequence[str] = state["labels"]
     if len(labels) <= most:
         return state

@@ -51,7 +51,9 @@ class Number:
 
     @staticmethod
     def summarise(values: Values, owners: NDArray[np.int64]) -> State:
-        return _numbers.bounded(_numbers.counted(np.asarray(values, np.float64), owners), MOST_VALUES)
+        return _numbers.bounded(
+            _numbers.counted(np.asarray(values, np.float64), owners), MOST_VALUES
+        )
 
     @staticmethod
     def merge(left: State, right: State) -> State:

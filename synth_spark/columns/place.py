@@ -160,10 +160,8 @@ class Place:
         at = np.array(h3.cell_to_latlng(cell))
         return int(np.argmin(((self.centre - at) ** 2).sum(axis=1)))
 
-    def decode(
-        self, tokens: NDArray[np.int32], inside: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
-        """Positions, shape (rows, 2): a spiral through the cell's disc, `inside` along its length."""
+    def decode(self, tokens: NDArray[np.int32], inside: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Positions, shape (rows, 2): a spiral in the cell's disc, `inside` along it."""
         if not len(self.cells):
             return np.full((len(tokens), 2), np.nan)
         kept = np.minimum(tokens, len(self.cells) - 1)
@@ -175,7 +173,9 @@ class Place:
         return places
 
     def state(self) -> State:
-        return {n: getattr(self, n) for n in ("cells", "centre", "reach", "decimals", "missing_token")}
+        return {
+            n: getattr(self, n) for n in ("cells", "centre", "reach", "decimals", "missing_token")
+        }
 
     @classmethod
     def from_state(cls, state: State) -> Self:
@@ -190,7 +190,7 @@ def _decimals(pairs: NDArray[np.float64], most: int = 7) -> int:
 
 
 def _bounded(state: State, most: int = MOST_CELLS) -> State:
-    """The state with at most `most` cells: while there are more, the lighter half goes up a step."""
+    """The state with at most `most` cells: beyond, the lighter half goes up a step."""
     import h3.api.numpy_int as h3
 
     while len(state["cells"]) > most:

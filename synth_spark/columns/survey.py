@@ -27,7 +27,7 @@ def surveyed(schema: Schema) -> tuple[Column, ...]:
 
 
 def values_of(column: Column, records: Records) -> Values:
-    """The values of one column; a place with a partner as an array (rows, 2) of latitude, longitude."""
+    """The values of one column; latitude and longitude together, shape (rows, 2)."""
     values = records.columns[column.name]
     if not column.partner:
         return values
@@ -36,7 +36,7 @@ def values_of(column: Column, records: Records) -> Values:
 
 
 def subject_rows(schema: Schema, column: Column, records: Records) -> NDArray[np.int64]:
-    """The rows that speak for a column: all, or the first of each subject if it is the subject's."""
+    """The rows that speak for a column: all, or the first of each subject."""
     if schema.shape == "flat" or column.per == "event":
         return np.arange(records.rows, dtype=np.int64)
     return records.offsets[:-1][records.lengths > 0]
@@ -109,7 +109,9 @@ class Survey:
         if state is None or not state["rows"]:
             raise EmptyTableError("There are no records to learn from.", rows=0)
         spans = {name: (s[0], s[1], s[2], s[3]) for name, s in state["spans"].items()}
-        named = {k: state[k] for k in ("subjects", "rows", "longest", "lengths", "counts", "columns")}
+        named = {
+            k: state[k] for k in ("subjects", "rows", "longest", "lengths", "counts", "columns")
+        }
         return cls(schema=schema, spans=spans, **named)
 
     @property

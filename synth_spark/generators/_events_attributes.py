@@ -18,7 +18,9 @@ from numpy.typing import NDArray
 from synth_spark.generators._events_coder import DAY_S, Coder, Units
 from synth_spark.generators._forest import Forest
 
-SLOTS = 12  # shares of a category that are attributes: its heaviest values, the last slot for the rest
+SLOTS = (
+    12  # shares of a category that are attributes: its heaviest values, the last slot for the rest
+)
 Floats = NDArray[np.float64]
 
 
@@ -82,7 +84,9 @@ def _shares(j: int, count: int) -> list[Attribute]:
     return [*out, Attribute("top", "computed", j)]
 
 
-def measure(coder: Coder, slots: Slots, units: Units) -> tuple[dict[str, Floats], list[NDArray[np.int64]]]:
+def measure(
+    coder: Coder, slots: Slots, units: Units
+) -> tuple[dict[str, Floats], list[NDArray[np.int64]]]:
     """Plain facts of each unit, and the counts of each category's slots.
 
     Returns:
@@ -168,7 +172,14 @@ class Attributes:
 
     @classmethod
     def learn(
-        cls, coder: Coder, units: Units, given: dict[str, Floats], *, leaf: int, seed: int, trees: int
+        cls,
+        coder: Coder,
+        units: Units,
+        given: dict[str, Floats],
+        *,
+        leaf: int,
+        seed: int,
+        trees: int,
     ) -> Self:
         """Fit all forests on the units of a sample of subjects.
 
@@ -192,7 +203,12 @@ class Attributes:
                 x = table[rows]
                 exact = column.role == "whole"
                 forests[j] = Forest.fit(
-                    x[:, :j], x[:, j], leaf=leaf, seed=seed, name=f"{column.name}/{j}", exact=exact,
+                    x[:, :j],
+                    x[:, j],
+                    leaf=leaf,
+                    seed=seed,
+                    name=f"{column.name}/{j}",
+                    exact=exact,
                     trees=trees,
                 )
         kept = table[some] if some.any() else table
@@ -219,7 +235,9 @@ class Attributes:
         x = np.zeros((rows, len(self.columns)))
         stick = _Stick(rows)
         for j, column in enumerate(self.columns):
-            drawn = self.forests[j].draw(x[:, :j], uniforms[:, j]) if j in self.forests else None
+            drawn = x[:, j]
+            if j in self.forests:
+                drawn = self.forests[j].draw(x[:, :j], uniforms[:, j])
             match column.role:
                 case "given":
                     x[:, j] = given[column.name]
@@ -266,7 +284,9 @@ class Attributes:
         left = np.ones(len(x))
         for k in range(count - 1):
             at = next(
-                i for i, c in enumerate(self.columns) if (c.name, c.column, c.place) == ("share", j, k)
+                i
+                for i, c in enumerate(self.columns)
+                if (c.name, c.column, c.place) == ("share", j, k)
             )
             out[:, k] = left * x[:, at]
             left = left - out[:, k]
@@ -349,7 +369,7 @@ def _table(
 
 def _stick_fact(c: Attribute, counts: NDArray[np.int64], n: Floats) -> Floats:
     if c.name == "distinct":
-        return (counts > 0).sum(axis=1).astype(float)
+        return np.asarray((counts > 0).sum(axis=1), dtype=np.float64)
     if c.name == "top":
         return np.asarray(counts.max(axis=1) / np.maximum(n, 1))
     if c.name == "share":
@@ -357,13 +377,13 @@ def _stick_fact(c: Attribute, counts: NDArray[np.int64], n: Floats) -> Floats:
     after = counts[:, c.place + 1 :]
     if c.name == "left":
         return np.asarray(after.sum(axis=1) / np.maximum(n, 1))
-    return (after > 0).sum(axis=1).astype(float)
+    return np.asarray((after > 0).sum(axis=1), dtype=np.float64)
 
 
 def _asked(
     column: Attribute, table: Floats, columns: tuple[Attribute, ...], some: NDArray[np.bool_]
 ) -> NDArray[np.bool_]:
-    """Rows that teach a column: all for n; units with events, and with a stick left, for the rest."""
+    """Rows that teach a column: all for n, else units with events and a stick left."""
     if column.name == "n" or not some.any():
         return np.ones(len(table), bool)
     if column.role == "share" and column.place > 0:

@@ -118,7 +118,9 @@ def _gap_bins(
         for edge in np.expm1(np.linspace(0, np.log1p(cut_s), 25))[1:-1].tolist():
             ordered = np.array(sorted(edges))
             k = int(np.searchsorted(ordered, edge))
-            a, b, c = np.searchsorted(rest, [ordered[k - 1], edge, ordered[min(k, len(ordered) - 1)]])
+            a, b, c = np.searchsorted(
+                rest, [ordered[k - 1], edge, ordered[min(k, len(ordered) - 1)]]
+            )
             if b - a >= 20 and c - b >= 20:
                 edges.add(edge)
     bounds = np.array(sorted(edges))
@@ -155,7 +157,7 @@ def gap_of(sub, token, u):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
 def moment_in(day, hour, slot, earliest, u):  # type: ignore[no-untyped-def]
-    """Seconds since the unit's start in a slot (whole hour where `slot` is -1), not before `earliest`."""
+    """Seconds since the unit's start, in a slot (-1: in the hour), not before `earliest`."""
     start = day * 86_400.0 + hour * 3_600.0
     width = 3_600.0
     if slot >= 0:

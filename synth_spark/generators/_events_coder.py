@@ -1,4 +1,4 @@
-"""From whole subjects to units of events in small integers, the form that every event model learns from.
+"""From whole subjects to units of events in small integers, what every event model learns from.
 
 A unit is what is drawn in one go: a subject's whole history where it is short, else an episode
 (a calendar week or day), silent ones included. Every column of events becomes one of
@@ -156,7 +156,10 @@ class Coder:
             "clock": self.clock.state(),
             "step_us": self.step_us,
             "most_events": self.most_events,
-            **{part: [_saved(c) for c in getattr(self, part)] for part in ("cats", "nums", "subject")},
+            **{
+                part: [_saved(c) for c in getattr(self, part)]
+                for part in ("cats", "nums", "subject")
+            },
         }
 
     @classmethod
@@ -221,7 +224,7 @@ def identity_codes(column: Column, records: Records) -> NDArray[np.int64]:
 
 
 def own_ranks(codes: NDArray[np.int64], owners: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Rank (from 0) of each row's value among its owner's values: most rows first, then earliest."""
+    """Rank (from 0) of each row's value among its owner's: most rows first, then earliest."""
     width = int(codes.max(initial=0)) + 2
     keys, first, inverse, counts = np.unique(
         owners * width + codes + 1, return_index=True, return_inverse=True, return_counts=True
@@ -232,12 +235,10 @@ def own_ranks(codes: NDArray[np.int64], owners: NDArray[np.int64]) -> NDArray[np
     begin = np.searchsorted(own, own)  # where the owner's values start
     rank = np.empty(len(keys), np.int64)
     rank[order] = np.arange(len(keys)) - begin
-    return rank[inverse.ravel()]
+    return np.asarray(rank[inverse.ravel()])
 
 
-def number_values(
-    schema: Schema, name: str, how: str, records: Records
-) -> NDArray[np.float64]:
+def number_values(schema: Schema, name: str, how: str, records: Records) -> NDArray[np.float64]:
     """A number column's values; for a second time, seconds after the event's time."""
     if how == "number":
         return np.asarray(records.columns[name], dtype=np.float64)
@@ -253,23 +254,33 @@ def learn_coder(
     stamps = checked_times(sample, schema.time)
     mode, episodes = _calendar(stamps // DAY_US, sample)
     step_us = tidy_precision_us(precision_us(stamps % DAY_US))
-    columns = [c for c in schema.columns if c.name not in _partners(schema) and c.name != schema.time]
+    columns = [
+        c for c in schema.columns if c.name not in _partners(schema) and c.name != schema.time
+    ]
     cats, nums, subject = [], [], []
     for column in columns:
         if column.per == "subject":
             if column.kind != "identifier":
                 subject.append(_subject_column(column, survey, min_subjects))
-        elif column.kind in ("category", "place") or (column.kind == "identifier" and column.counterpart):
+        elif column.kind in ("category", "place") or (
+            column.kind == "identifier" and column.counterpart
+        ):
             cats.append(_category_column(column, survey, min_subjects))
         elif column.kind == "number":
             codec = survey.codec(
                 column.name, bins=bins, min_subjects=min_subjects, spike_share=SPIKES
             )
-            nums.append(EventColumn(column.name, "number", codec.vocabulary, codec.missing_token, codec))
+            nums.append(
+                EventColumn(column.name, "number", codec.vocabulary, codec.missing_token, codec)
+            )
         elif column.kind == "time":
             raw = number_values(schema, column.name, "offset", sample)
-            codec = Number.finish(Number.summarise(raw, sample.owners), bins=bins, spike_share=SPIKES)
-            nums.append(EventColumn(column.name, "offset", codec.vocabulary, codec.missing_token, codec))
+            codec = Number.finish(
+                Number.summarise(raw, sample.owners), bins=bins, spike_share=SPIKES
+            )
+            nums.append(
+                EventColumn(column.name, "offset", codec.vocabulary, codec.missing_token, codec)
+            )
     cats.sort(key=lambda c: (c.how != "ranked", -c.tokens))  # the widest first: it is the main one
     horizon = {"day": 1, "week": 7}.get(mode) or _longest_days(stamps // DAY_US, sample)
     clock = Clock.learn(_gaps(stamps, sample), horizon_days=horizon, tick_s=step_us / 1e6)
@@ -284,7 +295,7 @@ def _partners(schema: Schema) -> set[str]:
 
 
 def _calendar(days: NDArray[np.int64], sample: Records) -> tuple[Mode, bool]:
-    """The unit: the smallest calendar unit that holds every subject, else episodes, else all of it."""
+    """The unit: the smallest calendar unit that holds every subject, or all, or episodes."""
     some = sample.lengths > 0
     first, last = days[sample.offsets[:-1][some]], days[sample.offsets[1:][some] - 1]
     if bool((first == last).all()):

@@ -1,5 +1,6 @@
 """From drawn tokens and times back to records: what markov and the net have in common."""
 
+# ruff: noqa: PLR0917 -- arrays that belong together are passed side by side
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -53,7 +54,9 @@ class Base:
         )
 
 
-def learn_base(schema: Schema, *, min_subjects: int, bins: int, leaf: int, trees: int, seed: int) -> Learning:
+def learn_base(
+    schema: Schema, *, min_subjects: int, bins: int, leaf: int, trees: int, seed: int
+) -> Learning:
     """The first chapters of every event generator's story; returns (Base, the sample)."""
     from functools import partial
 

@@ -4,6 +4,7 @@ Every unit has a SplitMix64 stream of its own, so what is drawn for it does not 
 other units are still going on.
 """
 
+# ruff: noqa: PLR0917 -- compiled loops take plain arrays and read as one story
 from __future__ import annotations
 
 import numpy as np
@@ -48,9 +49,23 @@ def features_before(on, s, p, weekday, shown, attributes, x):  # type: ignore[no
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
 def draw_time(  # type: ignore[no-untyped-def]
-    on, s, states, logits, cut, horizon, horizon_days, tick, gap_lo, gap_sub, jump_lo, t, token
+    on,
+    s,
+    states,
+    logits,
+    owed,
+    gate,
+    cut,
+    horizon,
+    horizon_days,
+    tick,
+    gap_lo,
+    gap_sub,
+    jump_lo,
+    t,
+    token,
 ):
-    """Time tokens; the time itself where it is a gap. The end token may be drawn but at the first."""
+    """Time tokens; the time itself where it is a gap. The first event is never the end."""
     gaps, jumps = len(gap_lo), len(jump_lo)
     allowed = np.ones(gaps + jumps + 1, np.bool_)
     for a in range(len(on)):
@@ -65,7 +80,7 @@ def draw_time(  # type: ignore[no-untyped-def]
             allowed[gaps + k] = today + d < horizon_days and (
                 d > 0 or first or now - today * 86_400.0 + cut < 86_400.0
             )
-        allowed[gaps + jumps] = not first
+        allowed[gaps + jumps] = not first and owed[a] < gate
         k = softmax_pick(logits[a], allowed, uniform(states[u]))
         if k < 0:
             k = gaps + jumps
@@ -75,7 +90,9 @@ def draw_time(  # type: ignore[no-untyped-def]
             i = int(place)
             gap = gap_sub[k, i] + (place - i) * (gap_sub[k, i + 1] - gap_sub[k, i])
             then = now + np.floor(gap / tick + 0.5) * tick
-            t[a] = then if then < horizon else now
+            t[a] = then
+            if then >= horizon:  # the next event lies beyond the unit
+                token[a] = gaps + jumps
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]

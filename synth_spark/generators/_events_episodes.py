@@ -14,7 +14,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from synth_spark.core.batch import Records
+from synth_spark.core.batch import Encoded, Records
 from synth_spark.core.seeds import generator
 from synth_spark.generators._events_attributes import Attributes, Floats
 from synth_spark.generators._events_coder import Coder, Units, subject_tokens
@@ -47,11 +47,21 @@ class Histories:
 
     @classmethod
     def learn(
-        cls, coder: Coder, sample: Records, *, leaf: int, seed: int, trees: int, most_units: int = 40_000
+        cls,
+        coder: Coder,
+        sample: Records,
+        *,
+        leaf: int,
+        seed: int,
+        trees: int,
+        most_units: int = 40_000,
     ) -> tuple[Self, Units]:
         """Fit on a sample of subjects; also returns its units."""
         units = coder.units(sample)
-        own = {f"own{j}": column.astype(float) for j, column in enumerate(subject_tokens(coder, sample).T)}
+        own = {
+            f"own{j}": column.astype(float)
+            for j, column in enumerate(subject_tokens(coder, sample).T)
+        }
         width = 7 if coder.mode == "week" else 1
         if coder.episodes:
             subject = {**own, **_profile(coder, units, width)}
@@ -67,20 +77,37 @@ class Histories:
         for j, name in enumerate(names):
             exact = name.startswith("own") or name in ("start", "count")
             forests.append(
-                Forest.fit(table[:, :j], table[:, j], leaf=least, seed=seed, name=f"subject/{name}",
-                           exact=exact, trees=trees)
+                Forest.fit(
+                    table[:, :j],
+                    table[:, j],
+                    leaf=least,
+                    seed=seed,
+                    name=f"subject/{name}",
+                    exact=exact,
+                    trees=trees,
+                )
             )
         some = _some_units(units, given, most_units, seed)
         attributes = Attributes.learn(
-            coder, *some, leaf=int(np.clip(len(some[0].anchor) // 3, 1, leaf)), seed=seed, trees=trees
+            coder,
+            *some,
+            leaf=int(np.clip(len(some[0].anchor) // 3, 1, leaf)),
+            seed=seed,
+            trees=trees,
         )
         return cls(names, tuple(forests), len(own), attributes, coder.episodes, width), units
 
     def given(self, coder: Coder, records: Records, units: Units) -> dict[str, Floats]:
         """The known columns of real units, as `Attributes.table` asks for them."""
-        own = {f"own{j}": column.astype(float) for j, column in enumerate(subject_tokens(coder, records).T)}
+        own = {
+            f"own{j}": column.astype(float)
+            for j, column in enumerate(subject_tokens(coder, records).T)
+        }
         if not self.episodes:
-            return {**{k: v[units.owner] for k, v in own.items()}, "anchor": units.anchor.astype(float)}
+            return {
+                **{k: v[units.owner] for k, v in own.items()},
+                "anchor": units.anchor.astype(float),
+            }
         return _given({**own, **_profile(coder, units, self.width_days)}, units, self.width_days)
 
     def draw(self, subjects: int, seed: int, block: int) -> Drawn:
@@ -116,7 +143,9 @@ class Histories:
                 "place": np.full(len(on), float(k)) / count[on],
                 "anchor": named["start"][on] + k * self.width_days,
             }
-            table = self.attributes.draw(given, rng.random((len(on), len(self.attributes.columns), 4)))
+            table = self.attributes.draw(
+                given, rng.random((len(on), len(self.attributes.columns), 4))
+            )
             n = table[:, at]
             if k == 0:
                 n = table[:, at] = np.maximum(n, 1)  # a history starts with an event
@@ -202,7 +231,8 @@ def _given(subject: dict[str, Floats], units: Units, width: int) -> dict[str, Fl
         "n_before": before,
         "n_before_that": that,
         "silent": silent,
-        "place": place / np.maximum(subject.get("count", np.ones(1))[owner] if "count" in subject else 1, 1),
+        "place": place
+        / np.maximum(subject.get("count", np.ones(1))[owner] if "count" in subject else 1, 1),
         "anchor": units.anchor.astype(float),
     }
 
@@ -214,12 +244,20 @@ def _some_units(
     if len(units.anchor) <= most:
         return units, given
     pick = np.sort(generator(seed, "units").permutation(len(units.anchor))[:most])
-    from synth_spark.core.batch import Encoded
-
-    events = {"t": units.t[:, None], "c": units.cats, "n": units.nums, "v": units.values}
+    events: dict[str, NDArray[Any]] = {
+        "t": units.t[:, None],
+        "c": units.cats,
+        "n": units.nums,
+        "v": units.values,
+    }
     cut = Encoded({}, events, units.offsets).take(pick)
     kept = Units(
-        units.owner[pick], units.anchor[pick], cut.offsets, cut.events["t"][:, 0],
-        cut.events["c"], cut.events["n"], cut.events["v"],
+        units.owner[pick],
+        units.anchor[pick],
+        cut.offsets,
+        cut.events["t"][:, 0],
+        cut.events["c"],
+        cut.events["n"],
+        cut.events["v"],
     )
     return kept, {name: column[pick] for name, column in given.items()}

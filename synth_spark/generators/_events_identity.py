@@ -7,6 +7,7 @@ at least `min_subjects` subjects, or it is the shared rare one, which is spread 
 "Other" values come back as real ones do: the chance that one is new depends on how many there were.
 """
 
+# ruff: noqa: PLR0917 -- arrays that belong together are passed side by side
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -19,7 +20,13 @@ from numpy.typing import NDArray
 from synth_spark.columns.category import Category
 from synth_spark.columns.place import Place
 from synth_spark.core.batch import Coded, Records
-from synth_spark.generators._events_coder import RANKS, Coder, EventColumn, identity_codes, own_ranks
+from synth_spark.generators._events_coder import (
+    RANKS,
+    Coder,
+    EventColumn,
+    identity_codes,
+    own_ranks,
+)
 
 LEVELS = 20  # of the number of other events so far: powers of the square root of 2
 BACKOFF = 5.0  # weight of overall popularity against the pairs seen
@@ -63,18 +70,28 @@ class Identity:
         start = np.searchsorted(joint // size, np.arange(size + 1))
         other = np.bincount(tokens[known & (ranks >= RANKS)], minlength=size)
         return cls(
-            _shares(first), _shares(popular + 1e-9), _shares(other + popular * 1e-3 + 1e-9),
-            start.astype(np.int64), (joint % size).astype(np.int64), counts.astype(float), fresh, 0.0,
+            _shares(first),
+            _shares(popular + 1e-9),
+            _shares(other + popular * 1e-3 + 1e-9),
+            start.astype(np.int64),
+            (joint % size).astype(np.int64),
+            counts.astype(float),
+            fresh,
+            0.0,
         )
 
     def labels(self, subjects: int, rng: np.random.Generator) -> NDArray[np.int64]:
-        """A label's token for each rank of each subject, shape (subjects, RANKS); no repeats where possible."""
+        """A label's token for each rank, (subjects, RANKS); no repeats where possible."""
         if not len(self.first):
             return np.zeros((subjects, RANKS), np.int64)
         u = rng.random((subjects, RANKS, 12))
         return np.asarray(
             _assign(
-                u, np.cumsum(self.first), np.cumsum(self.popular), self.pair_start, self.pair_label,
+                u,
+                np.cumsum(self.first),
+                np.cumsum(self.popular),
+                self.pair_start,
+                self.pair_label,
                 self.pair_share,
             )
         )
@@ -246,7 +263,7 @@ def _labelled(
     subjects_before: int,
     rng: np.random.Generator,
 ) -> Coded:
-    """Labels of tokens; a missing label (a rank that none stands behind) is the most popular one."""
+    """Labels of tokens; a missing label (none stands behind the rank) is the top one."""
     size = len(codec.labels)
     tokens = np.where(label == codec.missing_token, 0, label).astype(np.int32)
     coded = codec.decode(tokens, rng.random(len(tokens)))

@@ -4,6 +4,7 @@ The story is that of `markov` with a network in place of the tables: survey, sam
 then training on all rows. Sampling moves all units of a block on by one event at a time.
 """
 
+# ruff: noqa: PLR0917 -- arrays that belong together are passed side by side
 from __future__ import annotations
 
 from dataclasses import dataclass, field
@@ -22,7 +23,7 @@ from synth_spark.generators._events_decode import Base, decode, learn_base
 from synth_spark.generators._events_episodes import Drawn
 from synth_spark.generators._events_plan import Contexts, token_shares
 from synth_spark.generators._events_statistics import AFTER, reset
-from synth_spark.generators._events_train import EventTrainee, Seen, encode
+from synth_spark.generators._events_train import GATE, OWED, EventTrainee, Seen, encode
 
 AT_ONCE = 4_096  # units that move on together
 EXAMPLES = 2_500_000  # about so many examples are enough for the network
@@ -176,7 +177,12 @@ class EventsModel:
         )
         cats, nums = (tuple(part) for part in state["support"])
         return cls(
-            base, seen, trainee, Support(cats, nums), state["weights"], state["facts"],
+            base,
+            seen,
+            trainee,
+            Support(cats, nums),
+            state["weights"],
+            state["facts"],
             state["end_bias"],
         )
 
@@ -189,7 +195,8 @@ class _Run:
 
     def __init__(
         self, model: EventsModel, units: NDArray[np.int64], drawn: Drawn, n: NDArray[np.int64],
-        shown: NDArray[np.float64], scaled: NDArray[np.float32], shares: NDArray[np.float64], key: int,
+        shown: NDArray[np.float64], scaled: NDArray[np.float32],
+        shares: NDArray[np.float64], key: int,
     ) -> None:  # fmt: skip
         self.model, self.units = model, units
         self.layout = model.seen.layout
@@ -233,12 +240,15 @@ class _Run:
         logits[:, -1] += self.model.end_bias
         t, token = np.zeros(len(on)), np.zeros(len(on), np.int64)
         draws.draw_time(
-            on, self.state, self.random, logits.numpy(), clock.cut_s, clock.horizon_s,
-            clock.horizon_days, clock.tick_s, clock.gap_lo, clock.gap_sub, clock.jump_lo, t, token,
+            on, self.state, self.random, logits.numpy(), x[:, OWED], GATE, clock.cut_s,
+            clock.horizon_s, clock.horizon_days,
+            clock.tick_s, clock.gap_lo, clock.gap_sub, clock.jump_lo, t, token,
         )  # fmt: skip
         far = np.flatnonzero((token >= clock.gaps) & (token < clock.end))
         if len(far):
-            t[far] = self._jump(net, on[far], token[far] - clock.gaps, slices[torch.from_numpy(far)])
+            t[far] = self._jump(
+                net, on[far], token[far] - clock.gaps, slices[torch.from_numpy(far)]
+            )
         going = np.flatnonzero(token != clock.end)
         if len(going) < len(on):
             on, t = on[going], t[going]
@@ -267,7 +277,9 @@ class _Run:
         layout, width, rows = self.layout, net.shape.head, len(on)
         z = np.empty((rows, AFTER), np.float32)
         q = np.empty((rows, layout.main, layout.pointer), np.float32)
-        draws.features_after(on, self.state, self.p, self.weekday, t, self.shares[:, : layout.main], z, q)
+        draws.features_after(
+            on, self.state, self.p, self.weekday, t, self.shares[:, : layout.main], z, q
+        )
         after, pointer = torch.from_numpy(z), torch.from_numpy(q)
         parts = slices[:, 3 * width :].split(width, dim=1)
         cats = np.zeros((rows, len(layout.widths)), np.int32)

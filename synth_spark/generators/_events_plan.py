@@ -44,10 +44,15 @@ class Contexts:
         x = attributes.table(coder, units, base.histories.given(coder, sample, units))
         widths = np.array([c.tokens for c in coder.cats], np.int64)
         starts = np.concatenate([[0], np.cumsum(widths)]).astype(np.int64)
-        slot_of = np.concatenate([np.zeros(0, np.int64), *attributes.slots.of_token]).astype(np.int64)
+        slot_of = np.concatenate([np.zeros(0, np.int64), *attributes.slots.of_token]).astype(
+            np.int64
+        )
         num_width = np.array([c.codec.vocabulary for c in coder.nums], np.int64)
         num_start = np.concatenate([[0], np.cumsum(np.maximum(num_width, 1))]).astype(np.int64)
-        levels = [_levels(units.nums[:, j], c.missing, int(num_width[j])) for j, c in enumerate(coder.nums)]
+        levels = [
+            _levels(units.nums[:, j], c.missing, int(num_width[j]))
+            for j, c in enumerate(coder.nums)
+        ]
         gaps = (units.t - units.previous)[units.previous >= 0]
         edges = _quantiles(gaps, 5)
         whole = not coder.episodes and coder.mode == "whole"
@@ -59,12 +64,15 @@ class Contexts:
             [_quantiles(x[:, attributes.index("mean", j)], 3) for j in range(len(coder.nums))]
         ).reshape(-1, 3)
         cat_parent = [_parent(units.cats, j, range(j)) for j in range(len(coder.cats))]
-        num_cat = [_parent(units.cats, -1, range(len(coder.cats)), units.nums[:, j])
-                   for j in range(len(coder.nums))]
+        num_cat = [
+            _parent(units.cats, -1, range(len(coder.cats)), units.nums[:, j])
+            for j in range(len(coder.nums))
+        ]
         num_num = [_number_parent(units, j, levels) for j in range(len(coder.nums))]
         return cls(
             starts[:-1], widths, slot_of, _within(units, coder, attributes),
-            np.array(cat_parent, np.int64), np.array(num_cat, np.int64), np.array(num_num, np.int64),
+            np.array(cat_parent, np.int64), np.array(num_cat, np.int64),
+            np.array(num_num, np.int64),
             num_start, np.concatenate([np.zeros(0, np.int64), *levels]).astype(np.int64),
             means, _quantiles(pace, tables.PACE - 1), _quantiles(gaps, 2), edges, whole,
         )  # fmt: skip
@@ -138,7 +146,7 @@ class Contexts:
             popular = popular / popular.sum()
             rows = part + weight * popular
             out[a : a + k, :, :k] = rows / rows.sum(axis=-1, keepdims=True) / popular
-        return np.clip(out, 0.02, 20.0)
+        return np.asarray(np.clip(out, 0.02, 20.0))
 
     def _lifts(self, counts: NDArray[Any]) -> NDArray[Any]:
         """How much likelier a value is with its parent than by itself; 0 where they never met."""
@@ -197,7 +205,7 @@ def _levels(tokens: NDArray[np.int32], missing: int, size: int) -> NDArray[np.in
     out = 1 + np.minimum(before * 4 // max(rows.sum(), 1), 3).astype(np.int64)
     if 0 <= missing < size:
         out[missing] = 0
-    return out
+    return np.asarray(out)
 
 
 def information(a: NDArray[np.int64], b: NDArray[np.int64]) -> float:

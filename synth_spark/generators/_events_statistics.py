@@ -1,11 +1,12 @@
-"""Running statistics of a unit's events: what the event network sees, in training and in sampling.
+"""Running statistics of a unit's events: what the network sees, in training and in sampling.
 
-One state row a unit, kept in a flat float array whose layout `Layout` names. `before` writes what is
+One state row a unit, in a flat float array whose layout `Layout` names. `before` writes what is
 known before an event's time is drawn, `after` what its time adds (with features of each value of
 the main category: how recent, how often), `update` takes the event in. Training walks real events
 through the same three functions, so the two uses cannot differ.
 """
 
+# ruff: noqa: PLR0915, PLR0917 -- compiled loops take plain arrays and read as one story
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -95,7 +96,7 @@ def reset(s, p):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True, fastmath=True)  # type: ignore[untyped-decorator, unused-ignore]
 def before(s, p, weekday, shown, out):  # type: ignore[no-untyped-def]
-    """Features before the time: out[0 : layout.before]; `shown` is the count that the net may see."""
+    """Features before the time: out[0 : layout.before]; `shown` is the count the net sees."""
     horizon, most, c, m = p[0], p[2], int(p[3]), int(p[4])
     i, t = s[_I], s[_T]
     first = i == 0

@@ -1,9 +1,10 @@
 """Count tables of the `markov` generator and the walk that reads them.
 
 The same small functions give the contexts in counting and in drawing, so the two cannot differ.
-A unit's state while walking: its time, how many events each category value has had, the last values.
+A unit's state while walking: its time, how often each category value came, the last values.
 """
 
+# ruff: noqa: PLR0912, PLR0917 -- compiled loops take plain arrays and read as one story
 from __future__ import annotations
 
 import numpy as np
@@ -12,7 +13,7 @@ from numba import njit
 GAPS, SELF, SHARE, PACE, BLOCKS, PARTS, LAST, CLOCKS = 6, 5, 5, 7, 12, 4, 4, 4
 NUM_LEVELS = 5  # of another number: missing or before the first, then quarters
 TRIES = 24
-OVER = 6  # gaps that lead out of the unit before it ends early
+OVER = 3  # gaps that lead out of the unit before it ends early
 _SHARE_EDGES = np.array([0.08, 0.22, 0.42, 0.7])
 
 
@@ -55,9 +56,36 @@ def pace_values(t, offsets, ends):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
 def count(  # type: ignore[no-untyped-def]
-    offsets, anchors, clocks, ends, t, token, hour, slot, cats, nums, shares, selfs, means, starts,
-    cat_parent, num_cat, num_num, num_level, pace_edges, last_edges, gap_edges,
-    time, hours, first_hours, slots, stays, moves, lifts, numbers, num_start,
+    offsets,
+    anchors,
+    clocks,
+    ends,
+    t,
+    token,
+    hour,
+    slot,
+    cats,
+    nums,
+    shares,
+    selfs,
+    means,
+    starts,
+    cat_parent,
+    num_cat,
+    num_num,
+    num_level,
+    pace_edges,
+    last_edges,
+    gap_edges,
+    time,
+    hours,
+    first_hours,
+    slots,
+    stays,
+    moves,
+    lifts,
+    numbers,
+    num_start,
 ):
     """Add one part's events to the tables (arrays changed in place)."""
     columns, numeric = cats.shape[1], nums.shape[1]
@@ -110,7 +138,7 @@ def selfs_edges():  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator, unused-ignore]
 def number_context(parent, nums, i, first, j, num_level, num_start):  # type: ignore[no-untyped-def]
-    """Level of the number that a number is drawn by: an earlier one of the event, or its own last."""
+    """Level of the number that tells about a number: one of the same event, or its own last."""
     if parent == -2:
         return 0
     if parent >= 0:
@@ -120,7 +148,7 @@ def number_context(parent, nums, i, first, j, num_level, num_start):  # type: ig
 
 @njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator, unused-ignore]
 def uniform(state):  # type: ignore[no-untyped-def]
-    """SplitMix64 (Steele, Lea and Flood, OOPSLA 2014): the next number in [0, 1); `state` moves on."""
+    """SplitMix64 (Steele, Lea, Flood, OOPSLA 2014): the next number in [0, 1); moves `state`."""
     state[0] += np.uint64(0x9E3779B97F4A7C15)
     z = state[0]
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -144,8 +172,24 @@ def pick(cdf, u):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
 def next_time(  # type: ignore[no-untyped-def]
-    now, owed, gap, anchor, style, end, horizon, tick, cut, gap_sub, jump_lo, jump_hi,
-    time, hours, slots, pace_edges, last_edges, state,
+    now,
+    owed,
+    gap,
+    anchor,
+    style,
+    end,
+    horizon,
+    tick,
+    cut,
+    gap_sub,
+    jump_lo,
+    jump_hi,
+    time,
+    hours,
+    slots,
+    pace_edges,
+    last_edges,
+    state,
 ):
     """Time of the next event in seconds, not before `now`, below the horizon; -1: the unit ends.
 
@@ -185,7 +229,9 @@ def next_time(  # type: ignore[no-untyped-def]
         if start + 300.0 <= earliest:
             continue
         start = max(start, earliest)
-        then = start + uniform(state) * (day * 86_400.0 + hour * 3_600.0 + (slot + 1) * 300.0 - start)
+        then = start + uniform(state) * (
+            day * 86_400.0 + hour * 3_600.0 + (slot + 1) * 300.0 - start
+        )
         return np.floor(then / tick) * tick if np.floor(then / tick) * tick >= now else now
     left = max(horizon - now, 0.0) / (owed + 1.0)
     return min(now + np.floor(uniform(state) * left / tick) * tick, max(horizon - tick, now))
@@ -193,8 +239,24 @@ def next_time(  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
 def next_category(  # type: ignore[no-untyped-def]
-    c, i, n, gap, event, before, counts, shares, selfs, starts, width,
-    cat_parent, lifts, stays, moves, gap_edges, weight, state,
+    c,
+    i,
+    n,
+    gap,
+    event,
+    before,
+    counts,
+    shares,
+    selfs,
+    starts,
+    width,
+    cat_parent,
+    lifts,
+    stays,
+    moves,
+    gap_edges,
+    weight,
+    state,
 ):
     """Token of category c of event i: stay with the last value, or what is still owed to each."""
     a = starts[c]
@@ -203,8 +265,11 @@ def next_category(  # type: ignore[no-untyped-def]
     if i > 0:
         w = before[c]
         stay = stays[
-            c, level(gap_edges, gap), level(selfs_edges(), selfs[c]),
-            level(_SHARE_EDGES, shares[a + w]), same,
+            c,
+            level(gap_edges, gap),
+            level(selfs_edges(), selfs[c]),
+            level(_SHARE_EDGES, shares[a + w]),
+            same,
         ]
         if cat_parent[c] >= 0:  # a value that goes badly with its parent is left sooner
             stay *= min(lifts[a + w, parent], 1.0)
@@ -242,13 +307,45 @@ def next_category(  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
 def walk(  # type: ignore[no-untyped-def]
-    key, offsets, anchors, clocks, first_day, ends, shares, selfs, means, starts, widths,
-    cat_parent, num_cat, num_num, num_level, pace_edges, last_edges, gap_edges,
-    horizon, tick, cut, gap_sub, jump_lo, jump_hi,
-    time, hours, first_hours, slots, stays, moves, lifts, numbers, num_start,
-    t, cats, nums, lengths,
+    key,
+    offsets,
+    anchors,
+    clocks,
+    first_day,
+    ends,
+    shares,
+    selfs,
+    means,
+    starts,
+    widths,
+    cat_parent,
+    num_cat,
+    num_num,
+    num_level,
+    pace_edges,
+    last_edges,
+    gap_edges,
+    horizon,
+    tick,
+    cut,
+    gap_sub,
+    jump_lo,
+    jump_hi,
+    time,
+    hours,
+    first_hours,
+    slots,
+    stays,
+    moves,
+    lifts,
+    numbers,
+    num_start,
+    t,
+    cats,
+    nums,
+    lengths,
 ):
-    """Fill units with events, end to end (t, cats, nums, lengths changed in place); gives their number."""
+    """Fill units with events, end to end (t, cats, nums, lengths in place); gives their number."""
     columns, numeric = cats.shape[1], nums.shape[1]
     counts = np.zeros(shares.shape[1])
     weight = np.zeros(max(shares.shape[1], 1))
@@ -270,8 +367,24 @@ def walk(  # type: ignore[no-untyped-def]
                 cats_before = cats[r]
             else:
                 then = next_time(
-                    t[r - 1], n - i, gap, anchors[u], clocks[u], ends[u], horizon, tick, cut,
-                    gap_sub, jump_lo, jump_hi, time, hours, slots, pace_edges, last_edges, state,
+                    t[r - 1],
+                    n - i,
+                    gap,
+                    anchors[u],
+                    clocks[u],
+                    ends[u],
+                    horizon,
+                    tick,
+                    cut,
+                    gap_sub,
+                    jump_lo,
+                    jump_hi,
+                    time,
+                    hours,
+                    slots,
+                    pace_edges,
+                    last_edges,
+                    state,
                 )
                 if then < 0:
                     break
@@ -280,8 +393,24 @@ def walk(  # type: ignore[no-untyped-def]
                 cats_before = cats[r - 1]
             for c in range(columns):
                 v = next_category(
-                    c, i, n, gap, cats[r], cats_before, counts, shares[u], selfs[u], starts,
-                    widths[c], cat_parent, lifts, stays, moves, gap_edges, weight, state,
+                    c,
+                    i,
+                    n,
+                    gap,
+                    cats[r],
+                    cats_before,
+                    counts,
+                    shares[u],
+                    selfs[u],
+                    starts,
+                    widths[c],
+                    cat_parent,
+                    lifts,
+                    stays,
+                    moves,
+                    gap_edges,
+                    weight,
+                    state,
                 )
                 cats[r, c] = v
                 counts[starts[c] + v] += 1

@@ -1,8 +1,10 @@
 """What the training loop is given: encoded units, examples with features, and the loss."""
 
+# ruff: noqa: PLR0917 -- arrays that belong together are passed side by side
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -21,7 +23,10 @@ from synth_spark.generators._events_plan import Contexts, token_shares
 if TYPE_CHECKING:
     import torch
 
-NOISE = 0.07  # log-normal noise on the count that the network is shown
+NOISE = 0.10  # log-normal noise on the count that the network is shown
+OWED = 16  # place of the share still owed among the statistics
+GATE = 0.3  # with more than this share of the shown count owed, the end is not on offer
+SCALE = 4_096  # attributes lie in [-4, 4] and travel as whole numbers
 FAR = -1e9  # a logit that is never drawn
 
 
@@ -38,7 +43,9 @@ class Seen:
     def learn(cls, base: Base, contexts: Contexts, seed: int) -> Self:
         """Choose the inputs; what is left of a stick is not one."""
         attributes, clock = base.histories.attributes, base.coder.clock
-        kept = [j for j, c in enumerate(attributes.columns) if c.name not in ("left", "owed", "place")]
+        kept = [
+            j for j, c in enumerate(attributes.columns) if c.name not in ("left", "owed", "place")
+        ]
         layout = stats.Layout(
             contexts.widths,
             np.diff(contexts.num_start),
@@ -126,8 +133,8 @@ def encode(base: Base, seen: Seen, records: Records) -> Encoded:
         "nums": spread(units.nums),
         "weekday": ((units.anchor[unit] + 3) % 7).astype(np.int8)[:, None],
         "shown": shown[unit].astype(np.float32)[:, None],
-        "attributes": scaled[unit].astype(np.float16),
-        "shares": shares[unit].astype(np.float16),
+        "attributes": np.rint(scaled[unit] * SCALE).astype(np.int16),
+        "shares": np.ceil(np.minimum(shares[unit], 1.0) * 255).astype(np.uint8),  # 0 only where 0
     }
     return Encoded({}, events, subjects.astype(np.int64))
 
@@ -141,7 +148,7 @@ def _fingerprint(units: Units) -> NDArray[np.uint64]:
     return mixed + units.anchor.astype(np.uint64) * np.uint64(131) + units.lengths.astype(np.uint64)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class EventTrainee:
     """The event network as the training loop wants it."""
 
@@ -176,11 +183,13 @@ class EventTrainee:
         x = np.empty((rows, layout.before), np.float32)
         z = np.empty((rows, stats.AFTER), np.float16)
         q = np.zeros((rows, layout.main, layout.pointer), np.float16)
-        shares = e["shares"].astype(np.float32)
+        shares = e["shares"].astype(np.float32) / 255
         main = shares[:, : layout.main]
         previous = _unrolled(e, main, layout, x, z, q)
         return {
-            "x": np.concatenate([x, e["attributes"].astype(np.float32)], 1).astype(np.float16),
+            "x": np.concatenate([x, e["attributes"].astype(np.float32) / SCALE], 1).astype(
+                np.float16
+            ),
             "after": z,
             "pointer": q,
             "clock": e["clock"],
@@ -197,7 +206,7 @@ class EventTrainee:
         clock, now = batch["clock"].long(), batch["now"][:, 0]
         slices = module.slices(x)
         event = (clock[:, 0] != self.clock.end) & (clock[:, 0] >= 0)
-        logits = module.time(slices[0]) + self._time_mask(now, clock[:, 0])
+        logits = module.time(slices[0]) + self._time_mask(now, clock[:, 0], x[:, OWED])
         total = _nats(logits, clock[:, 0].clamp(min=0)) * (clock[:, 0] >= 0)
         at = torch.nonzero(clock[:, 1] >= 0)[:, 0]
         if len(at):
@@ -231,7 +240,9 @@ class EventTrainee:
             total = total + _nats(logits, nums[j])
         return total
 
-    def _time_mask(self, now: torch.Tensor, token: torch.Tensor) -> torch.Tensor:
+    def _time_mask(
+        self, now: torch.Tensor, token: torch.Tensor, owed: torch.Tensor
+    ) -> torch.Tensor:
         """Zeros, and FAR where a token would leave the unit; the real token is always allowed."""
         import torch
 
@@ -245,7 +256,7 @@ class EventTrainee:
         jump = (today + days < c.horizon_days) & (
             (days > 0) | first | (at - today * DAY_S + c.cut_s < DAY_S)
         )
-        allowed = torch.cat([gap, jump, ~first], 1)
+        allowed = torch.cat([gap, jump, ~first & (owed[:, None] < GATE)], 1)
         allowed = allowed.scatter(1, token.clamp(min=0)[:, None], True)
         return torch.where(allowed, 0.0, FAR)
 
@@ -264,7 +275,7 @@ class EventTrainee:
 
 
 def _unrolled(
-    e: dict[str, NDArray[Any]], main: NDArray[np.float32], layout: stats.Layout,
+    e: dict[str, NDArray[Any]], main: NDArray[Any], layout: stats.Layout,
     x: NDArray[Any], z: NDArray[Any], q: NDArray[Any], rows: int = 20_000,
 ) -> NDArray[np.float64]:  # fmt: skip
     """Features in runs of whole units of about `rows` rows, so that full floats are never kept."""
@@ -273,7 +284,7 @@ def _unrolled(
     cuts = [0, *ends[np.unique(goals.clip(max=len(ends) - 1))].tolist()] if len(ends) else [0]
     previous = np.empty(len(z))
     p = layout.packed()
-    for a, b in zip(cuts[:-1], cuts[1:], strict=True):
+    for a, b in pairwise(cuts):
         zs = np.empty((b - a, z.shape[1]), np.float32)
         qs = np.zeros((b - a, *q.shape[1:]), np.float32)
         previous[a:b] = stats.unroll(

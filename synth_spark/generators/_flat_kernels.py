@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 
 @njit(cache=True, nogil=True)  # type: ignore[misc]
-def add_rows(
+def add_rows(  # noqa: PLR0917 - compiled: Numba knows positional arguments best
     tokens: NDArray[np.int32],
     slots: NDArray[np.int32],
     starts: NDArray[np.int32],
@@ -68,5 +68,7 @@ def pick(weights: NDArray[np.float32], u: NDArray[np.float64], out: NDArray[np.i
 def warm() -> Any:
     """Compile both (or read them from the cache)."""
     one = np.zeros((1, 1), np.float32)
-    add_rows(np.zeros((1, 1), np.int32), np.zeros(1, np.int32), np.zeros(1, np.int32), one, one[0], one)
+    add_rows(
+        np.zeros((1, 1), np.int32), np.zeros(1, np.int32), np.zeros(1, np.int32), one, one[0], one
+    )
     pick(one + 1, np.zeros(1), np.zeros(1, np.int32))

@@ -22,7 +22,9 @@ _FIRST_BUDGET = 6_000_000  # weights of the first layer
 _OWN_SHARE = 0.05  # a token with this share of the rows has a feature of its own
 
 
-def layout_of(coder: Coder, tokens: NDArray[np.int32], pairs: NDArray[np.int64], dropout: float) -> Layout:
+def layout_of(
+    coder: Coder, tokens: NDArray[np.int32], pairs: NDArray[np.int64], dropout: float
+) -> Layout:
     """The network for one table.
 
     Args:
@@ -39,7 +41,9 @@ def layout_of(coder: Coder, tokens: NDArray[np.int32], pairs: NDArray[np.int64],
     outs, ranks = zip(*(_out(d, hats) for d in coder.drawn), strict=True)
     sizes = tuple(d.vocabulary for d in coder.drawn)
     costs_in = [16 if s.basis is None else s.basis.shape[1] for s in slots]
-    costs_out = [r or (v if b is None else b.shape[1]) for r, v, b in zip(ranks, sizes, outs, strict=True)]
+    costs_out = [
+        r or (v if b is None else b.shape[1]) for r, v, b in zip(ranks, sizes, outs, strict=True)
+    ]
     class_of, never = _never(coder, pairs, sizes)
     width = 12 if columns <= 40 else 8 if columns <= 100 else 5
     large = sum(costs_in) * columns * width > _FIRST_BUDGET
@@ -120,7 +124,7 @@ def _log_shares(tokens: NDArray[np.int32], size: int) -> NDArray[np.float32]:
 def _parents(
     slots: tuple[Slot, ...], tokens: NDArray[np.int32], costs_in: list[int], costs_out: list[int]
 ) -> tuple[tuple[int, ...], ...]:
-    """Slots with a direct table to each column: all earlier ones, or the strongest in the budget."""
+    """Slots with a direct table to each column: all earlier ones, or the strongest."""
     columns = len(costs_out)
     every = [tuple(s for s, slot in enumerate(slots) if slot.column < c) for c in range(columns)]
     if sum(costs_in[s] * costs_out[c] for c in range(columns) for s in every[c]) <= _DIRECT_BUDGET:
@@ -164,7 +168,9 @@ def _never(
     never = np.zeros((starts[-1] + 2 * len(coder.gated), ends[-1]), np.float32)
     for c, of_token in enumerate(classes):
         columns = starts[c] + of_token
-        never[: starts[c], ends[c] : ends[c + 1]] = np.where(zero[: starts[c]][:, columns], NEVER, 0)
+        never[: starts[c], ends[c] : ends[c + 1]] = np.where(
+            zero[: starts[c]][:, columns], NEVER, 0
+        )
     rows = [starts[c] + of_token.astype(np.int64) for c, of_token in enumerate(classes)]
     rows = [r if int(k.max(initial=0)) else r[:0] for r, k in zip(rows, classes, strict=True)]
     rows += [np.zeros(0, np.int64) for _ in coder.seen]

@@ -27,9 +27,12 @@ from synth_spark.generators._flat_tokens import Coder, Drawn, in_order
 if TYPE_CHECKING:
     import torch
 
+    from synth_spark.generators.autoregressive import AutoregressiveParams
     from synth_spark.models.made import Layout
 
 SAMPLE_ROWS = 50_000
+_USUAL_ROWS = 5_634  # the table on which decay, dropout and epochs were chosen
+_MOST_EPOCHS = 30  # small tables are not read more often than that
 MOST_LABELS = 4_096  # of one category; lighter labels are RARE
 
 
@@ -39,7 +42,7 @@ class NothingToLearnError(SynthError):
     code = "SYN-705"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class FlatTrainee:
     """The network of a flat table, for the training loop."""
 
@@ -58,7 +61,8 @@ class FlatTrainee:
 
     def loss(self, module: torch.nn.Module, batch: dict[str, torch.Tensor]) -> torch.Tensor:
         """Nats of each row."""
-        return module(batch["tokens"])  # type: ignore[no-any-return]
+        nats: torch.Tensor = module(batch["tokens"])
+        return nats
 
 
 def encode(coder: Coder, records: Records) -> Encoded:
@@ -66,7 +70,7 @@ def encode(coder: Coder, records: Records) -> Encoded:
     return Encoded({"tokens": coder.encode(records)}, {}, records.offsets)
 
 
-def learn_flat(schema: Schema, params: Any, seed: int) -> Learning:
+def learn_flat(schema: Schema, params: AutoregressiveParams, seed: int) -> Learning:
     """Tell the story of a flat table.
 
     Args:
@@ -89,7 +93,7 @@ def learn_flat(schema: Schema, params: Any, seed: int) -> Learning:
             columns=[c.name for c in schema.columns],
         )
     whole = sample.rows == survey.rows  # the sample is the table: nothing more to count elsewhere
-    numbers = tuple(f.name for f in fields if f.kind == "number")
+    numbers = tuple(f.name for f in fields if f.kind == "number" and not f.part)
     relations = search(split(schema, fields, sample), numbers) if params.relations else ()
     residual = {r.child: r for r in relations if not r.exact}
     count = partial(second.second_pass, schema, fields, tuple(residual.values()))
@@ -103,27 +107,36 @@ def learn_flat(schema: Schema, params: Any, seed: int) -> Learning:
     else:
         counted = yield Fold(partial(zeros.count_pairs, coder), zeros.merge_pairs, "pairs")
         pairs = counted["pairs"]
-    layout = layout_of(coder, tokens, pairs, params.dropout)
+    layout = layout_of(coder, tokens, pairs, caution(survey.rows, params)[1])
     schedule = schedule_of(survey.rows, params)
     trained = yield Train(partial(encode, coder), FlatTrainee(layout, schedule), "flat")
     tables = fold(layout, trained.weights)
-    return FlatModel(coder, tables, _facts(survey, coder, layout, tables, trained), params.block_size)
+    return FlatModel(
+        coder, tables, _facts(survey, coder, layout, tables, trained), params.block_size
+    )
 
 
-def schedule_of(rows: int, params: Any) -> Schedule:
+def schedule_of(rows: int, params: AutoregressiveParams) -> Schedule:
     """Steps grow with the square root of the rows: 30 epochs at 5,600 rows, 10 at 50,000."""
-    batch = params.batch_size if rows >= 4_000 else max(32, params.batch_size // 2)
-    epochs = params.max_epochs or int(min(max(ceil(30 * sqrt(5_634 / rows)), 2), 60))
+    small = rows < 4_000
+    by_rows = int(min(max(ceil(30 * sqrt(_USUAL_ROWS / rows)), 2), _MOST_EPOCHS))
     return Schedule(
-        batch_size=batch,
-        max_epochs=epochs,
-        max_minutes=params.max_minutes,
-        learning_rate=params.learning_rate,
-        weight_decay=params.weight_decay,
-        valid_share=params.valid_share,
+        batch_size=params.batch_size or (128 if small else 256),
+        max_epochs=params.max_epochs or by_rows,
+        max_minutes=params.max_minutes or 60.0,
+        learning_rate=params.learning_rate or 1e-3,
+        weight_decay=caution(rows, params)[0],
+        valid_share=max(params.valid_share, 0.1 if small and params.valid_share else 0.0),
         patience=params.patience,
         keep="last",
     )
+
+
+def caution(rows: int, params: AutoregressiveParams) -> tuple[float, float]:
+    """Weight decay and dropout: the fewer rows, the less the network may lean on each."""
+    decay = min(0.1 * max(_USUAL_ROWS / rows, 1.0), 3.0)
+    given = params.weight_decay, params.dropout
+    return (decay if given[0] is None else given[0], 0.1 if given[1] is None else given[1])
 
 
 def number_settings(rows: int, min_subjects: int) -> dict[str, Any]:
@@ -138,7 +151,7 @@ def number_settings(rows: int, min_subjects: int) -> dict[str, Any]:
 
 def _coder(
     survey: Survey, fields: tuple[Field, ...], relations: tuple[Relation, ...],
-    extra: dict[str, Any], params: Any,
+    extra: dict[str, Any], params: AutoregressiveParams,
 ) -> Coder:  # fmt: skip
     residual = {r.child: r for r in relations if not r.exact}
     computed = {r.child: r for r in relations if r.exact}
@@ -150,7 +163,9 @@ def _coder(
         name = field.name
         if name in residual:
             codec = Number.finish(extra["residuals"][name], **settings)
-            plain = Number.finish(_state(survey, extra, field), **{**settings, "bins": 32, "exact_values": 32})
+            plain = Number.finish(
+                _state(survey, extra, field), **{**settings, "bins": 32, "exact_values": 32}
+            )
             lone = extra["lone"][name] >= least
             drawn.append(Drawn(field, codec, residual[name], plain, lone))
         elif field.kind == "number":
@@ -159,7 +174,9 @@ def _coder(
             drawn.append(Drawn(field, survey.codec(field.column, min_subjects=least)))
         else:
             rare = "label" if field.text else "kept"
-            codec = survey.codec(field.column, min_subjects=least, max_labels=MOST_LABELS, rare=rare)
+            codec = survey.codec(
+                field.column, min_subjects=least, max_labels=MOST_LABELS, rare=rare
+            )
             drawn.append(Drawn(field, codec))
     return Coder(survey.schema, fields, tuple(drawn), tuple(sums))
 
@@ -188,5 +205,3 @@ def _facts(
         "stopped": trained.stopped,
         "best_epoch": trained.best_epoch,
     }
-
-

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synth_spark.columns._lattice import lattice, snap
-from synth_spark.core.batch import Coded, Values
+from synth_spark.core.batch import Values
 from synth_spark.generators._flat_linear import Linear, fit_linear
 
 Array = NDArray[np.float64]
@@ -75,7 +75,7 @@ class Relation:
         return np.where(np.isfinite(r), r, np.nan)
 
     def value(self, values: Mapping[str, Values], residual: Array | float = 0.0) -> Array:
-        """y from the parents and the residual, on y's lattice and within its bounds."""
+        """Y from the parents and the residual, on y's lattice and within its bounds."""
         y = self.center(values) + residual * self.size(values)
         with np.errstate(invalid="ignore"):
             return np.clip(snap(y, *self.grid), *self.bounds)
@@ -125,7 +125,7 @@ def search(values: Mapping[str, Values], numbers: tuple[str, ...]) -> tuple[Rela
                 most = table.distinct[y]
                 free = [
                     p for p in free
-                    if p not in computed and (table.distinct[p] < most or p.endswith("#day"))
+                    if p not in computed and table.distinct[p] < most
                 ]  # fmt: skip
             best = _best(table, y, free, values, exact=exact)
             if best is not None:
@@ -282,7 +282,9 @@ def _nats(pool: Array, x: Array, half: Array) -> float:
     """Mean negative log share of the pool within `half` of each x, smoothed by a wide window."""
     n = len(pool)
     slack = 1e-9 * np.abs(x)
-    inside = np.searchsorted(pool, x + half + slack, "right") - np.searchsorted(pool, x - half - slack)
+    inside = np.searchsorted(pool, x + half + slack, "right") - np.searchsorted(
+        pool, x - half - slack
+    )
     wide = np.maximum(half * 8, _spread(pool) / 30)
     around = np.searchsorted(pool, x + wide, "right") - np.searchsorted(pool, x - wide)
     share = 0.6 * inside / n + 0.38 * around / n * np.minimum(half / wide, 1) + 0.02 / n * 0.1

@@ -162,9 +162,7 @@ def second_pass(
 ) -> dict[str, Any]:
     """States of residuals and of the halves of times; rows whose residual cannot be had."""
     values, owners = split(schema, fields, records), records.owners
-    halves = {
-        f.name: Number.summarise(values[f.name], owners) for f in fields if f.part
-    }
+    halves = {f.name: Number.summarise(values[f.name], owners) for f in fields if f.part}
     residuals, lone = {}, {}
     for relation in relations:
         y = np.asarray(values[relation.child], np.float64)
@@ -186,7 +184,7 @@ def merge_second(left: dict[str, Any], right: dict[str, Any]) -> dict[str, Any]:
 def in_order(
     fields: tuple[Field, ...], residual: Mapping[str, Relation], computed: Mapping[str, Relation]
 ) -> tuple[list[Field], list[Relation]]:
-    """The order of drawing (numbers, categories, then residuals after their parents), and of computing."""
+    """The order of drawing (residuals last, after their parents), and of computing."""
     rank = {"number": 0, "place": 1, "category": 2}
     base = [f for f in fields if f.name not in residual and f.name not in computed]
     order = sorted(base, key=lambda f: rank[f.kind])

@@ -8,6 +8,7 @@ probability exp(-expected).
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -92,6 +93,6 @@ def forbidden(classes: list[NDArray[np.int32]], pairs: NDArray[np.int64]) -> NDA
     sizes = np.repeat(np.diff(starts), np.diff(starts))
     least = np.where(np.outer(sizes, sizes) > 400, _EXPECTED_MANY, _EXPECTED)
     zero = (pairs == 0) & (np.outer(rows, rows) / max(total, 1.0) >= least)
-    for a, b in zip(starts, starts[1:], strict=False):
+    for a, b in pairwise(starts):
         zero[a:b, a:b] = False  # classes of one field exclude each other anyway
     return np.asarray(zero)

@@ -7,6 +7,7 @@ After: Watson et al., "Adversarial random forests for density estimation and gen
 modeling", AISTATS 2023 (leaf-wise draws); Breiman, "Random forests", 2001.
 """
 
+# ruff: noqa: PLR0912, PLR0917 -- compiled loops take plain arrays and read as one story
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -68,9 +69,7 @@ class Forest:
             codes[:, j] = np.searchsorted(edges[j], given[:, j], side="left")
         rank = np.argsort(np.argsort(target, kind="stable"), kind="stable")
         goal = _tied(target, rank.astype(np.float64))
-        parts = [
-            _tree(codes, edges, goal, target, leaf, rng) for _ in range(trees)
-        ]
+        parts = [_tree(codes, edges, goal, target, leaf, rng) for _ in range(trees)]
         nodes = np.cumsum([0, *(len(p[0]) for p in parts)])
         sizes = np.cumsum([0, *(len(p[5]) for p in parts)])
         return cls(
@@ -97,9 +96,20 @@ class Forest:
         Returns:
             Values, shape (rows,).
         """
-        return _draw(
-            np.ascontiguousarray(given, np.float32), uniforms, self.feature, self.threshold,
-            self.child, self.start, self.count, self.roots, self.values, self.still, self.exact,
+        return np.asarray(
+            _draw(
+                np.ascontiguousarray(given, np.float32),
+                uniforms,
+                self.feature,
+                self.threshold,
+                self.child,
+                self.start,
+                self.count,
+                self.roots,
+                self.values,
+                self.still,
+                self.exact,
+            )
         )
 
     def state(self) -> dict[str, Any]:
@@ -149,9 +159,7 @@ def _tree(
 ) -> tuple[NDArray[Any], ...]:
     rows = rng.integers(0, len(target), min(len(target), MOST_ROWS))
     picks = rng.random((4 * (len(rows) // max(leaf, 1)) + 8, codes.shape[1]))
-    feature, level, child, start, count, order = _grow(
-        codes[rows], goal[rows], max(leaf, 1), picks
-    )
+    feature, level, child, start, count, order = _grow(codes[rows], goal[rows], max(leaf, 1), picks)
     values = target[rows][order]
     leaves = np.flatnonzero(feature < 0)
     for node in leaves:  # sorted, so that a value's neighbours in the leaf are its neighbours here
@@ -219,6 +227,17 @@ def _grow(codes, goal, leaf, picks):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+def _other(values, start, n, at, side):  # type: ignore[no-untyped-def]
+    """The nearest place in a leaf whose value differs (a bootstrap holds rows twice); -1: none."""
+    near = at + side
+    while 0 <= near < n:
+        if values[start + near] != values[start + at]:
+            return near
+        near += side
+    return -1
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
 def _draw(  # type: ignore[no-untyped-def]
     given, uniforms, feature, threshold, child, start, count, roots, values, still, exact
 ):
@@ -235,10 +254,11 @@ def _draw(  # type: ignore[no-untyped-def]
         if not exact:
             k = np.searchsorted(still, value)
             if not (k < len(still) and still[k] == value):
-                near = at + (1 if uniforms[i, 2] < 0.5 else -1)
-                if near < 0 or near >= n:
-                    near = 2 * at - near
-                if 0 <= near < n:
+                side = 1 if uniforms[i, 2] < 0.5 else -1
+                near = _other(values, start[node], n, at, side)
+                if near < 0:
+                    near = _other(values, start[node], n, at, -side)
+                if near >= 0:
                     other = values[start[node] + near]
                     k = np.searchsorted(still, other)
                     if not (k < len(still) and still[k] == other):

@@ -7,7 +7,7 @@ then its events in order of time (`_events_net.py`). See docs/ref-generators-aut
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
 from synth_spark.core.ports import Learning, Request
@@ -16,19 +16,28 @@ from synth_spark.core.schema import Schema, Shape
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AutoregressiveParams:
-    """Settings of the autoregressive generator. The defaults are meant for every table."""
+    """Settings of the autoregressive generator; None stands for what is best for the shape.
+
+    The defaults are meant for every table. Settings marked "flat" or "events" have no effect on
+    the other shape.
+    """
 
     min_subjects: int = 5  # a label or spike held by fewer subjects is not told by itself
-    max_epochs: int = 0  # 0: by the number of examples
-    max_minutes: float = 60.0
-    batch_size: int = 256  # examples, all ranks together
-    learning_rate: float = 1e-3
-    weight_decay: float = 0.1
-    dropout: float = 0.1
-    valid_share: float = 0.05  # subjects that only check the loss
-    patience: int = 0  # epochs without a gain on held-back rows before stopping; 0: never
+    max_epochs: int | None = None  # flat: by the number of rows
+    max_minutes: float | None = None  # flat: 60
+    batch_size: int | None = None  # examples, all ranks together; flat: 256
+    learning_rate: float | None = None  # flat: 0.001
+    weight_decay: float | None = None  # flat: 0.1, more on small tables
+    dropout: float | None = None  # flat: 0.1
+    patience: int = 6  # epochs without a gain on held-back subjects before stopping; 0: never
+    valid_share: float = 0.05  # flat: rows that only check the loss; 0.1 on small tables
     relations: bool = True  # flat: look for numbers that follow from other columns
     block_size: int = 4_096  # flat: rows drawn together; part of what a seed means
+    bins: int | None = None  # events: of a number
+    leaf: int | None = None  # events: units in a leaf of the trees of attributes
+    trees: int | None = None  # events: trees an attribute
+    width: int | None = None  # events: of the trunk
+    head: int | None = None  # events: of each head
 
 
 class AutoregressiveModel:
@@ -64,10 +73,13 @@ class Autoregressive:
 
             story = learn_flat(schema, params, seed)
         else:
-            from synth_spark.generators._events_net import learn_events
+            from synth_spark.generators._events_net import EventsParams, learn_events
 
-            story = learn_events(schema, params, seed)
+            known = {f.name: getattr(params, f.name, None) for f in fields(EventsParams)}
+            given = {name: value for name, value in known.items() if value is not None}
+            story = learn_events(schema, EventsParams(**given), seed)
         return (yield from story)
 
 
 GENERATOR = Autoregressive
+EXAMPLE = AutoregressiveParams(min_subjects=1, max_epochs=2)

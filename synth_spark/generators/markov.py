@@ -68,11 +68,13 @@ class MarkovModel:
         made = np.zeros(len(lengths), np.int64)
         events = tables.walk(
             stream_key(seed, f"markov/{block}") & 0x7FFFFFFFFFFFFFFF,
-            offsets, drawn.anchor, c.clocks(attributes, x), np.floor(first).astype(np.int64), c.ends(ends, clock.horizon_s),
+            offsets, drawn.anchor, c.clocks(attributes, x), np.floor(first).astype(np.int64),
+            c.ends(ends, clock.horizon_s),
             token_shares(attributes, c, x), c.selfs(attributes, x), c.mean_levels(attributes, x),
             c.starts, c.widths, c.cat_parent, c.num_cat, c.num_num, c.num_level,
             c.pace_edges, c.last_edges, c.gap_edges, clock.horizon_s, clock.tick_s, clock.cut_s,
-            clock.gap_sub, clock.jump_lo, clock.jump_hi, *self._tables(), c.num_start, t, cats, nums, made,
+            clock.gap_sub, clock.jump_lo, clock.jump_hi, *self._tables(), c.num_start,
+            t, cats, nums, made,
         )  # fmt: skip
         t, cats, nums = t[:events], cats[:events], nums[:events]
         records = decode(self.base, drawn, made, t, cats, nums, block=block, seed=seed)
@@ -87,7 +89,9 @@ class MarkovModel:
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> Self:
-        return cls(Base.from_state(state["base"]), Contexts.from_state(state["contexts"]), state["cdf"])
+        return cls(
+            Base.from_state(state["base"]), Contexts.from_state(state["contexts"]), state["cdf"]
+        )
 
     def about(self) -> dict[str, Any]:
         sizes = {name: list(table.shape) for name, table in self.cdf.items()}
@@ -110,7 +114,8 @@ def _add(base: Base, c: Contexts, units: Units, x: NDArray[np.float64], out: Arr
     token, hour, slot = clock.encode(units.t, units.previous)
     first, span = x[:, attributes.index("first")], x[:, attributes.index("span")]
     tables.count(
-        units.offsets, units.anchor, c.clocks(attributes, x), c.ends((first + span) * DAY_S, clock.horizon_s),
+        units.offsets, units.anchor, c.clocks(attributes, x),
+        c.ends((first + span) * DAY_S, clock.horizon_s),
         units.t, token, hour, slot, units.cats, units.nums, token_shares(attributes, c, x),
         c.selfs(attributes, x), c.mean_levels(attributes, x), c.starts, c.cat_parent, c.num_cat,
         c.num_num, c.num_level, c.pace_edges, c.last_edges, c.gap_edges, out["time"], out["hours"],

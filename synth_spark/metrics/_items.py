@@ -112,7 +112,8 @@ def number_item(name: str, column: str, values: NDArray[np.float64], kind: ItemK
         pairs = zip(distinct, held, strict=True)
         names = [f"{v:.6g}" if n >= MIN_HELD else "rare value" for v, n in pairs]
     else:
-        names = _ranges(_cut_texts(cuts, kind), kind)
+        whole = kind == "number" and bool(np.all(distinct == np.floor(distinct)))
+        names = _whole_ranges(cuts) if whole else _ranges(_cut_texts(cuts, kind), kind)
     return Item(name, column, kind, (*names, MISSING), cuts=cuts)
 
 
@@ -124,6 +125,15 @@ def _ranges(text: list[str], kind: ItemKind) -> list[str]:
         return [f"before {text[0]}", *(f"from {t}" for t in text)]
     middle = [f"{a} – {b}" for a, b in pairwise(text)]
     return [f"< {text[0]}", *middle, f"≥ {text[-1]}"]
+
+
+def _whole_ranges(cuts: NDArray[np.float64]) -> list[str]:
+    """The same for whole numbers: both ends belong to the bin."""
+    if not len(cuts):
+        return ["any"]
+    ends = [(short(a), short(b - 1)) for a, b in pairwise(cuts)]
+    middle = [a if a == b else f"{a} – {b}" for a, b in ends]
+    return [f"< {short(cuts[0])}", *middle, f"≥ {short(cuts[-1])}"]
 
 
 def _cut_texts(cuts: NDArray[np.float64], kind: ItemKind) -> list[str]:

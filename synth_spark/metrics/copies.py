@@ -55,6 +55,8 @@ class Copies(Metric):
 
     @classmethod
     def score(cls, view: View, real: dict[str, Any], synthetic: dict[str, Any]) -> list[Score]:
+        if not view.forms:
+            return [cls.one(ALL, None, (0, 0), why="every column is an identifier")]
         scores = [cls._compare(k, real[k], synthetic[k]) for k in real]
         if ALL in real:
             return scores

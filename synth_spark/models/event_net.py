@@ -98,10 +98,8 @@ class EventNet(nn.Module):
             return logits
         return logits + torch.bmm(pointer, self.point(hidden).unsqueeze(2)).squeeze(2)
 
-    def number(
-        self, j: int, slice_: Tensor, known: Tensor, earlier: list[Tensor]
-    ) -> Tensor:
-        """Logits of number j; `known` is what `known` gave, `earlier` the numbers' tokens before."""
+    def number(self, j: int, slice_: Tensor, known: Tensor, earlier: list[Tensor]) -> Tensor:
+        """Logits of number j, given what `known` gave and the numbers' tokens before it."""
         parts = [known, *(e(v) for e, v in zip(self.num_embed, earlier, strict=False))]
         hidden = nn.functional.silu(slice_ + self.num_in[j](torch.cat(parts, 1)))
         return self.num_out[j](hidden)

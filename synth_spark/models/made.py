@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
-from torch.nn import functional as F
+from torch.nn import functional
 
 NEVER = -1e4  # logit of a pair that does not occur
 
@@ -108,12 +108,16 @@ class Made(nn.Module):
         layout, tokens = self.layout, tokens.long()
         parts = [self._enter(i, tokens[:, i]) for i in range(len(layout.slots))]
         x = torch.cat(parts, 1)
-        low = torch.cat([p @ m for p, m in zip(parts, self.mix, strict=True)], 1) if layout.squeeze else x
+        low = (
+            torch.cat([p @ m for p, m in zip(parts, self.mix, strict=True)], 1)
+            if layout.squeeze
+            else x
+        )
         drop = layout.dropout
-        h = F.relu(low @ (self.first * self.first_mask) + self.first_bias)
-        h = F.dropout(h, drop, self.training)
-        h = F.relu(h @ (self.second * self.second_mask) + self.second_bias)
-        h = F.dropout(h, drop, self.training)
+        h = functional.relu(low @ (self.first * self.first_mask) + self.first_bias)
+        h = functional.dropout(h, drop, self.training)
+        h = functional.relu(h @ (self.second * self.second_mask) + self.second_bias)
+        h = functional.dropout(h, drop, self.training)
         never = self._never(tokens) if self.some_never else None
         nats = torch.zeros(len(tokens), device=tokens.device)
         at = 0
@@ -124,14 +128,14 @@ class Made(nn.Module):
             logits = self._leave(c, logits) + self.bias[c]
             if never is not None:
                 logits = logits + never[:, at : at + size]
-            nats = nats + F.cross_entropy(logits, tokens[:, c], reduction="none")
+            nats = nats + functional.cross_entropy(logits, tokens[:, c], reduction="none")
             at += size
         return nats
 
     def _enter(self, slot: int, tokens: torch.Tensor) -> torch.Tensor:
         learned = self.layout.slots[slot].basis is None
         table = self.vectors[str(slot)] if learned else getattr(self, f"basis{slot}")
-        return F.embedding(tokens, table)
+        return functional.embedding(tokens, table)
 
     def _leave(self, column: int, features: torch.Tensor) -> torch.Tensor:
         if self.layout.ranks[column]:

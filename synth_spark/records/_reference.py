@@ -8,15 +8,15 @@ from synth_spark.records.base import Field, RecordFamily
 _HEAD = """# Records
 
 One file per family in `synth_spark/records/`. A plan maps the columns of a source to the canonical
-ones below (`records.columns`, `name` and `source`); a source need not have all of them, and may have
-others, given with their `kind`. What is left out of a column in a plan is taken from the field here.
+ones below (`records.columns`, `name` and `source`); a source need not have all of them, and may
+have others, given with their `kind`. What a plan leaves out of a column is taken from the field.
 
 - **key**: names the subject, whose owner is protected. Ids are replaced by keyed hashes at ingest.
 - **kind**: category, number, time, place (two columns: latitudes name their longitudes), identifier
   (made anew, never learned; a *counterpart* names somebody else and keeps its links).
 - **per subject**: the same in every row of a subject.
 - **standard**: the field of 3GPP TS 32.298 (Charging Data Record parameter description) with the
-  same meaning, unless another standard is named. Where a field differs by record type, each is given.
+  same meaning, unless another standard is named. Where it differs by record type, each is given.
 - A row that breaks a rule goes to quarantine with the rule's sentence; a missing value breaks only
   the rule that it is there. Rules of any table: key and time are there, numbers are finite,
   latitudes and longitudes are on Earth.

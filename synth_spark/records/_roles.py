@@ -12,6 +12,7 @@ from synth_spark.records._profile import Profile
 from synth_spark.records._times import compact_format_of, epoch_unit_of
 
 MIN_ROWS_A_SUBJECT = 3.0  # on average in the sample, for a column to be a key of events
+MIN_SUBJECTS = 10  # that must agree with themselves before a column is per subject
 MIN_PAIRS = 100  # pairs of rows of one subject that must agree before a column is per subject
 
 
@@ -101,15 +102,17 @@ def flat_key(profiles: Mapping[str, Profile]) -> str:
 def constant_within(profiles: Mapping[str, Profile], key: str, time: str) -> frozenset[str]:
     """The columns that are the same in all rows of each subject of the sample.
 
-    Two subjects with several rows and `MIN_PAIRS` pairs of rows (or all rows of a small sample)
-    must speak for it; a column with one value in the whole sample says nothing and is left.
+    `MIN_SUBJECTS` subjects with several rows (or all that there are, but two) and `MIN_PAIRS` pairs
+    of rows (or a small sample's half) must speak for it; a column with one value in the whole
+    sample says nothing and is left.
     """
     owners = profiles[key].codes
     order = np.argsort(owners, kind="stable")
     same_owner = owners[order][1:] == owners[order][:-1]
     pairs = int(same_owner.sum())
     subjects = len(np.unique(owners[order][1:][same_owner])) if pairs else 0
-    if subjects < 2 or pairs < min(MIN_PAIRS, len(owners) // 2):
+    wanted = max(2, min(MIN_SUBJECTS, profiles[key].distinct))
+    if subjects < wanted or pairs < min(MIN_PAIRS, len(owners) // 2):
         return frozenset()
     found = []
     for name, column in profiles.items():

@@ -119,6 +119,7 @@ def render(evaluation: Evaluation, facts: Mapping[str, Any]) -> str:
         "ingest": _ingest(facts.get("ingest")),
         "copies": [_copy_row(x) for x in evaluation.of("copies") or _only(evaluation, "copies")],
         "notes": _notes(evaluation),
+        "absent": _absent(evaluation),
     }
     return room.get_template("page.html.j2").render(known)
 
@@ -130,13 +131,13 @@ def row(evaluation: Evaluation, line: Line) -> dict[str, Any]:
     """One line as the score tables show it."""
     about = evaluation.about[line.metric]
     reasons = (
-        ("synthetic", line.value, line.why),
-        ("floor", line.floor, line.floor_why),
-        ("independence", line.independence, line.independence_why),
+        ("synthetic", "synthetic", line.value, line.why),
+        ("floor", "holdout", line.floor, line.floor_why),
+        ("independence", "independent", line.independence, line.independence_why),
     )
     lacking: dict[str, list[str]] = {}
-    for side, value, why in reasons:
-        if value is None:
+    for side, table, value, why in reasons:
+        if value is None and evaluation.sizes[table]["rows"]:  # else said once for the whole page
             lacking.setdefault(why, []).append(side)
     missing = [f"{' and '.join(s)} not scored, because {why}" for why, s in lacking.items()]
     return {
@@ -209,6 +210,22 @@ def _ingest(counts: Mapping[str, Any] | None) -> dict[str, Any] | None:
     reasons = sorted(dict(counts.get("reasons", {})).items(), key=lambda x: (-x[1], x[0]))
     adds_up = into == total
     return {"in": into, "parts": parts, "reasons": reasons, "adds_up": adds_up}
+
+
+def _absent(evaluation: Evaluation) -> list[str]:
+    """Why a whole column of the score tables is empty."""
+    if not evaluation.lines:
+        return []
+    first = evaluation.lines[0]
+    sides = (
+        ("holdout", "floor", first.floor_why),
+        ("independent", "independence value", first.independence_why),
+    )
+    return [
+        f"There is no {word}, because {why}."
+        for table, word, why in sides
+        if not evaluation.sizes[table]["rows"]
+    ]
 
 
 def _notes(evaluation: Evaluation) -> list[str]:

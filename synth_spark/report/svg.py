@@ -15,7 +15,9 @@ Series = tuple[str, Sequence[float]]  # CSS class and values
 
 
 def _svg(width: float, height: float, said: str, body: str, kind: str = "") -> Markup:
-    head = f'<svg class="pic {kind}" viewBox="0 0 {width:g} {height:g}" role="img"'
+    # a small table must not be blown up to the width of the page
+    most = f' style="max-width:{width:g}px"' if kind.startswith(("matrix", "heat")) else ""
+    head = f'<svg class="pic {kind}" viewBox="0 0 {width:g} {height:g}"{most} role="img"'
     return Markup(f'{head} aria-label="{escape(said, quote=True)}">{body}</svg>')
 
 

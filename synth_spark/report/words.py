@@ -101,10 +101,14 @@ def _noise(line: Line, floor: float, is_few: bool) -> float:
 
 
 def _beside(line: Line) -> str:
-    unit = line.unit
+    others = (
+        ("a real holdout reaches", line.floor),
+        ("independent columns reach", line.independence),
+    )
+    said = [f"{word} {number(v, line.unit)}" for word, v in others if v is not None]
+    text = number(line.value, line.unit)
     return (
-        f"{number(line.value, unit)}, where a real holdout reaches {number(line.floor, unit)} and "
-        f"independent columns {number(line.independence, unit)}"
+        f"{text}, where {' and '.join(said)}" if said else f"{text}, with nothing to compare it to"
     )
 
 

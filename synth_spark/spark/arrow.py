@@ -60,7 +60,7 @@ def ddl(columns: Sequence[Column], **more: str) -> str:
 
 
 def cast_batch(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
-    """The batch's columns in the order and the exact types of `schema`; dictionaries are spelled out.
+    """The batch's columns in the order and exact types of `schema`; dictionaries spelled out.
 
     Raises:
         pa.ArrowInvalid: A value does not fit; the message names the column.

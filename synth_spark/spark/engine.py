@@ -20,7 +20,7 @@ from synth_spark.core.batch import Records
 from synth_spark.core.ports import Fold, Request, Take, Train, Trained
 from synth_spark.core.schema import Schema
 from synth_spark.core.wire import dumps, loads
-from synth_spark.spark import shards
+from synth_spark.spark import shards, tables
 from synth_spark.spark.arrow import map_in_arrow, quoted, to_records
 
 if TYPE_CHECKING:
@@ -54,14 +54,15 @@ class SparkEngine:
 
     def answer(self, request: Request) -> Any:
         """Answer one request; see `core/ports.py`."""
-        self._bound_batches()
-        match request:
-            case Fold():
-                return self.fold(request)
-            case Take():
-                return self.take(request)
-            case Train():
-                return self.train_on_shards(request)
+        with tables.clear_errors(self.folder or "the records"):
+            self._bound_batches()
+            match request:
+                case Fold():
+                    return self.fold(request)
+                case Take():
+                    return self.take(request)
+                case Train():
+                    return self.train_on_shards(request)
 
     def counts(self) -> tuple[int, int]:
         """Subjects and rows in all; counted once."""
@@ -155,7 +156,7 @@ class SparkEngine:
         return self.train(request, folder, manifest)
 
     def _valid(self, share: float) -> str:
-        """The condition of the validation split: at least one subject in it, at least one outside."""
+        """The condition of the validation split: a subject in it and one outside, at least."""
         drawn = f"shiftrightunsigned(xxhash64({int(self.seed)}L, 'valid', _order), 11)"
         subjects, _ = self.counts()
         if share <= 0 or subjects < 2:

@@ -1,15 +1,15 @@
 """Sampling fan-out: one input row is one block of subjects, the output is the twin's rows.
 
-A block's rows are a function of the model, the seed and the block's number, so neither partitions nor
-retries nor speculation change them. Blocks are grouped in waves; each wave is one Delta commit that
-can be tried again without harm, and a run that was killed goes on with the first wave that is not
+A block's rows are a function of the model, the seed and the block's number, so neither partitions
+nor retries nor speculation change them. Blocks are grouped in waves; each wave is one Delta commit
+that can be tried again without harm, and a killed run goes on with the first wave that is not
 in the table. Beside its columns the table holds
 
     _subject  number of the synthetic subject, from 0
     _event    place of the row among its subject's, from 0
 
-Of the Arrow variants `mapInArrow` is the one without a shuffle, with a barrier flag and no pandas, and
-within the noise of the fastest (docs/explanation-performance.md).
+Of the Arrow variants `mapInArrow` is the one without a shuffle, with a barrier flag and no
+pandas, and within the noise of the fastest (docs/explanation-performance.md).
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ def rows_of(
 
 
 def rows_in_pandas(spark: SparkSession, recipe: Recipe, partitions: int) -> DataFrame:
-    """The same rows through `mapInPandas`, for users who want to put a pandas step of their own in."""
+    """The same rows through `mapInPandas`, for users with a pandas step of their own."""
 
     def emit(frames: Iterator[Any]) -> Iterator[Any]:
         for frame in frames:
@@ -193,11 +193,7 @@ def sample_table(
         frame = rows_of(spark, recipe, first, last, partitions or _tasks(spark))
         tables.append_once(frame, path, app=app, version=wave, facts={"app": app, "wave": wave})
         rows = sum(int(d["rows"]) for d in tables.commits(spark, path, app).values())
-        drawn = min(last * recipe.block_size, recipe.subjects)
-        say(Progress(
-            stage="sample", done=rows, total=max(rows, round(rows * recipe.subjects / drawn)), of="rows",
-            elapsed_s=time.perf_counter() - start, numbers={"wave": wave + 1},
-        ))  # fmt: skip
+        say(_progress(rows, min(last * recipe.block_size, recipe.subjects), recipe, wave, start))
     seconds = time.perf_counter() - start
     return {
         "rows": rows,
@@ -206,6 +202,18 @@ def sample_table(
         "waves_before": before,
         "seconds": seconds,
     }
+
+
+def _progress(rows: int, drawn: int, recipe: Recipe, wave: int, start: float) -> Progress:
+    """How far the table is; the rows in all are guessed from those of the subjects drawn so far."""
+    return Progress(
+        stage="sample",
+        done=rows,
+        total=max(rows, round(rows * recipe.subjects / max(drawn, 1))),
+        of="rows",
+        elapsed_s=time.perf_counter() - start,
+        numbers={"wave": wave + 1},
+    )
 
 
 def _ready(spark: SparkSession, recipe: Recipe, path: Path, stated: Mapping[str, object]) -> int:

@@ -5,10 +5,10 @@ columns of the schema a row holds
 
     _split   train or holdout
     _length  events of the subject (1 in a flat table)
-    _order   hash of the subject's content and the seed: an order that neither ids nor partitions change
+    _order   hash of the subject's content and the seed, which neither ids nor partitions change
 
-In a flat table the columns hold plain values, in a table of events lists of `_length` values. Events
-with the same time keep the order they had in the source.
+In a flat table the columns hold plain values, in a table of events lists of `_length` values.
+Events with the same time keep the order they had in the source.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def gathered(
     """Histories of a table of events.
 
     Args:
-        frame: Rows with the columns, `_split`, `_row` (place in the source), `_hash` (of the content).
+        frame: Rows with the columns, `_split`, `_row` (place in the source), `_hash` (content).
         schema: Of the records.
         seed: Of the run.
         rows: About how many there are, which decides the partitions.

@@ -1,16 +1,14 @@
 """Ingest: a source becomes typed, checked and pseudonymous tables, split by subject.
 
-Three tables go into the run folder: `records` (one row a record), `histories` (one row a subject, see
-`histories.py`) and, if there are bad rows, `quarantine` (the row as JSON, the reason, the column). A
-row goes exactly one way: rows in = kept + quarantined + exact repeats dropped + cut. No raw id leaves
-the pass in which it is read: keys, counterparts and all other identifiers are replaced by keyed
-hashes there, in quarantine too.
+Three tables go into the run folder: `records` (one row a record), `histories` (one row a subject,
+see `histories.py`) and, if there are bad rows, `quarantine` (the row as JSON, the reason, the
+column). A row goes exactly one way: rows in = kept + quarantined + exact repeats dropped + cut. No
+raw id leaves the pass in which it is read: keys, counterparts and all other identifiers are
+replaced by keyed hashes there, in quarantine too.
 """
 
 from __future__ import annotations
 
-import hmac
-import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -20,28 +18,24 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from synth_spark.core.schema import Column, Schema
 from synth_spark.core.wire import dumps, loads
 from synth_spark.errors import SynthError
-from synth_spark.records.base import Rule, first_broken
+from synth_spark.records.base import Rule
 from synth_spark.spark import histories, tables, times
 from synth_spark.spark.arrow import (
-    arrow_type,
-    cast_batch,
     map_in_arrow,
     quoted,
-    spark_type,
     to_values,
 )
+from synth_spark.spark.checks import all_columns, check, stage_ddl
 from synth_spark.spark.source import CORRUPT, MISSING_WORDS, Source
 
 if TYPE_CHECKING:
     from pyspark.sql import Column as SparkColumn
     from pyspark.sql import DataFrame, SparkSession
 
-HASH_CHARACTERS = 24  # 96 bits: 10^9 subjects collide with a chance below 10^-11
 LEAST_KEY_BYTES = 16
 FORMAT_ROWS = 100_000  # rows whose identifiers show the format
 _U53 = 2**53
@@ -136,25 +130,21 @@ def ingest(
         raise IdKeyError(
             f"The id key has {len(key)} bytes.", hint=f"at least {LEAST_KEY_BYTES} random ones"
         )
-    columns = _all_columns(schema)
+    columns = all_columns(schema)
     named = {c.name: (names or {}).get(c.name, c.name) for c in columns}
     source.need(list(named.values()))
     tables.check_writable(folder)
     stage = folder / "stage"
     try:
         checked = _typed(source, schema, named, chosen)
-        work = partial(_check, schema, tuple(rules), key, named)
+        work = partial(check, schema, tuple(rules), key, named)
         with tables.clear_errors(folder):
-            map_in_arrow(checked, work, _stage_ddl(schema)).write.mode("overwrite").parquet(
+            map_in_arrow(checked, work, stage_ddl(schema)).write.mode("overwrite").parquet(
                 str(stage)
             )
         return _settle(source.frame.sparkSession, schema, folder, chosen)
     finally:
         shutil.rmtree(stage, ignore_errors=True)
-
-
-def _all_columns(schema: Schema) -> list[Column]:
-    return [*([schema.key] if schema.key else []), *schema.columns]
 
 
 # ---- on Spark: types ----------------------------------------------------------------------------
@@ -163,10 +153,10 @@ def _all_columns(schema: Schema) -> list[Column]:
 def _typed(
     source: Source, schema: Schema, named: Mapping[str, str], settings: IngestSettings
 ) -> DataFrame:
-    """Typed columns, the raw text where a value does not fit its type, hashes, and the row's place."""
+    """Typed columns, the raw text where a value does not fit, hashes, and the row's place."""
     from pyspark.sql import functions as sf
 
-    columns, typed, raw = _all_columns(schema), [], []
+    columns, typed, raw = all_columns(schema), [], []
     for i, column in enumerate(columns):
         value, fits = _as_kind(
             sf.col(quoted(named[column.name])),
@@ -224,120 +214,6 @@ def _as_kind(
         text = sf.when(whole, value.cast("bigint").cast("string")).otherwise(value.cast("string"))
         return sf.when(~sf.isnan(value.cast("double")), text), None
     return value.cast("string"), None
-
-
-# ---- on the workers: rules and hashes -----------------------------------------------------------
-
-
-def _stage_fields(schema: Schema) -> dict[str, tuple[str, pa.DataType]]:
-    return {
-        "_row": ("bigint", pa.int64()),
-        "_hash": ("bigint", pa.int64()),
-        "_same": ("bigint", pa.int64()),
-        "_draw": ("bigint", pa.int64()),
-        "_reason": ("string", pa.string()),
-        "_column": ("string", pa.string()),
-        "_raw": ("string", pa.string()),
-        **{c.name: (spark_type(c), arrow_type(c)) for c in _all_columns(schema)},
-    }
-
-
-def _stage_ddl(schema: Schema) -> str:
-    return ", ".join(
-        f"{quoted(name)} {spark}" for name, (spark, _) in _stage_fields(schema).items()
-    )
-
-
-def _check(
-    schema: Schema,
-    rules: tuple[Rule, ...],
-    key: bytes,
-    named: Mapping[str, str],
-    batches: Iterator[pa.RecordBatch],
-) -> Iterator[pa.RecordBatch]:
-    """Find each row's first fault, hash the ids, and keep a bad row's values as JSON."""
-    target = pa.schema([pa.field(n, arrow) for n, (_, arrow) in _stage_fields(schema).items()])
-    columns = _all_columns(schema)
-    hashed = [c.name for c in columns if c.kind == "identifier" or c is schema.key]
-    for batch in batches:
-        reasons, places = _faults(batch, columns, rules)
-        data = {n: batch.column(n) for n in batch.schema.names}
-        for name in hashed:
-            data[name] = hash_ids(data[name], key)
-        bad = np.flatnonzero(reasons != "")
-        texts = _as_json(data, columns, named, bad)
-        data["_reason"] = pa.array(np.where(reasons == "", None, reasons), pa.string())
-        data["_column"] = pa.array(np.where(reasons == "", None, places), pa.string())
-        data["_raw"] = texts
-        out = pa.RecordBatch.from_arrays([data[f.name] for f in target], names=target.names)
-        yield cast_batch(out, target)
-
-
-def _faults(
-    batch: pa.RecordBatch, columns: Sequence[Column], rules: tuple[Rule, ...]
-) -> tuple[Any, Any]:
-    """The reason (empty for a good row) and the column of each row's first fault."""
-    reasons = np.full(batch.num_rows, "", dtype=object)
-    places = np.full(batch.num_rows, "", dtype=object)
-    names = set(batch.schema.names)
-    if "_line" in names:
-        bad = pc.is_valid(batch.column("_line")).to_numpy(zero_copy_only=False)
-        reasons[bad] = "the line does not fit the table's columns"
-    words = {"number": "a number", "place": "a number of degrees", "time": "a time in its format"}
-    for i, column in enumerate(columns):
-        if f"_raw{i}" in names:
-            bad = pc.is_valid(batch.column(f"_raw{i}")).to_numpy(zero_copy_only=False) & (
-                reasons == ""
-            )
-            reasons[bad], places[bad] = f"{column.name} is not {words[column.kind]}", column.name
-    used = {c for rule in rules for c in rule.columns} & {c.name for c in columns}
-    rows = {c: _plain(batch.column(c)) for c in sorted(used)}
-    if rows:
-        broken = np.where(reasons == "", first_broken(tuple(rules), rows), -1)
-        for place in np.unique(broken[broken >= 0]):
-            hit = broken == place
-            reasons[hit], places[hit] = rules[place].sentence, (*rules[place].columns, "")[0]
-    return reasons, places
-
-
-def _plain(array: pa.Array) -> Any:
-    """A column as the rules take it: texts as objects with None."""
-    return (
-        array.to_numpy(zero_copy_only=False) if pa.types.is_string(array.type) else to_values(array)
-    )
-
-
-def hash_ids(values: pa.Array, key: bytes) -> pa.Array:
-    """Keyed hashes of ids: the first 24 hex characters of HMAC-SHA256; missing stays missing."""
-    coded = pc.dictionary_encode(values)
-    hashes = [
-        hmac.digest(key, v.encode(), "sha256").hex()[:HASH_CHARACTERS]
-        for v in coded.dictionary.to_pylist()
-    ]
-    return pa.DictionaryArray.from_arrays(coded.indices, pa.array(hashes, pa.string())).cast(
-        pa.string()
-    )
-
-
-def _as_json(
-    data: Mapping[str, pa.Array], columns: Sequence[Column], named: Mapping[str, str], bad: Any
-) -> pa.Array:
-    """The bad rows' values by source column as JSON: the raw text where it did not fit, ids hashed."""
-    texts: list[str | None] = [None] * len(data["_row"])
-    at = pa.array(bad)
-    picked = {c.name: data[c.name].take(at).to_pylist() for c in columns}
-    raw = {
-        c.name: data[f"_raw{i}"].take(at).to_pylist()
-        for i, c in enumerate(columns)
-        if f"_raw{i}" in data
-    }
-    for j, row in enumerate(bad.tolist()):
-        whole = {}
-        for name, values in picked.items():
-            text = raw[name][j] if name in raw else None
-            whole[named[name]] = text if text is not None else values[j]
-        texts[row] = json.dumps(whole, default=str, ensure_ascii=False)
-    return pa.array(texts, pa.string())
 
 
 # ---- on Spark: split and store ------------------------------------------------------------------
@@ -476,7 +352,7 @@ def _store(
     from pyspark.sql import functions as sf
 
     spark = kept.sparkSession
-    columns = [sf.col(quoted(c.name)) for c in _all_columns(schema)]
+    columns = [sf.col(quoted(c.name)) for c in all_columns(schema)]
     order = ["_order"] if schema.shape == "flat" else []
     tables.write(kept.select(*columns, "_split", "_row", "_hash", *order), folder / "records")
     records = tables.read(spark, folder / "records")

@@ -1,8 +1,8 @@
-"""The Spark session: found if there is one (spark-submit, a notebook), else started on this machine.
+"""The Spark session: found if there is one (spark-submit, a notebook), else started here.
 
 Before a JVM is started, Java, Spark and the Delta jars are looked at, so that what is missing is
-named in a second and not in a stack trace. docs/decisions and `conf/clusters` hold what a cluster
-should set; the settings here only serve one machine.
+named in a second and not in a stack trace. Under spark-submit the cluster decides on master, memory
+and jars (`conf/clusters`); the settings here only serve one machine.
 """
 
 from __future__ import annotations
@@ -219,6 +219,8 @@ def delta_jars() -> list[Path]:
 
 
 def _check_version(version: str) -> None:
+    if os.environ.get("DATABRICKS_RUNTIME_VERSION"):
+        return  # that runtime brings a Delta of its own for its own Spark
     if not version.startswith(SPARK_VERSION + "."):
         raise SparkVersionError(
             f"This is Spark {version}; Delta {DELTA_VERSION} runs on Spark {SPARK_VERSION}.",

@@ -56,7 +56,8 @@ if TYPE_CHECKING:
 
 EVENTS_PER_FILE = 250_000
 ROW_GROUP_SUBJECTS = 8_192
-_PART_DDL = "file int, subjects bigint, rows bigint, valid_subjects bigint, valid_rows bigint, digest string"
+_COUNTS = ("subjects", "rows", "valid_subjects", "valid_rows")
+_PART_DDL = ", ".join(["file int", *(f"{c} bigint" for c in _COUNTS), "digest string"])
 _STORED = {
     "float32": ("float", pa.float32()),
     "float64": ("double", pa.float64()),
@@ -82,7 +83,7 @@ def layout_of(encoded: Encoded) -> Layout:
     """Names, dtypes and widths of encoded arrays, as the manifest holds them.
 
     Raises:
-        ShardTypeError: An array is not two-dimensional or of a type that shards do not hold (SYN-210).
+        ShardTypeError: An array has not two dimensions or an unfit type (SYN-210).
     """
     out: Layout = {"context": {}, "events": {}}
     for part, arrays in (("context", encoded.context), ("events", encoded.events)):
@@ -211,18 +212,17 @@ def _write(folder: str, files: int, batches: Iterator[pa.RecordBatch]) -> Iterat
 
 
 def _manifest(folder: Path, layout: Layout, parts: list[dict[str, Any]]) -> dict[str, Any]:
-    counts = ("subjects", "rows", "valid_subjects", "valid_rows")
-    files = [{"path": f"part-{p['file']:05d}.parquet", **{c: p[c] for c in counts}} for p in parts]
+    files = [{"path": f"part-{p['file']:05d}.parquet", **{c: p[c] for c in _COUNTS}} for p in parts]
     digest = hashlib.blake2b(
         "".join(p["digest"] for p in parts).encode(), digest_size=16
     ).hexdigest()
     manifest = {
         "version": 1,
         **layout,
-        **{c: sum(p[c] for p in parts) for c in counts},
+        **{c: sum(p[c] for p in parts) for c in _COUNTS},
         "files": files,
         "digest": digest,
     }
     (folder / "manifest.tmp").write_text(json.dumps(manifest, indent=1), encoding="utf-8")
-    folder / "manifest.tmp".replace(folder / "manifest.json")
+    (folder / "manifest.tmp").replace(folder / "manifest.json")
     return manifest

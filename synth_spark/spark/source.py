@@ -275,7 +275,7 @@ def _nanos_as_times(frame: DataFrame, arrow: pa.Schema, names: list[str]) -> Dat
 
 
 def _open_csv(spark: SparkSession, path: str, delimiter: str, header: bool) -> Source:
-    from pyspark.sql import types as T
+    from pyspark.sql import types as st
 
     local = local_path(path)
     small = local is not None and local.is_file() and local.stat().st_size < WHOLE_FILE_BYTES
@@ -283,7 +283,7 @@ def _open_csv(spark: SparkSession, path: str, delimiter: str, header: bool) -> S
         sep=delimiter, header=header, escape='"', multiLine=small, columnNameOfCorruptRecord=CORRUPT
     )
     names = reader.csv(path).columns
-    schema = T.StructType([T.StructField(n, T.StringType()) for n in [*names, CORRUPT]])
+    schema = st.StructType([st.StructField(n, st.StringType()) for n in [*names, CORRUPT]])
     texts = reader.schema(schema).csv(path)
     kinds = _csv_types(texts, names)
     typed = texts.select(*[_as_type(n, kinds[n]) for n in names], CORRUPT)

@@ -7,6 +7,7 @@ run says in its properties which run, plan, model and seed it came from.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -94,7 +95,25 @@ def _whole(error: BaseException) -> str:
     return "\n".join(parts)
 
 
+def _from_worker(text: str) -> SynthError | None:
+    """One of our own errors that a worker raised; Spark hands on its text only."""
+    found = re.search(r"synth_spark[\w.]*\.(\w+): \[(SYN-\d{3})\] (.*)", text)
+    if found is None:
+        return None
+    kinds, todo = {}, [SynthError]
+    while todo:
+        kind = todo.pop()
+        kinds[kind.__name__, kind.code] = kind
+        todo += kind.__subclasses__()
+    kind = kinds.get((found.group(1), found.group(2)))
+    message, _, hint = found.group(3).partition(" Try: ")
+    return kind(message, hint=hint) if kind else None
+
+
 def _clear(text: str, path: str) -> SynthError | None:
+    ours = _from_worker(text)
+    if ours is not None:
+        return ours
     if "No space left on device" in text or "Disk quota exceeded" in text:
         return DiskFullError(
             f"The disk of {path} is full; nothing of this step was committed.",
@@ -163,6 +182,24 @@ def read(spark: SparkSession, path: str | Path) -> DataFrame:
         raise _newer(str(path), needed)
     with clear_errors(path):
         return spark.read.format("delta").load(str(path))
+
+
+def _reader_version(path: Path) -> int:
+    """The reader version that the newest protocol in the log's entries asks for; 0: none."""
+    for entry in sorted((path / "_delta_log").glob("*.json"), reverse=True):
+        for line in entry.read_text(encoding="utf-8").splitlines():
+            if '"protocol"' in line and "protocol" in (action := json.loads(line)):
+                return int(action["protocol"]["minReaderVersion"])
+    return 0
+
+
+def _newer(path: str, version: int | None = None) -> NewerProtocolError:
+    return NewerProtocolError(
+        f"The Delta table {path} was written by a newer Delta than this one.",
+        hint="copy it as Parquet with the tool that wrote it, or drop the table feature there",
+        path=path,
+        reader_version=version,
+    )
 
 
 def write(

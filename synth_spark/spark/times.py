@@ -7,6 +7,7 @@ instants get the same clock, and the events of both stand in the order of that c
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from synth_spark.errors import SynthError
@@ -124,8 +125,7 @@ def _has_signs(java: str) -> bool:
     """Whether the parts are kept apart by signs, so that their length may vary."""
     letters = [c.isalpha() for c in java]
     return all(
-        not (a and b) or java[i] == java[i + 1]
-        for i, (a, b) in enumerate(zip(letters, letters[1:], strict=False))
+        not (a and b) or java[i] == java[i + 1] for i, (a, b) in enumerate(pairwise(letters))
     )
 
 

@@ -42,7 +42,7 @@ def in_source_form(
     Args:
         twin: A sampled table (`fanout.py`).
         schema: Of the twin.
-        types: Source column to Spark type, in the source's order; columns that the twin lacks are left out.
+        types: Source column to Spark type, in the source's order.
         names: Canonical column to the source's; the same name if left out.
         zone: Of the twin's clock, for sources that hold instants.
     """
@@ -160,7 +160,7 @@ def _one_file(frame: DataFrame, out: Path, arrow: pa.Schema | None) -> None:
 
 
 def _target(written: pa.Schema, source: pa.Schema | None) -> pa.Schema:
-    """The source's type for each column where it has one; pandas' notes about the index are left out."""
+    """The source's type of each column where it has one; no notes of pandas' index."""
     fields = []
     for field in written:
         found = (

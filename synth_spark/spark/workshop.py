@@ -75,7 +75,7 @@ class SparkWorkshop:
         )
         key = id_key(self.folder.path, plan.ingest.id_key_file)
         report = ingest.ingest(
-            source, schema, self.folder.path, key=key, names=names, rules=family.rules, settings=settings
+            source, schema, self.folder.path, key=key, names=names, rules=family.rules_for(schema), settings=settings
         )
         codec = CODECS.get("identifier")
         states = ingest.identifier_states(source, schema, names, codec.summarise, codec.merge)

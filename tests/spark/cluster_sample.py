@@ -1,6 +1,6 @@
 """Run by test_cluster.py in a process of its own: sample on two executors and lose one on the way.
 
-python cluster_sample.py FOLDER kills one executor once ten blocks were drawn, and writes result.json.
+It kills one executor once six blocks were drawn, and writes FOLDER/result.json.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from synth_spark.core.batch import Coded, Records
 from synth_spark.core.schema import Column, Schema
 from synth_spark.core.seeds import generator
 
-BLOCK, BLOCKS, SEED = 64, 40, 3
+BLOCK, BLOCKS, SEED = 64, 24, 3
 SCHEMA = Schema(
     family="table",
     shape="flat",
@@ -78,15 +78,15 @@ def _descends(pid: int, parents: dict[int, int]) -> bool:
 
 
 def kill_one(folder: Path, killed: list[int]) -> None:
-    """Wait until ten blocks are drawn, then kill an executor outright."""
-    while len(list(folder.glob("drawn-*"))) < 10:
+    """Wait until six blocks are drawn, then kill an executor outright."""
+    while len(list(folder.glob("drawn-*"))) < 6:
         time.sleep(0.05)
     killed.append(executors()[0])
     os.kill(killed[0], signal.SIGKILL)
 
 
 def main(scratch: str) -> None:
-    """Sample 40 blocks in two waves while an executor dies, and say what is in the table."""
+    """Sample 24 blocks in two waves while an executor dies, and say what is in the table."""
     from synth_spark.spark import fanout, tables
     from synth_spark.spark.session import start
 
@@ -97,6 +97,9 @@ def main(scratch: str) -> None:
         "spark.executorEnv.PYTHONPATH": os.environ["PYTHONPATH"],
         "spark.driver.memory": "1g",
         "spark.local.dir": scratch,
+        "spark.databricks.delta.snapshotPartitions": "1",
+        "spark.driver.extraJavaOptions": "-Duser.timezone=UTC -XX:TieredStopAtLevel=1",
+        "spark.executor.extraJavaOptions": "-Duser.timezone=UTC -XX:TieredStopAtLevel=1",
         "spark.sql.warehouse.dir": str(Path(scratch) / "warehouse"),
     }
     spark = start("two executors", settings, master="local-cluster[2,1,1024]")
@@ -117,7 +120,7 @@ def main(scratch: str) -> None:
     facts = {"run": "cluster"}
     wave_rows = BLOCK * BLOCKS // 2
     done = fanout.sample_table(
-        spark, recipe, Path(scratch) / "twin", facts=facts, wave_rows=wave_rows, partitions=20
+        spark, recipe, Path(scratch) / "twin", facts=facts, wave_rows=wave_rows, partitions=12
     )
     killer.join(timeout=1)
     rows = tables.read(spark, Path(scratch) / "twin").orderBy("_subject").toArrow()

@@ -24,7 +24,7 @@ def test_an_executor_that_dies_costs_no_row_and_doubles_none(tmp_path: Path) -> 
     environment = {**os.environ, "PYTHONPATH": str(root), "SPARK_LOCAL_IP": "127.0.0.1"}
     command = [sys.executable, "-m", "tests.spark.cluster_sample", str(tmp_path)]
     ran = subprocess.run(
-        command, cwd=root, env=environment, capture_output=True, text=True, timeout=500, check=False
+        command, cwd=root, env=environment, capture_output=True, text=True, timeout=570, check=False
     )
     assert ran.returncode == 0, ran.stderr[-3000:]
     found = json.loads((tmp_path / "result.json").read_text())

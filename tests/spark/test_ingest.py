@@ -8,9 +8,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from tests.spark_world import EVENTS, FLAT, KEY, events, flat, put
 
-from synth_spark.core.schema import Column, Schema
 from synth_spark.records.base import present, within
 from synth_spark.spark import tables
 from synth_spark.spark.ingest import (
@@ -21,6 +19,7 @@ from synth_spark.spark.ingest import (
     ingest,
 )
 from synth_spark.spark.source import NoColumnError, open_source
+from tests.spark_world import EVENTS, FLAT, KEY, events, flat, put
 
 SETTINGS = IngestSettings(seed=5, holdout_share=0.2)
 

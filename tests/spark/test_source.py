@@ -143,8 +143,9 @@ SCHEMA = Schema(
 
 
 def drawn(spark):
-    """Two subjects with three rows in the form of a sampled table, not in order."""
-    row = "_subject bigint, _event int, id string, `when` timestamp_ntz, kind string, n double, day timestamp_ntz, paid double, flag string"
+    """Two subjects with three rows in the form of a sampled table."""
+    row = "_subject bigint, _event int, id string, `when` timestamp_ntz, kind string, n double, "
+    row += "day timestamp_ntz, paid double, flag string"
     t = dt.datetime(2024, 1, 1, 12)
     rows = [
         (1, 0, "8", t, "b", 2.0, t, 10.25, "true"),
@@ -155,7 +156,7 @@ def drawn(spark):
 
 
 def real(folder: Path) -> str:
-    """A source file whose types need care: nanoseconds, dictionaries, unsigned and decimal numbers."""
+    """A source whose types need care: nanoseconds, dictionaries, unsigned and decimal numbers."""
     t = dt.datetime(2020, 5, 5, 5, 5)
     table = pa.table(
         {

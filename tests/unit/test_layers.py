@@ -37,8 +37,8 @@ HEAVY = {
     "h3": {"columns", "metrics"},
     "safetensors": {"pipelines", "training", "models"},
 }
-# Rooms of one floor: a generator trains nets of models/; Spark's ranks run the loop of training/ and
-# its workers draw by the drawer of pipelines/.
+# Rooms of one floor: a generator trains nets of models/; Spark's ranks run the loop of training/
+# and its workers draw by the drawer of pipelines/.
 BESIDE = {"generators": {"models"}, "spark": {"training", "pipelines"}}
 FILES = sorted(PACKAGE.rglob("*.py"))
 

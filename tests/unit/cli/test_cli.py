@@ -159,22 +159,6 @@ def test_a_bug_keeps_its_traceback(plan: str, monkeypatch: pytest.MonkeyPatch) -
         cli.main(["run", "--plan", plan])
 
 
-def test_a_plan_of_the_world_is_written_before_the_run_and_not_by_a_dry_run(
-    tmp_path: Path, calls: list[tuple[Any, ...]]
-) -> None:
-    plan = tmp_path / "w.yaml"
-    plan.write_text(
-        f"source: {{path: 'world:cell'}}\nrun: {{folder: {tmp_path}/r}}\n"
-        "generator: {name: independent}\n"
-    )
-    assert cli.main(["run", "--plan", str(plan), "--dry-run"]) == 0
-    assert calls[0][0].source.path == "world:cell"
-    assert not (tmp_path / "r").exists()
-    assert cli.main(["run", "--plan", str(plan)]) == 0
-    assert calls[1][0].source.path == str(tmp_path / "r/world/cell.parquet")
-    assert (tmp_path / "r/world/cell.parquet").exists()
-
-
 def test_plan_check_prints_a_plan_that_reads_back(plan: str, capsys: Any, tmp_path: Path) -> None:
     from synth_spark.config import read_plan
 

@@ -96,6 +96,7 @@ def test_all_faults_are_said_at_once_with_their_paths() -> None:
         {"records": {"shape": "events", "columns": {"a": {"kind": "number"}}}},
         {"records": {"columns": {"a": {"kind": "place", "partner": "b"}}}},
         {"records": {"columns": {"a": None}}},
+        {"records": {"family": "cdr"}},
     ],
 )
 def test_a_value_of_the_wrong_type_or_out_of_range_is_refused(data: dict[str, Any]) -> None:
@@ -179,7 +180,7 @@ def test_an_unknown_generator_or_family_is_refused_with_the_nearest() -> None:
         plan_from({"generator": {"name": "independant"}})
     assert caught.value.hint == "did you mean 'independent'?"
     with pytest.raises(UnknownNameError):
-        plan_from({**BASE, "records": {"family": "cdrs"}})
+        plan_from({**BASE, "records": {"family": "cdrs", "columns": {"a": {"kind": "number"}}}})
 
 
 def test_settings_of_a_generator_are_checked_by_its_own_params() -> None:

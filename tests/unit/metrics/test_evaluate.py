@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from synth_spark.core.batch import Records
+from synth_spark.core.batch import Coded, Records
 from synth_spark.core.local import Local
 from synth_spark.core.ports import Fold
 from synth_spark.core.progress import Progress
+from synth_spark.core.schema import Column, Schema
 from synth_spark.metrics import _example as example
 from synth_spark.metrics.base import (
     ColumnsDifferError,
@@ -124,6 +125,14 @@ def test_one_subject_in_train_is_refused() -> None:
     one = example.events().take(np.array([0]))
     with pytest.raises(OneSubjectError):
         evaluate(example.EVENTS, {"train": Local(one), "synthetic": Local(example.events())})
+
+
+def test_a_table_of_identifiers_only_is_not_scored_rather_than_perfect() -> None:
+    schema = Schema(family="table", shape="flat", columns=(Column(name="id", kind="identifier"),))
+    ids = Records.flat({"id": Coded.of([f"n{i}" for i in range(9)])})
+    found = evaluate(schema, {k: Local(ids) for k in ("train", "holdout", "synthetic")})
+    assert found.lines
+    assert all(x.value is None and x.why for x in found.lines)
 
 
 def test_columns_without_any_value_and_constant_columns_are_scored() -> None:

@@ -40,6 +40,15 @@ def test_bins_of_a_number_never_name_its_least_and_its_most() -> None:
     assert f"{x.min():,.0f}" not in names
 
 
+def test_bins_of_whole_numbers_name_both_their_ends() -> None:
+    x = np.repeat(np.arange(12.0), [9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 3, 3])
+    item = items.number_item("x", "x", x, "number")
+    middle = tuple(str(i) for i in range(1, 9))
+    assert item.names == ("< 1", *middle, "≥ 9", items.MISSING)
+    wide = items.number_item("x", "x", np.arange(100.0), "number")
+    assert wide.names[1] == "9 – 18"  # cuts at the values 9 and 19
+
+
 def test_labels_stand_by_frequency_and_rare_ones_are_not_named() -> None:
     values = Coded.of(["b"] * 9 + ["a"] * 7 + ["secret"] * 2 + [None])
     item = items.category_item("c", "c", values, np.arange(len(values)))

@@ -182,6 +182,15 @@ def test_attributes_of_the_subject_are_told_from_attributes_of_the_event() -> No
     assert per == {"at": "event", "home": "subject", "kind": "event"}
 
 
+def test_a_few_of_many_subjects_do_not_make_a_column_one_of_the_subject() -> None:
+    who = np.repeat(["a", "b", "c"], [400, 300, 300])
+    home = np.where(who == "a", "x", "y")
+    table = pa.table({"user_id": who, "at": WHEN, "home": home})
+    whole = Counts(rows=10**6, distinct={"user_id": 5_000})
+    assert detect(table, counts=whole).schema.column("home").per == "event"
+    assert detect(table).schema.column("home").per == "subject"  # there are only these three
+
+
 def test_ids_of_others_are_counterparts_and_few_ranks_of_peers_are_a_category() -> None:
     others = [f"{x:016x}" for x in RNG.integers(0, 600, ROWS) * 7_919]
     peers = np.array([f"p{i:02d}" for i in range(12)])[RNG.integers(12, size=ROWS)]

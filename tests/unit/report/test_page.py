@@ -129,6 +129,16 @@ def test_events_that_were_cut_are_part_of_the_sum(flat: Evaluation) -> None:
     assert "do not add up" not in text
 
 
+def test_a_table_that_is_not_there_is_said_once() -> None:
+    found = evaluate(
+        example.FLAT, {"train": Local(example.flat(1)), "synthetic": Local(example.flat(3))}
+    )
+    text = render(found, {})
+    assert text.count("because there is no holdout table") == 1
+    assert text.count("because no table of the independent generator was made") == 1
+    assert "reaches" not in words.verdict(found).points[0][1]
+
+
 def test_facts_that_are_none_count_as_not_given(flat: Evaluation) -> None:
     keys = ("rows", "subjects", "wall_s", "made_at", "privacy", "grouped", "run")
     nothing = {**FACTS, **dict.fromkeys(keys), "timings_s": {"fit": None, "ingest": 3.25}}

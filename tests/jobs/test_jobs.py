@@ -1,0 +1,100 @@
+"""Whole runs through the doors that people use: the command and the spark-submit jobs."""
+
+from __future__ import annotations
+
+import json
+import runpy
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from synth_spark.cli import main as command
+
+JOBS = Path(__file__).resolve().parents[2] / "jobs"
+WORLD = "world:cdr?subscribers=60&days=4&seed=3"
+
+
+def job(name: str) -> Callable[[list[str]], int]:
+    return runpy.run_path(str(JOBS / f"{name}.py"))["main"]
+
+
+@pytest.fixture
+def calls(tmp_path: Path) -> Path:
+    """A small table of calls, as a file."""
+    from synth_spark.records.world import materialise
+
+    return materialise(WORLD, tmp_path / "world")
+
+
+def test_a_twin_has_the_columns_types_and_subjects_of_its_source(
+    spark: Any, calls: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "twin.parquet"
+    args = ["twin", str(calls), "--out", str(out), "--key", "subscriber_id", "--time", "event_at"]
+    assert command([*args, "--generator", "markov", "--seed", "4"]) == 0
+    real, twin = pq.read_table(calls), pq.read_table(out)
+    assert twin.schema.remove_metadata() == real.schema.remove_metadata()
+    ids = real["subscriber_id"].unique().to_pylist()
+    made = twin["subscriber_id"].unique().to_pylist()
+    assert len(made) == len(ids)
+    assert {len(i) for i in made} == {len(i) for i in ids}
+    report = json.loads((tmp_path / "twin.run" / "report.json").read_text())
+    heads = {x["metric"]: x for x in report["evaluation"]["lines"] if x["item"] == "all"}
+    assert heads["coherence"]["value"] > heads["coherence"]["independence"]
+    assert "<html" in (tmp_path / "twin.run" / "report.html").read_text()
+
+
+def test_a_twin_is_the_same_when_made_again(spark: Any, calls: Path, tmp_path: Path) -> None:
+    made = []
+    for name in ("a", "b"):
+        out = tmp_path / f"{name}.parquet"
+        args = ["twin", str(calls), "--out", str(out), "--generator", "independent", "--seed", "4"]
+        assert command([*args, "--key", "subscriber_id", "--time", "event_at"]) == 0
+        made.append(pq.read_table(out))
+    assert made[0].equals(made[1])
+
+
+def test_the_steps_one_by_one_make_what_the_whole_run_makes(spark: Any, tmp_path: Path) -> None:
+    def plan(name: str) -> list[str]:
+        path = tmp_path / f"{name}.yaml"
+        path.write_text(
+            f"name: small\nsource: {{path: '{WORLD}'}}\n"
+            "records: {key: subscriber_id, time: event_at}\n"
+            f"generator: {{name: independent}}\nrun: {{folder: {tmp_path / name}}}\n"
+        )
+        return ["--plan", str(path)]
+
+    assert job("run")(plan("whole")) == 0
+    for step in ("ingest", "fit", "sample", "evaluate"):
+        assert job(step)([*plan("steps"), "--resume", "if-possible"]) == 0
+
+    def rows(name: str) -> pa.Table:
+        table = spark.read.format("delta").load(str(tmp_path / name / "twin"))
+        return table.orderBy("_subject", "_event").toArrow()
+
+    assert rows("whole").equals(rows("steps"))
+
+
+def test_a_refused_run_prints_one_line_and_ends_with_2(
+    spark: Any, calls: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "twin.parquet"
+    assert command(["twin", str(calls), "--out", str(out), "--key", "subscriberid"]) == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith("[SYN-203]") and "subscriber_id" in error
+    assert not out.exists()
+
+
+def test_a_missed_gate_ends_with_3(spark: Any, tmp_path: Path) -> None:
+    path = tmp_path / "gate.yaml"
+    path.write_text(
+        "name: gate\nsource: {path: 'world:subscriber?subscribers=200'}\n"
+        "generator: {name: independent}\n"
+        "evaluate: {gates: [{metric: pairs, at_least: 0.9999}]}\n"
+        f"run: {{folder: {tmp_path / 'gate'}}}\n"
+    )
+    assert job("run")(["--plan", str(path)]) == 3

@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from synth_spark.columns import _numbers, _tail
+from synth_spark.columns._lattice import lattice
+from synth_spark.columns.number import Number
+from synth_spark.core.wire import dumps, loads
+
+RNG = np.random.default_rng(5)
+
+
+def codec_of(values, **settings):
+    x = np.asarray(values, float)
+    return Number.finish(Number.summarise(x, np.arange(len(x))), **settings)
+
+
+def draw(codec, rows=20_000):
+    rng = np.random.default_rng(1)
+    tokens = rng.choice(codec.vocabulary, rows, p=codec.shares).astype(np.int32)
+    return codec.decode(tokens, rng.random(rows))
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        RNG.exponential(5, 3_000),
+        RNG.normal(-40, 9, 900),
+        RNG.integers(0, 60, 2_000),
+        np.round(RNG.gamma(2, 30, 2_000), 2),
+        RNG.integers(0, 900, 2_000) / 3,
+        1e15 + RNG.integers(0, 900, 500),
+        np.full(40, 7.0),
+        [1.0, 2.0, 70.0],
+    ],
+    ids=["exponential", "negative", "whole", "cents", "thirds", "huge", "constant", "three rows"],
+)
+def test_decoded_tokens_encode_to_themselves(values):
+    codec = codec_of(values)
+    tokens = codec.encode(np.asarray(values, float))
+    again = codec.encode(codec.decode(tokens, np.random.default_rng(0).random(len(tokens))))
+    assert np.mean(tokens == again) > 0.995
+    assert np.bincount(tokens, minlength=codec.vocabulary) / len(tokens) == pytest.approx(
+        codec.shares
+    )
+
+
+def test_quantiles_come_back():
+    x = np.exp(np.random.default_rng(3).normal(2, 1, 20_000))
+    at = [0.001, 0.01, 0.1, 0.5, 0.9, 0.99, 0.999]
+    assert np.quantile(draw(codec_of(x), 200_000), at) == pytest.approx(
+        np.quantile(x, at), rel=0.08
+    )
+
+
+def test_sentinels_and_zeros_keep_their_share():
+    x = np.concatenate([np.full(300, -1.0), np.full(40, 9_999.0), RNG.uniform(50, 90, 1_660)])
+    y = draw(codec_of(x), 50_000)
+    assert np.mean(y == -1) == pytest.approx(0.15, abs=0.01)
+    assert np.mean(y == 9_999) == pytest.approx(0.02, abs=0.004)
+    assert not np.any((y > 200) & (y < 9_000))
+
+
+@pytest.mark.parametrize(("step", "unit"), [(1.0, 1.0), (0.05, 0.05), (25.0, 25.0), (1 / 3, 1 / 3)])
+def test_the_step_of_a_column_is_kept(step, unit):
+    x = RNG.integers(3, 4_000, 3_000) * step
+    y = draw(codec_of(x))
+    assert np.abs(y / unit - np.rint(y / unit)).max() < 1e-6
+
+
+def test_float_noise_does_not_split_values_or_hide_the_step():
+    clean = RNG.integers(0, 500, 3_000) / 10
+    noisy = clean + RNG.normal(0, 1e-12, 3_000)
+    assert codec_of(noisy).vocabulary == codec_of(clean).vocabulary
+    assert lattice(np.unique(noisy))[0] == 10
+
+
+def test_an_extreme_of_one_subject_is_not_released():
+    x = np.concatenate([RNG.integers(10, 5_000, 2_000).astype(float), [123_457.0]])
+    codec = codec_of(x)
+    assert 123_457.0 not in codec.value
+    assert 123_457.0 not in draw(codec, 100_000)
+
+
+def test_the_end_of_the_range_is_kept_where_many_share_it():
+    x = np.concatenate([RNG.uniform(0, 99, 2_000), np.full(60, 100.0)])
+    assert draw(codec_of(x), 50_000).max() <= 104
+    assert np.mean(draw(codec_of(x), 50_000) == 100) == pytest.approx(60 / 2_060, abs=0.005)
+
+
+def test_what_is_never_negative_stays_so():
+    assert draw(codec_of(RNG.exponential(1, 500)), 100_000).min() >= 0
+
+
+def test_missing_has_its_own_token_and_share():
+    x = np.where(RNG.random(2_000) < 0.25, np.nan, RNG.normal(size=2_000))
+    codec = codec_of(x)
+    assert codec.missing_token == codec.vocabulary - 1
+    assert np.isnan(draw(codec)).mean() == pytest.approx(np.isnan(x).mean(), abs=0.01)
+
+
+def test_an_all_missing_column_is_one_token():
+    codec = codec_of(np.full(9, np.nan))
+    assert codec.vocabulary == 1
+    assert np.isnan(codec.decode(codec.encode(np.full(3, np.nan)), np.zeros(3))).all()
+
+
+def test_values_of_one_subject_are_no_spike():
+    x, owners = np.concatenate([np.full(50, 5.0), RNG.normal(size=500)]), np.arange(550)
+    owners[:50] = 0
+    assert 5.0 not in Number.finish(Number.summarise(x, np.sort(owners))).spikes
+    assert 5.0 in codec_of(x).spikes
+
+
+def test_parts_merge_to_the_whole():
+    x = np.round(RNG.gamma(2, 30, 4_000), 1)
+    owners = np.arange(4_000)
+    parts = [loads(dumps(Number.summarise(c, owners[: len(c)]))) for c in np.array_split(x, 7)]
+    merged = parts[0]
+    for part in parts[1:]:
+        merged = Number.merge(merged, part)
+    one, many = codec_of(x), Number.finish(merged)
+    for name in ("at", "value", "shares", "uppers", "spikes"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(many, name))
+
+
+def test_a_state_stays_bounded_and_keeps_spikes_ends_and_quantiles():
+    x = np.concatenate([RNG.normal(size=9_000), np.full(500, 0.25)])
+    state = _numbers.bounded(_numbers.counted(x, np.arange(len(x))), 1_000)
+    assert len(state["values"]) <= 1_000
+    assert state["rows"].sum() == 9_500
+    assert state["rows"][(state["values"] == 0.25) & ~state["joined"]].tolist() == [500]
+    assert state["values"][0] == x.min()
+    codec, full = Number.finish(state), codec_of(x)
+    at = [0.01, 0.1, 0.3, 0.7, 0.9, 0.99]
+    assert np.quantile(draw(codec), at) == pytest.approx(np.quantile(draw(full), at), abs=0.05)
+    assert codec.spikes.tolist() == [0.25]
+
+
+def test_the_tail_fit_finds_the_parameters_it_was_drawn_with():
+    u = (np.arange(1, 20_001) - 0.5) / 20_000
+    excess = 3.0 / 0.2 * ((1 - u) ** -0.2 - 1)  # generalised Pareto, scale 3, xi 0.2
+    scale, xi = _tail.fit(excess, np.ones(len(u), np.int64))
+    assert (scale, xi) == (pytest.approx(3.0, rel=0.02), pytest.approx(0.2, abs=0.02))

@@ -1,0 +1,59 @@
+"""Claims about the column kind "place"."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from synth_spark.columns.place import CODEC, EXAMPLE, FINEST, Place, cells_of, parents_of
+
+
+def learned(values: np.ndarray, owners: np.ndarray, least: int) -> Place:
+    return Place.finish(Place.summarise(values, owners), min_subjects=least)
+
+
+def test_decoding_gives_back_the_cell() -> None:
+    settings, values, owners = EXAMPLE
+    codec = CODEC.finish(CODEC.summarise(values, owners), **settings)
+    tokens = codec.encode(values)
+    for inside in (0.0, 0.3, 0.9):
+        again = codec.decode(tokens, np.full(len(tokens), inside))
+        np.testing.assert_array_equal(codec.encode(again), tokens)
+
+
+def test_two_parts_learn_what_one_learns() -> None:
+    settings, values, owners = EXAMPLE
+    parts = [CODEC.summarise(values[s], owners[s]) for s in (slice(0, 3), slice(3, None))]
+    both = CODEC.finish(CODEC.merge(*parts), **settings)
+    one = CODEC.finish(CODEC.summarise(values, owners), **settings)
+    np.testing.assert_array_equal(both.cells, one.cells)
+
+
+def test_a_crowd_has_a_fine_cell_and_a_lonely_place_has_none_of_its_own() -> None:
+    rng = np.random.default_rng(0)
+    crowd = np.tile([[48.85, 2.35]], (40, 1)) + rng.normal(0, 1e-5, (40, 2))
+    lonely = np.array([[48.90, 2.10]])
+    codec = learned(np.vstack([crowd, lonely]), np.arange(41), 5)
+    np.testing.assert_array_equal(codec.cells[:1], cells_of(crowd[:1], FINEST))
+    assert cells_of(lonely, FINEST)[0] not in codec.cells
+
+
+def test_a_missing_place_comes_back_missing() -> None:
+    values = np.array([[48.85, 2.35], [np.nan, np.nan]])
+    codec = learned(values, np.array([0, 1]), 1)
+    drawn = codec.decode(codec.encode(values), np.zeros(2))
+    assert np.isfinite(drawn[0]).all()
+    assert np.isnan(drawn[1]).all()
+
+
+def test_the_decimals_of_the_source_are_kept() -> None:
+    values = np.array([[48.85, 2.35], [48.86, 2.36], [48.85, 2.35]])
+    codec = learned(values, np.arange(3), 1)
+    drawn = codec.decode(np.zeros(20, np.int32), np.linspace(0, 0.99, 20))
+    np.testing.assert_allclose(drawn, np.round(drawn, 2), atol=1e-12)
+
+
+def test_a_parent_is_coarser_and_its_own_parent_is_itself() -> None:
+    cells = cells_of(np.array([[10.0, 10.0]]), FINEST)
+    up = parents_of(cells, 5)
+    np.testing.assert_array_equal(parents_of(up, 5), up)
+    assert up[0] != cells[0]

@@ -1,0 +1,81 @@
+"""Claims about the attributes of units."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from synth_spark.generators._events_attributes import Attributes, Slots, measure
+from synth_spark.generators._events_episodes import Histories
+from tests.unit.generators.events_world import phones
+from tests.unit.generators.test_events_coder import learned
+
+RECORDS = phones()
+CODER = learned(RECORDS)
+UNITS = CODER.units(RECORDS)
+GIVEN = {"anchor": UNITS.anchor.astype(float)}
+
+
+def drawn() -> tuple[Attributes, np.ndarray]:
+    attributes = Attributes.learn(CODER, UNITS, GIVEN, leaf=15, seed=1, trees=5)
+    u = np.random.default_rng(0).random((500, len(attributes.columns), 4))
+    return attributes, attributes.draw({"anchor": np.full(500, UNITS.anchor[0], float)}, u)
+
+
+def test_facts_of_a_unit_are_what_a_plain_count_says() -> None:
+    facts, counts = measure(CODER, Slots.learn(CODER, UNITS), UNITS)
+    for i in (0, 5, 33):
+        part = slice(UNITS.offsets[i], UNITS.offsets[i + 1])
+        t = UNITS.t[part]
+        assert facts["n"][i] == len(t)
+        assert facts["days"][i] == len({int(x // 86_400) for x in t})
+        np.testing.assert_allclose(facts["span"][i], (t[-1] - t[0]) / 86_400)
+        np.testing.assert_allclose(facts["gap"][i], np.log1p(np.median(np.diff(t))))
+        for j in range(len(CODER.cats)):
+            tokens = UNITS.cats[part, j]
+            assert counts[j][i].sum() == len(t)
+            np.testing.assert_allclose(
+                facts[f"self{j}"][i], (tokens[1:] == tokens[:-1]).sum() / max(len(t) - 1, 1)
+            )
+
+
+def test_shares_are_whole_events_and_as_many_values_as_drawn() -> None:
+    attributes, x = drawn()
+    n = x[:, attributes.index("n")]
+    for j in range(len(CODER.cats)):
+        counts = attributes.shares(x, j) * n[:, None]
+        np.testing.assert_allclose(counts, np.rint(counts), atol=1e-6)
+        np.testing.assert_allclose(counts.sum(axis=1), n)
+        at = attributes.index("distinct", j)
+        if at >= 0:
+            assert ((counts > 0.5).sum(axis=1) == x[:, at]).mean() > 0.98
+
+
+def test_drawn_means_are_near_the_real_ones() -> None:
+    attributes, x = drawn()
+    real = attributes.table(CODER, UNITS, GIVEN)
+    for name in ("n", "days", "hour_mean"):
+        at = attributes.index(name)
+        error = real[:, at].std() / np.sqrt(len(real)) + 1e-9
+        assert abs(x[:, at].mean() - real[:, at].mean()) < 4 * error
+
+
+def test_a_subjects_weeks_resemble_one_another() -> None:
+    rng = np.random.default_rng(4)
+    records = phones(subjects=60, mean=500, days=56)
+    busy = np.flatnonzero(rng.random(records.rows) < np.where(records.owners % 2, 1.0, 0.1))
+    offsets = np.searchsorted(records.owners[busy], np.arange(61))
+    from synth_spark.core.batch import Records
+
+    kept = Records({k: v[busy] for k, v in records.columns.items()}, offsets)
+    coder = learned(kept)
+    assert coder.episodes
+    histories, _ = Histories.learn(coder, kept, leaf=20, seed=1, trees=5)
+    units = histories.draw(60, 3, 0)
+    n = units.table[:, histories.attributes.index("n")]
+    odd = np.arange(len(n)) % 2 == 1
+    means = [
+        np.bincount(units.owner[s], n[s], 60)
+        / np.maximum(np.bincount(units.owner[s], minlength=60), 1)
+        for s in (odd, ~odd)
+    ]
+    assert np.corrcoef(np.log1p(means))[0, 1] > 0.8

@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from synth_spark.core.batch import Coded
+from synth_spark.core.wire import dumps, loads
+from synth_spark.generators._flat_relations import Relation, search
+
+N = 2_000
+
+
+def table(seed=0):
+    rng = np.random.default_rng(seed)
+    months = rng.integers(1, 73, N).astype(float)
+    plan = Coded.of([("a", "b", "c")[i] for i in rng.integers(0, 3, N)])
+    price = np.array([20.0, 45.0, 80.0])[plan.codes] + np.round(rng.normal(0, 1, N) / 0.05) * 0.05
+    return rng, {"months": months, "price": np.round(price, 2), "plan": plan}
+
+
+def by_child(values, names):
+    return {r.child: r for r in search(values, names)}
+
+
+def test_a_rounded_third_is_computed():
+    rng, values = table()
+    values["revenue"] = rng.integers(10, 90_000, N).astype(float)
+    values["segment"] = np.rint(values["revenue"] / 3)
+    found = by_child(values, ("months", "revenue", "segment"))
+    assert found["segment"].exact
+    np.testing.assert_array_equal(found["segment"].value(values), values["segment"])
+
+
+def test_a_noisy_total_is_a_product_and_its_residual_gives_it_back():
+    rng, values = table()
+    noise = rng.normal(0, 3, N) * np.sqrt(values["months"])
+    values["total"] = np.round(values["months"] * values["price"] + noise, 2)
+    relation = by_child(values, ("months", "price", "total"))["total"]
+    assert (relation.form, set(relation.parents)) == ("product", {"months", "price"})
+    again = relation.value(values, relation.residual(values))
+    np.testing.assert_allclose(again, values["total"], atol=1e-6)
+
+
+def test_a_price_list_is_found():
+    _, values = table()
+    relation = by_child(values, ("months", "price"))["price"]
+    assert relation.form == "linear"
+    assert relation.needs == ("plan",)
+
+
+def test_unrelated_columns_have_no_relation():
+    rng = np.random.default_rng(1)
+    values = {c: rng.gamma(2, 50, N) for c in "abcd"}
+    assert search(values, tuple("abcd")) == ()
+
+
+def test_relations_never_run_in_a_circle():
+    rng = np.random.default_rng(2)
+    x = rng.integers(1, 5_000, N).astype(float)
+    values = {"x": x, "y": 2 * x, "z": 3 * x, "w": 6 * x}
+    found = by_child(values, ("x", "y", "z", "w"))
+    assert len(found) == 3
+    for name in found:
+        seen, todo = set(), [name]
+        while todo:
+            todo += [p for p in found[todo.pop()].needs if p in found and p != name]
+            assert len(todo) < 10
+            seen |= set(todo)
+        assert name not in seen
+
+
+def test_a_missing_parent_leaves_no_residual():
+    relation = Relation("y", "product", ("a", "b"))
+    values = {"y": np.array([6.0, 6.0]), "a": np.array([2.0, np.nan]), "b": np.array([3.0, 3.0])}
+    assert relation.residual(values).tolist() == pytest.approx([0.0, np.nan], nan_ok=True)
+
+
+def test_the_wire_keeps_a_relation():
+    _, values = table()
+    for relation in search(values, ("months", "price")):
+        assert Relation.from_state(loads(dumps(relation.state()))) == relation

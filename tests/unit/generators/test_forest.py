@@ -1,0 +1,55 @@
+"""Claims about the forests of conditional trees."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from synth_spark.generators._forest import Forest
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(600, 3))
+Y = 3 * X[:, 1] + RNG.normal(0, 0.3, 600)
+
+
+def fitted(**more: object) -> Forest:
+    return Forest.fit(X, Y, leaf=20, seed=1, name="y", trees=10, **more)
+
+
+def test_draws_follow_the_column_that_matters() -> None:
+    drawn = fitted().draw(X, RNG.random((600, 4)))
+    assert np.corrcoef(drawn, X[:, 1])[0, 1] > 0.9
+    assert abs(drawn.mean() - Y.mean()) < 0.3  # 2.4 standard errors of a mean of 600
+
+
+def test_every_leaf_holds_enough_rows() -> None:
+    forest = fitted()
+    assert forest.count[forest.feature < 0].min() >= 20
+
+
+def test_a_draw_lies_between_values_of_the_column_and_is_rarely_one_of_them() -> None:
+    drawn = fitted().draw(X, RNG.random((600, 4)))
+    assert drawn.min() >= np.float32(Y.min()) - 1e-6
+    assert drawn.max() <= np.float32(Y.max()) + 1e-6
+    assert np.isin(drawn.astype(np.float32), Y.astype(np.float32)).mean() < 0.05
+
+
+def test_integers_and_spikes_stay_as_they_are() -> None:
+    counts = RNG.integers(0, 50, 600).astype(float)
+    forest = Forest.fit(X, counts, leaf=20, seed=1, name="n", exact=True, trees=5)
+    assert np.isin(forest.draw(X, RNG.random((600, 4))), counts).all()
+    spiky = np.where(RNG.random(600) < 0.3, 0.0, RNG.random(600) + 1)
+    drawn = Forest.fit(X, spiky, leaf=20, seed=1, name="s", trees=5).draw(X, RNG.random((600, 4)))
+    assert not ((drawn > 0) & (drawn < 1)).any()  # nothing between the spike and the rest
+    assert abs((drawn == 0).mean() - (spiky == 0).mean()) < 0.08
+
+
+def test_without_columns_before_it_the_values_own_distribution_is_drawn() -> None:
+    forest = Forest.fit(X[:, :0], Y, leaf=20, seed=1, name="alone", trees=5)
+    drawn = forest.draw(X[:, :0], RNG.random((600, 4)))
+    assert abs(np.median(drawn) - np.median(Y)) < 0.5
+
+
+def test_a_forest_travels_as_a_state() -> None:
+    forest, u = fitted(), RNG.random((600, 4))
+    again = Forest.from_state(forest.state())
+    np.testing.assert_array_equal(again.draw(X, u), forest.draw(X, u))

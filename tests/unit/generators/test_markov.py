@@ -1,0 +1,72 @@
+"""Claims about the markov generator, on made-up phones."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from synth_spark.core.batch import Records
+from synth_spark.core.local import Local
+from synth_spark.core.ports import learn
+from synth_spark.generators.markov import GENERATOR, MarkovModel, MarkovParams
+from tests.unit.generators.events_world import SCHEMA, phones
+
+RECORDS = phones()
+
+
+@pytest.fixture(scope="module")
+def model() -> MarkovModel:
+    params = MarkovParams(min_subjects=1, leaf=15, trees=5)
+    return learn(GENERATOR.learn(SCHEMA, params, 1), Local(RECORDS, parts=2))
+
+
+@pytest.fixture(scope="module")
+def twin(model: MarkovModel) -> Records:
+    return model.sample(0, 1_000, 1)
+
+
+def test_events_lie_in_the_hours_in_which_real_ones_do(twin: Records) -> None:
+    at = twin.columns["at"]
+    hours = (at - at.astype("datetime64[D]")).astype("timedelta64[h]").astype(int)
+    assert ((hours >= 8) & (hours < 20)).mean() > 0.95  # the tables back off to all hours
+
+
+def test_time_never_goes_back_and_stays_in_the_week(twin: Records) -> None:
+    at = twin.columns["at"]
+    assert (np.diff(at)[np.diff(twin.owners) == 0] >= np.timedelta64(0)).all()
+    assert at.min() >= np.datetime64("2024-03-04")
+    assert at.max() < np.datetime64("2024-03-11")
+    assert (at.astype(np.int64) % 1_000_000 == 0).all()  # whole seconds, as in the source
+
+
+def test_seconds_are_missing_for_texts_alone_and_the_sentinel_is_kept(twin: Records) -> None:
+    call = twin.columns["kind"].texts() == "call"
+    seconds = twin.columns["seconds"]
+    np.testing.assert_array_equal(np.isnan(seconds), ~call)
+    assert abs((seconds[call] == -1).mean() - 0.3) < 0.05
+    assert (seconds[call] == np.rint(seconds[call])).all()
+
+
+def test_a_subjects_column_is_the_same_in_all_its_rows(twin: Records) -> None:
+    plan = twin.columns["plan"].codes
+    assert (np.diff(plan)[np.diff(twin.owners) == 0] == 0).all()
+    assert len(np.unique(plan)) == 3
+
+
+def test_a_subject_keeps_to_a_few_cells_of_many(twin: Records) -> None:
+    cells = twin.columns["cell"].codes
+    distinct = [
+        len(set(cells[a:b])) for a, b in zip(twin.offsets[:-1], twin.offsets[1:], strict=True)
+    ]
+    assert np.mean(distinct) < 3
+    assert len(np.unique(cells)) > 40
+
+
+def test_other_parties_are_made_up_for_each_subject(twin: Records) -> None:
+    names = twin.columns["other"].texts()
+    assert all(name.startswith(f"c{o}-") for name, o in zip(names, twin.owners, strict=True))
+
+
+def test_every_subject_has_an_event(twin: Records) -> None:
+    assert twin.lengths.min() >= 1
+    assert abs(twin.lengths.mean() - RECORDS.lengths.mean()) < 1.5

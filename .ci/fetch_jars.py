@@ -20,7 +20,7 @@ DELTA = "io.delta:delta-spark_4.2_2.13:4.4.0"
 
 
 def artefact(jar: str) -> str:
-    """The artefact's name: `org.antlr_antlr4-runtime-4.13.jar` and `antlr4-runtime-4.9.jar` agree."""
+    """The artefact's name without its version: `antlr4-runtime-4.9.jar` is `antlr4-runtime`."""
     return re.sub(r"-\d[\w.]*(-[\w.]+)?\.jar$", "", jar)
 
 
@@ -42,7 +42,9 @@ def main(folder: Path) -> int:
         jars = sorted((Path(scratch) / "jars").glob("*.jar"))
         kept = [jar for jar in jars if artefact(jar.name.split("_", 1)[1]) not in present]
         if not any("delta-spark" in jar.name for jar in kept):
-            sys.stderr.write(done.stderr[-2000:] + "\nfetch_jars: the Delta jars could not be fetched.\n")
+            sys.stderr.write(
+                done.stderr[-2000:] + "\nfetch_jars: the Delta jars could not be fetched.\n"
+            )
             sys.stderr.write("Try: put them into a folder and set SYNTH_SPARK_JARS to it.\n")
             return 2
         folder.mkdir(parents=True, exist_ok=True)

@@ -81,23 +81,42 @@ def split(name: str, bench: Path, data: Path, python: str) -> None:
 
 
 def twin(name: str, generator: str, seed: int) -> tuple[Path, dict[str, Any]]:
-    """Run `synth-spark twin` on the train file with default settings; return the twin and the run's facts."""
+    """Run `synth-spark twin` on the train file with defaults; the twin and the run's facts."""
     run = ROOT / "runs" / f"quality-{name}-{generator}-{seed}"
     out = run.with_suffix(".parquet")
     tool = str(Path(sys.executable).with_name("synth-spark"))
     train = ROOT / "bench-data" / f"{name}_train.parquet"
     command = [tool, "twin", str(train), "--out", str(out), *SETS[name].twin]
-    command += ["--generator", generator, "--seed", str(seed), "--run-folder", str(run), "--overwrite"]
+    command += [
+        "--generator",
+        generator,
+        "--seed",
+        str(seed),
+        "--run-folder",
+        str(run),
+        "--overwrite",
+    ]
     wall_s = call(command)
     facts = json.loads((run / "report.json").read_text())["facts"]
-    return out, {"wall_s": round(wall_s, 1), "timings_s": facts["timings_s"], "sampling": facts["sampling"]}
+    return out, {
+        "wall_s": round(wall_s, 1),
+        "timings_s": facts["timings_s"],
+        "sampling": facts["sampling"],
+    }
 
 
-def score(name: str, out: Path, python: str, bench: Path, against: str, full: bool) -> dict[str, Any]:
+def score(
+    name: str, out: Path, python: str, bench: Path, against: str, full: bool
+) -> dict[str, Any]:
     """The yardstick's JSON for one synthetic table."""
     data = ROOT / "bench-data"
     result = out.with_suffix(f".{against}.json")
-    command = [python, str(bench / "yardstick.py"), "--train", str(data / f"{name}_{against}.parquet")]
+    command = [
+        python,
+        str(bench / "yardstick.py"),
+        "--train",
+        str(data / f"{name}_{against}.parquet"),
+    ]
     command += ["--holdout", str(data / f"{name}_holdout.parquet"), "--synth", str(out)]
     command += [*SETS[name].yardstick, "--json", str(result), *([] if full else ["--no-qa"])]
     call(command, stdout=subprocess.DEVNULL)
@@ -139,7 +158,7 @@ def line(label: str, numbers: dict[str, Any]) -> str:
 
 
 def bench_one(name: str, generator: str, seed: int, args: argparse.Namespace) -> None:
-    """Twin and score one set with one generator and one seed; keep the raw numbers, print the line."""
+    """Twin and score one set with one generator and seed; keep the numbers, print the line."""
     python = yardstick_python()
     split(name, args.bench, args.data, python)
     out, run = twin(name, generator, seed)
@@ -147,25 +166,42 @@ def bench_one(name: str, generator: str, seed: int, args: argparse.Namespace) ->
     if SETS[name].fresh:
         raw["fresh"] = score(name, out, python, args.bench, "fresh", False)
     numbers = {k: headline(v) for k, v in raw.items()}
-    machine = {"cores": os.cpu_count(), "processor": platform.processor(), "python": platform.python_version()}
+    machine = {
+        "cores": os.cpu_count(),
+        "processor": platform.processor(),
+        "python": platform.python_version(),
+    }
     kept = {"set": name, "generator": generator, "seed": seed, "run": run, "machine": machine}
     path = HERE / "results" / "quality" / f"{name}-{generator}-seed{seed}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({**kept, "headline": numbers, "yardstick": raw}, indent=1) + "\n")
     for against, found in numbers.items():
         label = f"{name} {generator} seed {seed}" + (" vs fresh" if against == "fresh" else "")
-        print(line(label, {**found, "wall_s": run["wall_s"], "fit_s": run["timings_s"].get("fit of the generator")}))
+        print(
+            line(
+                label,
+                {
+                    **found,
+                    "wall_s": run["wall_s"],
+                    "fit_s": run["timings_s"].get("fit of the generator"),
+                },
+            )
+        )
     for rival, found in json.loads((HERE / "rivals.json").read_text())[name].items():
         print(line(f"  {rival}", found))
 
 
 def main() -> int:
     """Read the arguments and run what they name."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--set", choices=sorted(SETS), help="default: all")
     parser.add_argument("--generator", help="default: every one that fits the set")
     parser.add_argument("--seed", type=int, help="default: 0 and 1")
-    parser.add_argument("--quick", dest="full", action="store_false", help="leave out mostlyai-qa's accuracy")
+    parser.add_argument(
+        "--quick", dest="full", action="store_false", help="leave out mostlyai-qa's accuracy"
+    )
     parser.add_argument("--bench", type=Path, default=ROOT.parent / "shared" / "bench")
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
     args = parser.parse_args()

@@ -3,9 +3,9 @@
     make bench-speed                         everything, about 20 minutes on two cores
     make bench-speed ARGS="--only sampling"  one of sampling, training, growth
 
-The limit is the same schema filled by SQL expressions over `spark.range` and written to Delta in the
-same session: no tool that writes through Spark can be faster. Both are run in turn, several times;
-medians and ratios count, as machines are noisy. JSON goes to benchmarks/results/speed/.
+The limit is the same schema filled by SQL expressions over `spark.range` and written to Delta in
+the same session: no tool that writes through Spark can be faster. Both are run in turn, several
+times; medians and ratios count, as machines are noisy. JSON goes to benchmarks/results/speed/.
 """
 
 from __future__ import annotations
@@ -72,9 +72,12 @@ def sql_of(column: Column) -> str:
     return {
         "number": "floor(rand() * 1000)",
         "place": "rand() * 90",
-        "time": "timestamp_ntz'2026-01-05 00:00:00' + make_dt_interval(0, 0, 0, floor(rand() * 600000))",
+        "time": "timestamp_ntz'2026-01-05' + make_dt_interval(0, 0, 0, floor(rand() * 600000))",
         "identifier": "lpad(cast(id div 40 as string), 11, '0')",
-    }.get(column.kind, "element_at(array('alpha', 'beta', 'gamma', 'delta'), 1 + cast(rand() * 4 as int))")
+    }.get(
+        column.kind,
+        "element_at(array('alpha', 'beta', 'gamma', 'delta'), 1 + cast(rand() * 4 as int))",
+    )
 
 
 def draw(spark: Any, model: Path, subjects: int, out: Path) -> tuple[int, float]:
@@ -82,7 +85,13 @@ def draw(spark: Any, model: Path, subjects: int, out: Path) -> tuple[int, float]
     shutil.rmtree(out, ignore_errors=True)
     saved = load_saved(model)
     recipe = fanout.recipe_for(
-        spark, model, sha256=saved.sha256, load=load_drawer, schema=saved.schema, seed=1, subjects=subjects
+        spark,
+        model,
+        sha256=saved.sha256,
+        load=load_drawer,
+        schema=saved.schema,
+        seed=1,
+        subjects=subjects,
     )
     facts = {"run": "speed", "plan": "", "model": saved.sha256, "seed": 1}
     start = time.perf_counter()
@@ -93,7 +102,11 @@ def draw(spark: Any, model: Path, subjects: int, out: Path) -> tuple[int, float]
 def limit(spark: Any, columns: list[Column], rows: int, out: Path) -> float:
     """Seconds that Spark takes to write as many rows of the same columns from SQL."""
     shutil.rmtree(out, ignore_errors=True)
-    picked = ["id as _subject", "cast(id as int) as _event", *(f"{sql_of(c)} as `{c.name}`" for c in columns)]
+    picked = [
+        "id as _subject",
+        "cast(id as int) as _event",
+        *(f"{sql_of(c)} as `{c.name}`" for c in columns),
+    ]
     start = time.perf_counter()
     spark.range(0, rows, 1, 2 * CORES).selectExpr(*picked).write.format("delta").save(str(out))
     return time.perf_counter() - start
@@ -120,11 +133,14 @@ def sampling(scratch: Path) -> dict[str, Any]:
             "rows": rows,
             "rows_per_s_per_core": round(ours),
             "limit_rows_per_s_per_core": round(most),
-            "share_of_limit": round(statistics.median(a / b for a, b in zip(takes, bounds, strict=True)), 3),
+            "share_of_limit": round(
+                statistics.median(a / b for a, b in zip(takes, bounds, strict=True)), 3
+            ),
             "all_rows_per_s_per_core": [round(t) for t in takes],
             "peak_mb": peak.mb,
         }
-        print(f"{name:<24} {ours:>9,.0f} rows/s/core  {found[name]['share_of_limit']:.2f} of the limit")
+        share = found[name]["share_of_limit"]
+        print(f"{name:<24} {ours:>9,.0f} rows/s/core  {share:.2f} of the limit")
     return found
 
 
@@ -168,7 +184,9 @@ def main() -> int:
         "growth": growth,
         "training": training,
     }
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--only", choices=sorted(parts))
     only = parser.parse_args().only
     RESULTS.mkdir(parents=True, exist_ok=True)

@@ -24,8 +24,10 @@ from synth_spark.core.shelf import GENERATORS
 from synth_spark.errors import SynthError
 from synth_spark.metrics.base import Evaluation
 from synth_spark.pipelines.folder import RunFolder, write_text
-from synth_spark.pipelines.run import Job, check, run as run_job
-from synth_spark.records.detect import Counts, Detection, detect as guess
+from synth_spark.pipelines.run import Job, check
+from synth_spark.pipelines.run import run as run_job
+from synth_spark.records.detect import Counts, Detection
+from synth_spark.records.detect import detect as guess
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -75,7 +77,9 @@ def twin(
         SynthError: Anything else that is refused.
     """
     if out.exists() and not overwrite:
-        raise TwinTakenError(f"{out} is there already.", hint="--overwrite, or another --out", out=str(out))
+        raise TwinTakenError(
+            f"{out} is there already.", hint="--overwrite, or another --out", out=str(out)
+        )
     folder = run_folder or out.with_name(out.stem + ".run")
     plan = plan_from(
         {
@@ -147,7 +151,9 @@ def detect(
 
 def _name(text: str) -> str:
     """A plan's name from a file's."""
-    kept = "".join(c if c.isalnum() and c.isascii() or c in "._-" else "-" for c in text).strip("-._")
+    kept = "".join(c if (c.isalnum() and c.isascii()) or c in "._-" else "-" for c in text).strip(
+        "-._"
+    )
     return kept or "run"
 
 
@@ -160,7 +166,7 @@ def _open(spark: SparkSession, plan: Plan) -> Source:
 def _settle(
     spark: SparkSession, plan: Plan, spelled: Schema | None
 ) -> tuple[Plan, Schema, Source | None]:
-    """The plan with its schema spelled out: its own, that of a run to be resumed, or a detected one."""
+    """The plan with its schema: its own, that of a run to be resumed, or a detected one."""
     if spelled:
         return plan, spelled, None
     kept = plan.folder / "detected.json"
@@ -173,13 +179,13 @@ def _settle(
 
 
 def _detect(source: Source, key: str, time: str) -> Detection:
-    from pyspark.sql import functions as F
+    from pyspark.sql import functions as sf
 
     from synth_spark.spark.arrow import quoted
 
     texts = [c for c, kind in source.types.items() if kind in ("string", "bigint", "int")]
-    counted = [F.approx_count_distinct(quoted(c)).alias(f"n{i}") for i, c in enumerate(texts)]
-    row = source.frame.agg(F.count(F.lit(1)).alias("rows"), *counted).first()
+    counted = [sf.approx_count_distinct(quoted(c)).alias(f"n{i}") for i, c in enumerate(texts)]
+    row = source.frame.agg(sf.count(sf.lit(1)).alias("rows"), *counted).first()
     distinct = {c: int(row[f"n{i}"]) for i, c in enumerate(texts)}
     counts = Counts(rows=int(row["rows"]), distinct=distinct)
     sample = _spread_sample(source, counts.rows)
@@ -293,13 +299,17 @@ def versions() -> dict[str, str]:
 def _print_dry(plan: Plan, schema: Schema, steps: Sequence[Step]) -> None:
     columns = ", ".join(f"{c.name} ({c.kind})" for c in schema.columns)
     key = f"key {schema.key.name}, " if schema.key else ""
-    sys.stdout.write(f"Would {', '.join(steps)} {plan.source.path} as {schema.shape} of {schema.family}:\n")
+    sys.stdout.write(
+        f"Would {', '.join(steps)} {plan.source.path} as {schema.shape} of {schema.family}:\n"
+    )
     sys.stdout.write(f"  {key}columns {columns}\n  into {plan.folder}; nothing was written.\n")
 
 
 def _print_detection(found: Detection) -> None:
     schema = found.schema
-    sys.stdout.write(f"A table of {schema.family}: {schema.shape}, from {found.sample_rows:,} rows looked at.\n")
+    sys.stdout.write(
+        f"A table of {schema.family}: {schema.shape}, from {found.sample_rows:,} rows looked at.\n"
+    )
     for name, why in found.why.items():
         sys.stdout.write(f"  {name:<24} {why}\n")
     for name, why in found.dropped.items():
@@ -317,7 +327,11 @@ def _print_outcome(plan: Plan, evaluation: Evaluation | None, missed: Sequence[s
             if line is not None and line.value is not None:
                 shown = [f"{name} {line.value:.3f}"]
                 shown += [f"floor {line.floor:.3f}"] if line.floor is not None else []
-                shown += [f"independent {line.independence:.3f}"] if line.independence is not None else []
+                shown += (
+                    [f"independent {line.independence:.3f}"]
+                    if line.independence is not None
+                    else []
+                )
                 sys.stdout.write(f"{shown[0]:<20} ({', '.join(shown[1:])})\n")
         sys.stdout.write(f"Report: {plan.folder / 'report.html'}\n")
     for sentence in missed:

@@ -18,7 +18,7 @@ import typer
 from synth_spark.errors import SynthError
 
 if TYPE_CHECKING:
-    from synth_spark.config import Plan, Step
+    from synth_spark.config import Step
 
 DONE, REFUSED, INTERRUPTED = 0, 2, 130
 _OVERRIDES = {"allow_extra_args": True, "ignore_unknown_options": True}
@@ -71,7 +71,7 @@ Time = Annotated[str | None, typer.Option(help="Column that orders a subject's e
 
 
 @app.command()
-def twin(  # noqa: PLR0917 (the command line knows them by name)
+def twin(
     data: Annotated[Path, typer.Argument(help="Records: CSV, JSON lines, Parquet or Delta.")],
     out: Annotated[Path, typer.Option(help="The twin: NAME.parquet, NAME.csv or a Delta folder.")],
     key: Key = None,

@@ -22,12 +22,8 @@ os.environ["PYTHONPATH"] = os.pathsep.join(p for p in SEEN if p)
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     """`local[2]` with Delta, UTC, no UI, one shuffle partition, a scratch folder of its own."""
-    from synth_spark.spark.session import JarsError, delta_jars, start
+    from synth_spark.spark.session import start
 
-    try:
-        delta_jars()
-    except JarsError as error:
-        pytest.skip(f"Delta's jars are not there: {error}")
     scratch: Path = tmp_path_factory.mktemp("spark")
     settings = {
         "spark.sql.shuffle.partitions": "1",

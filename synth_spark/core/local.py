@@ -17,7 +17,7 @@ from synth_spark.core.wire import dumps, loads
 
 @dataclass
 class Local:
-    """Answers from `records`; `train` is the loop of training/ (one process) where a net is asked for."""
+    """Answers from `records`; `train` trains where a net is asked for (training/loop.py)."""
 
     records: Records
     parts: int = 1

@@ -17,7 +17,6 @@ from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self
 
-import numpy as np
 from numpy.typing import NDArray
 
 from synth_spark.core.batch import Encoded, Records
@@ -35,8 +34,8 @@ class Fold:
     """Summarise every partition of whole subjects and merge the states; answered with one state.
 
     `state` and `merge` are pickled to workers (module-level functions or partials of them); the
-    state is a tree that `core/wire.py` can carry. `merge` may use up its left argument. The order of the merges is not fixed. The
-    answer is None when there are no subjects.
+    state is a tree that `core/wire.py` can carry. `merge` may use up its left argument. The order
+    of the merges is not fixed. The answer is None when there are no subjects.
     """
 
     state: Callable[[Records], Any]
@@ -104,7 +103,7 @@ class Trainee(Protocol):
         """A new module; the loop has seeded torch before."""
 
     def examples(self, encoded: Encoded) -> dict[str, NDArray[Any]]:
-        """Training examples of whole subjects, row-aligned arrays; also an entry point for features.
+        """Training examples of whole subjects as row-aligned arrays.
 
         Called per shard, possibly more than once; the loop shuffles rows, not subjects.
         """
@@ -118,7 +117,9 @@ class Trained:
     """What the loop gives back."""
 
     weights: dict[str, NDArray[Any]]  # the module's state dict, averaged where the schedule says so
-    curve: tuple[dict[str, float], ...]  # per epoch: epoch, train_nats, valid_nats, examples_per_s, elapsed_s
+    curve: tuple[
+        dict[str, float], ...
+    ]  # per epoch: epoch, train_nats, valid_nats, examples_per_s, elapsed_s
     examples: int  # training examples an epoch, over all ranks
     best_epoch: int
     stopped: str  # "epochs", "patience", "minutes"
@@ -132,7 +133,7 @@ class Collective(Protocol):
     local_rank: int
 
     def sum(self, tensor: torch.Tensor, name: str) -> torch.Tensor:
-        """The sum over ranks, in place where possible; every rank must call it with the same name."""
+        """The sum over ranks, in place where possible; every rank calls it with the same name."""
 
     def broadcast(self, tensor: torch.Tensor, name: str, root: int = 0) -> torch.Tensor:
         """The root's values on every rank."""
@@ -211,6 +212,7 @@ def learn(story: Learning, engine: Engine) -> Any:
     """Run a story to its end and return the model.
 
     Example:
+        >>> import numpy as np
         >>> from synth_spark.core.local import Local
         >>> def story():
         ...     n = yield Fold(lambda r: r.subjects, lambda a, b: a + b)

@@ -31,7 +31,8 @@ class Progress:
     def line(self) -> str:
         """One line of at most 100 characters."""
         share = f"{100 * self.done // max(self.total, 1):3d}%"
-        text = f"{self.stage:<10} {self.done:,}/{self.total:,} {self.of} {share} {self.elapsed_s:7.1f} s"
+        count = f"{self.done:,}/{self.total:,} {self.of}"
+        text = f"{self.stage:<10} {count} {share} {self.elapsed_s:7.1f} s"
         if self.done and self.of == "rows":
             text += f"  {self.done / max(self.elapsed_s, 1e-9):,.0f} rows/s"
         if self.left_s:

@@ -15,11 +15,17 @@ class Column:
 
     name: str
     kind: Kind
-    source_type: str = "string"  # bigint, int, double, decimal(10,2), boolean, date, timestamp_ntz, ...
+    source_type: str = (
+        "string"  # bigint, int, double, decimal(10,2), boolean, date, timestamp_ntz, ...
+    )
     per: Literal["subject", "event"] = "event"  # subject: the same in every row of a subject
     partner: str = ""  # place: the column of longitudes that goes with this column of latitudes
-    counterpart: bool = False  # identifier of another subject: hashed at ingest, regenerated in the twin
-    time_format: str = ""  # a time that the source holds as text (strftime) or "epoch_s", "epoch_ms"
+    counterpart: bool = (
+        False  # identifier of another subject: hashed at ingest, regenerated in the twin
+    )
+    time_format: str = (
+        ""  # a time that the source holds as text (strftime) or "epoch_s", "epoch_ms"
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

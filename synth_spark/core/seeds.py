@@ -38,7 +38,9 @@ def uniforms(seed: int, stream: str, numbers: NDArray[np.uint64]) -> NDArray[np.
         True
     """
     with np.errstate(over="ignore"):
-        mixed = _mix(numbers.astype(_U64) * _U64(0x9E3779B97F4A7C15) + _U64(stream_key(seed, stream) >> 64))
+        mixed = _mix(
+            numbers.astype(_U64) * _U64(0x9E3779B97F4A7C15) + _U64(stream_key(seed, stream) >> 64)
+        )
     return (mixed >> _U64(11)).astype(np.float64) * 2.0**-53
 
 

@@ -1,8 +1,8 @@
 """Plain trees of data to bytes and back, without pickle.
 
-A state, a model or a message is a tree of dict (string keys), list, tuple, str, int, float, bool,
-None, bytes and NumPy arrays of numbers, bools or datetimes. Arrays travel as raw bytes with their dtype and
-shape; the rest as JSON. Nothing read here can run code.
+A state, a model or a message is a tree of dict (keys: text, numbers, tuples), list, tuple, str,
+int, float, bool, None, bytes and NumPy arrays of numbers, bools or datetimes. Arrays travel as raw
+bytes with their dtype and shape; the rest as JSON. Nothing read here can run code.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def split(tree: Any) -> tuple[Any, list[NDArray[Any]]]:
     """Take the arrays out of a tree: what is left is JSON, with `{"$": i}` where array i was."""
     arrays: list[NDArray[Any]] = []
 
-    def walk(node: Any) -> Any:
+    def walk(node: Any) -> Any:  # noqa: PLR0911 (one line a type)
         if isinstance(node, np.ndarray):
             if node.dtype.kind not in "biufMm":
                 raise TypeError(f"arrays of dtype {node.dtype} do not travel")

@@ -81,5 +81,5 @@ class Autoregressive:
         return (yield from story)
 
 
-GENERATOR = Autoregressive
+GENERATOR = Autoregressive()
 EXAMPLE = AutoregressiveParams(min_subjects=1, max_epochs=2)

@@ -69,11 +69,11 @@ class IndependentModel:
         offsets = np.concatenate([[0], np.cumsum(lengths)])
         columns: dict[str, Values] = {}
         per = {c.name: c.per for c in self.schema.columns}
-        for name, drawn in self.columns.items():
+        for name, column in self.columns.items():
             if name != LENGTH:
                 rng = generator(seed, name, block)
                 once = per.get(name) == "subject" and LENGTH in self.columns
-                values = drawn.draw(self.block_size if once else int(offsets[-1]), rng)
+                values = column.draw(self.block_size if once else int(offsets[-1]), rng)
                 columns[name] = values[np.repeat(np.arange(self.block_size), lengths)] if once else values
         records = Records(columns, offsets)
         if self.schema.time:

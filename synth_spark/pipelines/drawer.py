@@ -1,8 +1,8 @@
 """A drawer: a model that draws whole rows, identifiers included, ready on a worker.
 
 Models draw what was learned. Identifiers are not learned but made anew in the source's format
-(`columns/identifier.py`): the key from the subject's number, other ids from the row's, and the other
-parties of a subject's events from the labels that the model gave them within a block.
+(`columns/identifier.py`): the key from the subject's number, other ids from the row's, and the
+other parties of a subject's events from the labels that the model gave them within a block.
 """
 
 from __future__ import annotations
@@ -46,13 +46,17 @@ class ModelDrawer:
         made: dict[str, Any] = {}
         if schema.key:
             numbers = np.arange(first, first + subjects, dtype=np.uint64)
-            top = first + (self.block_size if block else subjects)  # one block: no wider than need be
+            top = first + (
+                self.block_size if block else subjects
+            )  # one block: no wider than need be
             made["#key"] = self._ids("#key", schema.key, numbers, top, seed)
         for column in schema.of_kind("identifier"):
             made[column.name] = self._column(column, records, block, seed)
         return records, made
 
-    def _column(self, column: Column, records: Records, block: int, seed: int) -> NDArray[np.object_]:
+    def _column(
+        self, column: Column, records: Records, block: int, seed: int
+    ) -> NDArray[np.object_]:
         """The ids of one column, shape (rows,)."""
         drawn = records.columns.get(column.name)
         if isinstance(drawn, Coded):
@@ -60,7 +64,9 @@ class ModelDrawer:
             numbers = start + np.arange(len(drawn.labels), dtype=np.uint64)
             top = (block + 1) << PARTIES_PER_BLOCK_BITS
             ids = self._ids(column.name, column, numbers, top, seed)
-            return np.append(ids, None)[drawn.codes]  # code -1, missing, reads the None
+            table = np.empty(len(ids) + 1, dtype=object)  # code -1, missing, reads the last: None
+            table[:-1] = ids
+            return np.asarray(table[drawn.codes])
         owners = records.owners.astype(np.uint64) + np.uint64(block * self.block_size)
         top = (block + 1) * self.block_size
         if column.per == "event" and self.saved.schema.shape == "events":
@@ -72,8 +78,10 @@ class ModelDrawer:
     def _ids(
         self, role: str, column: Column, numbers: NDArray[np.uint64], top: int, seed: int
     ) -> NDArray[np.object_]:
-        """Ids of numbers below `top`; the format grows by powers of two, so that it seldom changes."""
-        return self._format(role, column.source_type in WHOLE_TYPES, top).ids(numbers, seed, column.name)
+        """Ids of numbers below `top`."""
+        return self._format(role, column.source_type in WHOLE_TYPES, top).ids(
+            numbers, seed, column.name
+        )
 
     def _format(self, role: str, whole: bool, top: int) -> Identifier:
         state = self.saved.identifiers.get(role)

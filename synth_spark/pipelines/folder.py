@@ -1,12 +1,12 @@
 """The run folder: what a run has done, under which plan, so that it can go on or be done again.
 
-    plan.yaml            the plan, spelled out
-    progress.jsonl       one JSON object a line
-    steps/STEP.json      written when a step is complete: fingerprint, seconds, facts
-    records/ histories/ quarantine/    Delta tables of the ingest step
-    shards/ checkpoints/ models/       what fitting reads, its checkpoints, what it makes
-    twin/ baseline/      Delta tables of the sample step
-    report.json report.html
+plan.yaml            the plan, spelled out
+progress.jsonl       one JSON object a line
+steps/STEP.json      written when a step is complete: fingerprint, seconds, facts
+records/ histories/ quarantine/    Delta tables of the ingest step
+shards/ checkpoints/ models/       what fitting reads, its checkpoints, what it makes
+twin/ baseline/      Delta tables of the sample step
+report.json report.html
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,7 +65,8 @@ class RunFolder:
         try:
             if self.path.is_dir() and any(self.path.iterdir()) and not (self.path / MARK).exists():
                 raise NotARunError(
-                    f"{self.path} is not empty and was not made by a run.", hint="name another --run.folder"
+                    f"{self.path} is not empty and was not made by a run.",
+                    hint="name another --run.folder",
                 )
             (self.path / "steps").mkdir(parents=True, exist_ok=True)
             (self.path / MARK).touch()
@@ -81,7 +83,7 @@ class RunFolder:
         file = self.path / "steps" / f"{name}.json"
         return json.loads(file.read_text()) if file.exists() else None
 
-    def forget(self, names: list[str]) -> None:
+    def forget(self, names: Sequence[str]) -> None:
         """Take back that these steps are complete, before they are done again."""
         for name in names:
             (self.path / "steps" / f"{name}.json").unlink(missing_ok=True)
@@ -117,7 +119,8 @@ class RunFolder:
         """
         if not self.resumable(name, fingerprint):
             raise NothingToResumeError(
-                f"The step {name} has not been done in {self.path}.", hint=f"synth-spark {name} first"
+                f"The step {name} has not been done in {self.path}.",
+                hint=f"synth-spark {name} first",
             )
         found = self.step(name)
         assert found is not None  # resumable said so

@@ -28,7 +28,9 @@ def check_gates(gates: Sequence[Gate]) -> None:
     for gate in gates:
         if gate.metric not in known:
             raise UnknownGateError(
-                f"A gate names the metric {gate.metric!r}.", hint=f"one of {', '.join(known)}", metric=gate.metric
+                f"A gate names the metric {gate.metric!r}.",
+                hint=f"one of {', '.join(known)}",
+                metric=gate.metric,
             )
 
 

@@ -1,8 +1,8 @@
 """A model as a folder: JSON, arrays in safetensors, a card and a checksum. Never pickle.
 
-    model.json           generator, schema, key format, facts; the tree of the model without its arrays
-    arrays.safetensors   the arrays, named a0, a1, ...
-    SHA256               the hash of both, which names the model
+model.json           generator, schema, key format, facts; the tree of the model without its arrays
+arrays.safetensors   the arrays, named a0, a1, ...
+SHA256               the hash of both, which names the model
 """
 
 from __future__ import annotations
@@ -104,11 +104,13 @@ def load_saved(folder: str | Path) -> Saved:
             f"{folder} does not hold a whole model.", hint="fit again", cause=str(error)
         ) from error
     if hashlib.sha256(core + body).hexdigest() != sha256:
-        raise ModelFolderError(f"The model in {folder} was changed after it was written.", hint="fit again")
+        raise ModelFolderError(
+            f"The model in {folder} was changed after it was written.", hint="fit again"
+        )
     head = json.loads(core)
     if head["version"] > VERSION:
         raise ModelFolderError(
-            f"The model in {folder} has version {head['version']}; this package reads up to {VERSION}.",
+            f"The model in {folder} has version {head['version']}; we read up to {VERSION}.",
             hint="update synth_spark",
         )
     named = from_bytes(body)

@@ -1,7 +1,7 @@
 """The story of a run: ingest, fit, sample, evaluate, told through ports.
 
-Each step is complete or not done: it leaves `steps/STEP.json` with the fingerprint of the plan up to
-it, and a step that is complete under the same plan is skipped when the run is resumed.
+Each step is complete or not done: it leaves `steps/STEP.json` with the fingerprint of the plan up
+to it, and a step that is complete under the same plan is skipped when the run is resumed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from synth_spark.core.shelf import GENERATORS
 from synth_spark.errors import NotForShapeError, TooFewSubjectsError
 from synth_spark.metrics.base import Evaluation
 from synth_spark.pipelines import gates, model_folder
-from synth_spark.pipelines.evaluate import evaluate
+from synth_spark.pipelines.evaluate import Dataset, evaluate
 from synth_spark.pipelines.folder import NothingToResumeError, RunFolder
 
 BASELINE_SUBJECTS = 200_000  # the baseline's scores need no more, whatever the twin's size
@@ -40,7 +40,9 @@ class Workshop(Protocol):
     def engine(self, part: str) -> Engine:
         """Answers for one part: train, holdout, twin or baseline."""
 
-    def draw(self, model: Path, table: str, subjects: int, *, seed: int, facts: dict[str, Any]) -> dict[str, Any]:
+    def draw(
+        self, model: Path, table: str, subjects: int, *, seed: int, facts: dict[str, Any]
+    ) -> dict[str, Any]:
         """Draw a table (twin or baseline) from a model folder; returns rows, subjects, seconds."""
 
     def deliver(self, table: str, out: Path) -> None:
@@ -86,6 +88,8 @@ class Job:
 
     def fit(self) -> dict[str, Any]:
         identifiers = self.folder.need("ingest", self.plan.fingerprint("ingest"))["identifiers"]
+        if self.plan.run.resume == "never":
+            self.folder.clear("shards", "checkpoints", "models")
         facts: dict[str, Any] = {}
         for role, name in self.generators().items():
             start = time.perf_counter()
@@ -99,9 +103,18 @@ class Job:
                 generator=name,
                 schema=self.schema,
                 identifiers=identifiers,
-                facts={"seed": self.plan.seed, "plan": self.plan.fingerprint("fit"), "fit_s": seconds},
+                facts={
+                    "seed": self.plan.seed,
+                    "plan": self.plan.fingerprint("fit"),
+                    "fit_s": seconds,
+                },
             )
-            facts[role] = {"generator": name, "sha256": sha256, "fit_s": seconds, "about": model.about()}
+            facts[role] = {
+                "generator": name,
+                "sha256": sha256,
+                "fit_s": seconds,
+                "about": model.about(),
+            }
             self.say(Progress(stage="fit", done=1, total=1, of=name, elapsed_s=seconds))
         return facts
 
@@ -123,8 +136,12 @@ class Job:
         facts: dict[str, Any] = {}
         for role in self.generators():
             wanted = subjects if role == "twin" else min(subjects, BASELINE_SUBJECTS)
-            lineage = {"run": self.plan.name, "plan": self.plan.fingerprint("sample")}
-            lineage |= {"model": learned[role]["sha256"], "seed": self.plan.seed}
+            lineage: dict[str, Any] = {
+                "run": self.plan.name,
+                "plan": self.plan.fingerprint("sample"),
+                "model": learned[role]["sha256"],
+                "seed": self.plan.seed,
+            }
             folder = self.folder.path / "models" / role
             facts[role] = self.shop.draw(folder, role, wanted, seed=self.plan.seed, facts=lineage)
         if self.plan.sample.out:
@@ -134,7 +151,10 @@ class Job:
     def evaluate(self) -> dict[str, Any]:
         split = self.folder.need("ingest", self.plan.fingerprint("ingest"))
         self.folder.need("sample", self.plan.fingerprint("sample"))
-        engines = {"train": self.shop.engine("train"), "synthetic": self.shop.engine("twin")}
+        engines: dict[Dataset, Engine] = {
+            "train": self.shop.engine("train"),
+            "synthetic": self.shop.engine("twin"),
+        }
         if split["subjects_holdout"]:
             engines["holdout"] = self.shop.engine("holdout")
         if "baseline" in self.generators():
@@ -156,12 +176,16 @@ def run(job: Job, steps: Sequence[Step], finish: Callable[[Job, Evaluation], Non
     """
     plan = job.plan
     if plan.run.resume == "always" and not any(job.folder.step(s) for s in STEPS):
-        raise NothingToResumeError(f"{job.folder.path} holds no run to resume.", hint="--run.resume if-possible")
+        raise NothingToResumeError(
+            f"{job.folder.path} holds no run to resume.", hint="--run.resume if-possible"
+        )
     if plan.run.resume != "never":
         for step in steps:
             job.folder.resumable(step, plan.fingerprint(step))
     else:
-        job.folder.forget(list(steps) + [s for s in STEPS if STEPS.index(s) > STEPS.index(steps[0])])
+        job.folder.forget(
+            list(steps) + [s for s in STEPS if STEPS.index(s) > STEPS.index(steps[0])]
+        )
     found = None
     for step in steps:
         if step == "evaluate" and not plan.evaluate.enabled:
@@ -196,8 +220,10 @@ def check(plan: Plan, schema: Schema) -> None:
     if schema.shape not in kind.shapes:
         fit = [n for n in GENERATORS.names() if schema.shape in GENERATORS.get(n).shapes]
         raise NotForShapeError(
-            f"{plan.generator.name} makes {' and '.join(sorted(kind.shapes))} tables, and this one is {schema.shape}.",
-            hint=f"one of {', '.join(fit)}" + (", or name --key and --time" if schema.shape == "flat" else ""),
+            f"{plan.generator.name} makes {' and '.join(sorted(kind.shapes))} tables, "
+            f"and this one is {schema.shape}.",
+            hint=f"one of {', '.join(fit)}"
+            + (", or name --key and --time" if schema.shape == "flat" else ""),
             generator=plan.generator.name,
             shape=schema.shape,
         )
@@ -206,5 +232,3 @@ def check(plan: Plan, schema: Schema) -> None:
         if plan.evaluate.baseline:
             GENERATORS.get(plan.evaluate.baseline)
     plan.params()
-
-

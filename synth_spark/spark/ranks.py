@@ -32,13 +32,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from pyspark.sql import SparkSession
 
-# What a session that trains should set. Without the first a lost task is waited for a year,
-# without the others a stage wider than the cluster waits for minutes before it says so.
-SETTINGS = {
-    "spark.barrier.sync.timeout": "600",
-    "spark.scheduler.barrier.maxConcurrentTasksCheck.interval": "5s",
-    "spark.scheduler.barrier.maxConcurrentTasksCheck.maxFailures": "3",
-}
 _POLL_S = 0.5
 _PROGRESS = ("stage", "done", "total", "of", "elapsed_s", "numbers")
 

@@ -25,6 +25,14 @@ if TYPE_CHECKING:
 SPARK_VERSION = "4.2"
 DELTA_VERSION = "4.4.0"
 JAVA_AT_LEAST = 17
+# Training ranks meet at barriers. Without the first a lost task is waited for a year, without the
+# others a stage wider than the cluster waits for minutes before it says so.
+BARRIER = {
+    "spark.barrier.sync.timeout": "600",
+    "spark.scheduler.barrier.maxConcurrentTasksCheck.interval": "5s",
+    "spark.scheduler.barrier.maxConcurrentTasksCheck.maxFailures": "3",
+}
+LOGGING = Path(__file__).with_name("log4j2.properties").as_uri()
 _DELTA_JARS = (f"delta-spark_4.2_2.13-{DELTA_VERSION}", f"delta-storage-{DELTA_VERSION}")
 
 
@@ -141,7 +149,8 @@ def _here(master: str) -> dict[str, str]:
         "spark.driver.memory": f"{driver_memory_mb()}m",
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",
-        "spark.driver.extraJavaOptions": "-Duser.timezone=UTC",
+        "spark.driver.extraJavaOptions": f"-Duser.timezone=UTC -Dlog4j2.configurationFile={LOGGING}",
+        **BARRIER,
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
         "spark.log.level": "ERROR",

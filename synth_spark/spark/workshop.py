@@ -75,14 +75,28 @@ class SparkWorkshop:
         )
         key = id_key(self.folder.path, plan.ingest.id_key_file)
         report = ingest.ingest(
-            source, schema, self.folder.path, key=key, names=names, rules=family.rules_for(schema), settings=settings
+            source,
+            schema,
+            self.folder.path,
+            key=key,
+            names=names,
+            rules=family.rules_for(schema),
+            settings=settings,
         )
         codec = CODECS.get("identifier")
         states = ingest.identifier_states(source, schema, names, codec.summarise, codec.merge)
         formats = {role: codec.finish(state).state() for role, state in states.items()}
         done = {"rows_in": report.rows_in, "rows_kept": report.rows_kept}
         seconds = time.perf_counter() - start
-        self.say(Progress(stage="ingest", done=report.rows_in, total=report.rows_in, of="rows", elapsed_s=seconds))
+        self.say(
+            Progress(
+                stage="ingest",
+                done=report.rows_in,
+                total=report.rows_in,
+                of="rows",
+                elapsed_s=seconds,
+            )
+        )
         return {**report.to_json(), **done, "identifiers": formats}
 
     # ---- learning and scoring -------------------------------------------------------------------
@@ -170,7 +184,7 @@ class SparkWorkshop:
 
 
 def open_plan(spark: SparkSession, plan: Plan) -> Source:
-    """The source that a plan names; a table of the built-in world is made in the run folder first."""
+    """The source that a plan names; a table of the built-in world is made for the run first."""
     wanted = plan.source
     path = wanted.path
     if path.startswith("world:"):

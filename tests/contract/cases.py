@@ -40,7 +40,9 @@ def flat_records(rows: int = 600) -> Records:
     bill = np.round(10 + 5 * (plan == "plus") + months * 0.5 + rng.normal(0, 1, rows), 2)
     bill[rng.random(rows) < 0.05] = np.nan
     joined = np.datetime64("2024-01-01", "us") - (months * 30).astype("timedelta64[D]")
-    return Records.flat({"plan": Coded.of(plan.tolist()), "months": months, "bill": bill, "joined": joined})
+    return Records.flat(
+        {"plan": Coded.of(plan.tolist()), "months": months, "bill": bill, "joined": joined}
+    )
 
 
 def event_records(subjects: int = 120) -> Records:

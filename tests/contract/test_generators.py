@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from tests.contract.cases import CASES
 
 from synth_spark.core.batch import Coded, Records
 from synth_spark.core.local import Local
@@ -16,6 +15,7 @@ from synth_spark.core.schema import Schema
 from synth_spark.core.shelf import GENERATORS
 from synth_spark.core.wire import dumps, loads
 from synth_spark.training.loop import train_local
+from tests.contract.cases import CASES
 
 PAIRS = [
     (name, shape) for name in GENERATORS.names() for shape in sorted(GENERATORS.get(name).shapes)
@@ -99,7 +99,9 @@ def test_learning_in_parts_gives_what_learning_at_once_gives(case: Learned) -> N
     same(parts.sample(0, 30, 4), case.model.sample(0, 30, 4))
 
 
-@pytest.mark.parametrize("case", [p for p in PAIRS if p[1] == "events"], indirect=True, ids="-".join)
+@pytest.mark.parametrize(
+    "case", [p for p in PAIRS if p[1] == "events"], indirect=True, ids="-".join
+)
 def test_no_event_lies_before_the_one_before_it(case: Learned) -> None:
     drawn = case.model.sample(0, case.model.block_size, 6)
     times = np.asarray(drawn.columns[case.schema.time])

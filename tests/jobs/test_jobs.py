@@ -85,7 +85,8 @@ def test_a_refused_run_prints_one_line_and_ends_with_2(
     out = tmp_path / "twin.parquet"
     assert command(["twin", str(calls), "--out", str(out), "--key", "subscriberid"]) == 2
     error = capsys.readouterr().err.strip().splitlines()[-1]
-    assert error.startswith("[SYN-203]") and "subscriber_id" in error
+    assert error.startswith("[SYN-203]")
+    assert "subscriber_id" in error
     assert not out.exists()
 
 

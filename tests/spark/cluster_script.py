@@ -38,7 +38,7 @@ def executors() -> list[psutil.Process]:
 def session(folder: Path, mode: str):
     from pyspark.sql import SparkSession
 
-    from synth_spark.spark.ranks import SETTINGS
+    from synth_spark.spark.session import BARRIER
 
     os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
     os.environ["PYSPARK_PYTHON"] = sys.executable
@@ -46,7 +46,7 @@ def session(folder: Path, mode: str):
     # Two executors; but one with two GPUs, as the workers of one machine find the same cards.
     shape = "2,1" if mode == "kill" else "1,2"
     builder = SparkSession.builder.master(f"local-cluster[{shape},1024]")
-    settings = SETTINGS | {
+    settings = BARRIER | {
         "spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1",
         "spark.ui.enabled": "false", "spark.driver.memory": "1g", "spark.log.level": "ERROR",
         "spark.sql.shuffle.partitions": "2", "spark.executor.memory": "1g",

@@ -37,7 +37,7 @@ def test_a_fold_over_no_subjects_is_none() -> None:
 
 def test_a_sample_holds_both_bounds_and_whole_subjects() -> None:
     sample = bounded_sample(some(50, 4), subjects=20, rows=30, seed=1)
-    assert sample.subjects == 7 and sample.rows == 28
+    assert (sample.subjects, sample.rows) == (7, 28)
     starts = sample.columns["x"].reshape(7, 4)
     np.testing.assert_array_equal(np.diff(starts, axis=1), 1.0)
 

@@ -8,12 +8,15 @@ from synth_spark.core.progress import Log, Progress
 
 
 def half() -> Progress:
-    return Progress(stage="sample", done=500, total=1000, of="rows", elapsed_s=10.0, numbers={"waves": 2.0})
+    return Progress(
+        stage="sample", done=500, total=1000, of="rows", elapsed_s=10.0, numbers={"waves": 2.0}
+    )
 
 
 def test_a_line_shows_pace_and_remaining_time_within_100_characters() -> None:
     line = half().line()
-    assert "50 rows/s" in line and "10 s left" in line and " 50%" in line and len(line) <= 100
+    assert all(part in line for part in ("50 rows/s", "10 s left", " 50%"))
+    assert len(line) <= 100
 
 
 def test_nothing_is_promised_before_the_first_unit() -> None:
@@ -25,5 +28,6 @@ def test_the_file_holds_one_object_a_line(tmp_path, capsys) -> None:
     log(half())
     log(half())
     lines = [json.loads(x) for x in (tmp_path / "progress.jsonl").read_text().splitlines()]
-    assert [x["done"] for x in lines] == [500, 500] and lines[0]["left_s"] == 10.0
+    assert [x["done"] for x in lines] == [500, 500]
+    assert lines[0]["left_s"] == 10.0
     assert capsys.readouterr().err == ""

@@ -16,7 +16,7 @@ from synth_spark.generators.autoregressive import GENERATOR
 
 torch = pytest.importorskip("torch")
 
-ROWS = 1_500
+ROWS = 1_200
 SCHEMA = Schema(
     family="table",
     shape="flat",
@@ -70,7 +70,7 @@ def plain_loop(request, held):
     module = trainee.build()
     batch = {k: torch.tensor(v) for k, v in trainee.examples(request.encode(held)).items()}
     adam = torch.optim.AdamW(module.parameters(), lr=5e-3)
-    for _ in range(40):
+    for _ in range(25):
         adam.zero_grad()
         trainee.loss(module, batch).mean().backward()
         adam.step()
@@ -94,7 +94,7 @@ def learned(parts=1):
         kept["module"], kept["request"] = plain_loop(request, held), request
         return kept["module"]
 
-    story = GENERATOR().learn(SCHEMA, GENERATOR.Params(), 0)
+    story = GENERATOR.learn(SCHEMA, GENERATOR.Params(), 0)
     return learn(story, Local(records(), parts=parts, train=train)), kept
 
 
@@ -190,22 +190,22 @@ def test_an_end_comes_after_its_start_within_its_span():
 
 def test_a_table_of_identifiers_is_refused():
     schema = Schema(family="table", shape="flat", columns=(Column(name="id", kind="identifier"),))
-    story = GENERATOR().learn(schema, GENERATOR.Params(), 0)
+    story = GENERATOR.learn(schema, GENERATOR.Params(), 0)
     with pytest.raises(NothingToLearnError) as caught:
         learn(story, Local(Records.flat({"id": Coded.of(list("abcdefgh"))})))
     assert caught.value.facts["columns"] == ["id"]
 
 
 def test_an_empty_table_is_refused():
-    story = GENERATOR().learn(SCHEMA, GENERATOR.Params(), 0)
+    story = GENERATOR.learn(SCHEMA, GENERATOR.Params(), 0)
     with pytest.raises(EmptyTableError):
         learn(story, Local(records().take(np.zeros(0, np.int64))))
 
 
-@pytest.mark.parametrize("labels", [1_000])
-def test_a_category_of_a_thousand_labels_trains_and_keeps_its_shares(labels):
+@pytest.mark.parametrize("labels", [300])
+def test_a_category_of_many_labels_trains_and_keeps_its_shares(labels):
     rng = np.random.default_rng(0)
-    codes = rng.integers(0, labels, 12_000).astype(np.int32)
+    codes = rng.integers(0, labels, 3_600).astype(np.int32)
     names = tuple(f"c{i:04d}" for i in range(labels))
     schema = Schema(
         family="table",
@@ -214,9 +214,9 @@ def test_a_category_of_a_thousand_labels_trains_and_keeps_its_shares(labels):
     )
     half = Coded((codes >= labels // 2).astype(np.int32), ("low", "high"))
     held = Records.flat({"city": Coded(codes, names), "half": half})
-    story = GENERATOR().learn(schema, GENERATOR.Params(), 0)
+    story = GENERATOR.learn(schema, GENERATOR.Params(), 0)
     model = learn(story, Local(held, train=plain_loop))
     columns = drawn(model, 1)
-    low = np.array([t is not None and t < "c0500" for t in columns["city"].texts()])
+    low = np.array([t is not None and t < "c0150" for t in columns["city"].texts()])
     assert low.mean() == pytest.approx(0.5, abs=0.06)
     assert len(set(columns["city"].texts().tolist())) > 0.9 * labels

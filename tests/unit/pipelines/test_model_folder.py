@@ -26,7 +26,9 @@ def folder(tmp_path: Path) -> Path:
     model = learn(GENERATOR.learn(SCHEMA, GENERATOR.Params(), 0), Local(records))
     facts = {"fit_s": 1.0}
     ids = {"#key": {"x": np.arange(3)}}
-    save(tmp_path / "m", model, generator="independent", schema=SCHEMA, identifiers=ids, facts=facts)
+    save(
+        tmp_path / "m", model, generator="independent", schema=SCHEMA, identifiers=ids, facts=facts
+    )
     return tmp_path / "m"
 
 
@@ -41,7 +43,9 @@ def test_a_model_draws_the_same_after_a_round_trip(folder: Path, tmp_path: Path)
         facts={"fit_s": 2.0},
     )
     assert again == saved.sha256  # times are not part of the hash
-    drawn = [load_saved(f).model.sample(3, 50, 7).columns["x"] for f in (folder, tmp_path / "again")]
+    drawn = [
+        load_saved(f).model.sample(3, 50, 7).columns["x"] for f in (folder, tmp_path / "again")
+    ]
     np.testing.assert_array_equal(*drawn)
     assert saved.schema == SCHEMA
 
@@ -63,4 +67,4 @@ def test_a_missing_file_is_refused(folder: Path) -> None:
 
 def test_the_card_is_json_with_the_models_facts(folder: Path) -> None:
     card = json.loads((folder / "card.json").read_text())
-    assert card["generator"] == "independent" and card["about"]["subjects"] == 100
+    assert (card["generator"], card["about"]["subjects"]) == ("independent", 100)

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.contract.cases import FLAT, flat_records
 
 from synth_spark.config import STEPS, Plan, plan_from
 from synth_spark.core.batch import Records
@@ -19,6 +18,7 @@ from synth_spark.pipelines.folder import NothingToResumeError, OtherPlanError, R
 from synth_spark.pipelines.gates import UnknownGateError
 from synth_spark.pipelines.model_folder import load_saved
 from synth_spark.pipelines.run import Job, check, run
+from tests.contract.cases import FLAT, flat_records
 
 
 @dataclass
@@ -31,14 +31,19 @@ class Memory:
     def ingest(self, plan: Plan, schema: Any) -> dict[str, Any]:
         self.calls.append("ingest")
         records = flat_records(300)
-        self.tables |= {"train": records.take(np.arange(240)), "holdout": records.take(np.arange(240, 300))}
+        self.tables |= {
+            "train": records.take(np.arange(240)),
+            "holdout": records.take(np.arange(240, 300)),
+        }
         counts = {"rows_in": 300, "rows_kept": 300, "rows_quarantined": 0, "rows_repeated": 0}
         return {**counts, "subjects_train": 240, "subjects_holdout": 60, "identifiers": {}}
 
     def engine(self, part: str) -> Local:
         return Local(self.tables[part])
 
-    def draw(self, model: Path, table: str, subjects: int, *, seed: int, facts: dict[str, Any]) -> dict[str, Any]:
+    def draw(
+        self, model: Path, table: str, subjects: int, *, seed: int, facts: dict[str, Any]
+    ) -> dict[str, Any]:
         self.calls.append(f"draw {table}")
         self.tables[table] = load_saved(model).model.sample(0, subjects, seed)
         return {"rows": subjects, "subjects": subjects, "seconds": 0.1}
@@ -65,7 +70,8 @@ def test_all_steps_run_in_order_and_end_with_an_evaluation(tmp_path: Path) -> No
     this = job(tmp_path / "run", shop, sample={"out": str(out)})
     outcome = run(this, STEPS, lambda j, e: reports.append(e))
     assert shop.calls == ["ingest", "draw twin", "deliver"]
-    assert outcome.exit_code == 0 and reports == [outcome.evaluation]
+    assert outcome.exit_code == 0
+    assert reports == [outcome.evaluation]
     assert outcome.evaluation.line("columns").value > 0.9
     assert out.read_text() == "twin"
 

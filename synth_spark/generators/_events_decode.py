@@ -1,6 +1,5 @@
 """From drawn tokens and times back to records: what markov and the net have in common."""
 
-# ruff: noqa: PLR0917 -- arrays that belong together are passed side by side
 from __future__ import annotations
 
 from dataclasses import dataclass

@@ -4,7 +4,6 @@ Every unit has a SplitMix64 stream of its own, so what is drawn for it does not 
 other units are still going on.
 """
 
-# ruff: noqa: PLR0917 -- compiled loops take plain arrays and read as one story
 from __future__ import annotations
 
 import numpy as np

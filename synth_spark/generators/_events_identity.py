@@ -7,7 +7,6 @@ at least `min_subjects` subjects, or it is the shared rare one, which is spread 
 "Other" values come back as real ones do: the chance that one is new depends on how many there were.
 """
 
-# ruff: noqa: PLR0917 -- arrays that belong together are passed side by side
 from __future__ import annotations
 
 from dataclasses import dataclass

@@ -4,7 +4,6 @@ The story is that of `markov` with a network in place of the tables: survey, sam
 then training on all rows. Sampling moves all units of a block on by one event at a time.
 """
 
-# ruff: noqa: PLR0917 -- arrays that belong together are passed side by side
 from __future__ import annotations
 
 from dataclasses import dataclass, field
@@ -25,6 +24,7 @@ from synth_spark.generators._events_plan import Contexts, token_shares
 from synth_spark.generators._events_statistics import AFTER, reset
 from synth_spark.generators._events_train import GATE, OWED, EventTrainee, Seen, encode
 
+LONGEST = 1.3  # times its drawn count, a unit's greatest length
 AT_ONCE = 4_096  # units that move on together
 EXAMPLES = 2_500_000  # about so many examples are enough for the network
 
@@ -104,7 +104,7 @@ class EventsModel:
     support: Support
     weights: dict[str, NDArray[Any]]
     facts: dict[str, Any]
-    end_bias: float = 0.0
+    pace: float = 1.0  # the count is shown to the network so many times as large
     _net: Any = field(default=None, repr=False, compare=False)
 
     @property
@@ -125,7 +125,7 @@ class EventsModel:
         attributes = self.base.histories.attributes
         n = np.rint(drawn.table[:, attributes.index("n")]).astype(np.int64)
         u = generator(seed, "net/noise", block).random((len(n), 2))
-        shown, scaled = self.seen.of_units(self.base, drawn.table, u)
+        shown, scaled = self.seen.of_units(self.base, drawn.table, u, self.pace)
         shares = token_shares(attributes, self.seen.contexts, drawn.table)
         key = stream_key(seed, f"net/{block}") & 0x7FFFFFFFFFFFFFFF
         order = np.argsort(-n, kind="stable")
@@ -163,7 +163,7 @@ class EventsModel:
             "support": [list(self.support.cats), list(self.support.nums)],
             "weights": dict(self.weights),
             "facts": self.facts,
-            "end_bias": self.end_bias,
+            "pace": self.pace,
             "net": [self.trainee.width, self.trainee.head, self.trainee.dropout],
             "batch_size": schedule.batch_size,
         }
@@ -183,11 +183,11 @@ class EventsModel:
             Support(cats, nums),
             state["weights"],
             state["facts"],
-            state["end_bias"],
+            state["pace"],
         )
 
     def about(self) -> dict[str, Any]:
-        return {**self.base.facts, **self.facts, "end_bias": self.end_bias}
+        return {**self.base.facts, **self.facts, "pace": self.pace}
 
 
 class _Run:
@@ -204,7 +204,8 @@ class _Run:
         self.weekday = (drawn.anchor[units] + 3) % 7
         self.shown, self.scaled = shown[units], scaled[units]
         self.shares = np.ascontiguousarray(shares[units], np.float32)
-        self.most = np.minimum(2 * n[units] + 8, self.layout.most_events)
+        most = np.floor(LONGEST * n[units] + 0.5).astype(np.int64)
+        self.most = np.minimum(most, self.layout.most_events)
         self.state = np.empty((len(units), self.layout.state_size))
         for row in self.state:
             reset(row, self.p)
@@ -237,7 +238,6 @@ class _Run:
         width = net.shape.head
         slices = net.fused(hidden)
         logits = net.time(slices[:, :width])
-        logits[:, -1] += self.model.end_bias
         t, token = np.zeros(len(on)), np.zeros(len(on), np.int64)
         draws.draw_time(
             on, self.state, self.random, logits.numpy(), x[:, OWED], GATE, clock.cut_s,
@@ -304,19 +304,21 @@ class _Run:
 
 
 def calibrated(model: EventsModel, seed: int) -> EventsModel:
-    """Move the end token's logit until units are as long as their drawn counts, on average."""
+    """Show a larger or smaller count until units are as long as their drawn counts, on average.
+
+    A network that is a little slow or quick would else leave units short, or crowd their last
+    hours; the count shown sets its pace from the first event on.
+    """
     drawn = model.base.histories.draw(min(model.block_size, 1_024), seed, 0)
     want = drawn.table[:, model.base.histories.attributes.index("n")].mean()
     tried = []
     for _ in range(4):
         got = model.events(drawn, seed, 0)[0].mean()
-        tried.append((abs(got - want), model.end_bias))
-        if abs(got / max(want, 1e-9) - 1) < 0.004:
+        tried.append((abs(got - want), model.pace))
+        if abs(got / max(want, 1e-9) - 1) < 0.005:
             break
-        # One nat on the end logit moves the length by about as many events as the count's noise
-        # spans; a damped step in the logarithm of the length converges from either side.
-        model.end_bias = float(np.clip(model.end_bias + 6.0 * np.log(got / max(want, 1e-9)), -4, 4))
-    model.end_bias = min(tried)[1]
+        model.pace = float(np.clip(model.pace * want / max(got, 1e-9), 0.8, 1.3))
+    model.pace = min(tried)[1]
     return model
 
 

@@ -6,7 +6,7 @@ the main category: how recent, how often), `update` takes the event in. Training
 through the same three functions, so the two uses cannot differ.
 """
 
-# ruff: noqa: PLR0915, PLR0917 -- compiled loops take plain arrays and read as one story
+# ruff: noqa: PLR0915 -- compiled loops take plain arrays and read as one story
 from __future__ import annotations
 
 from dataclasses import dataclass

@@ -4,7 +4,7 @@ The same small functions give the contexts in counting and in drawing, so the tw
 A unit's state while walking: its time, how often each category value came, the last values.
 """
 
-# ruff: noqa: PLR0912, PLR0917 -- compiled loops take plain arrays and read as one story
+# ruff: noqa: PLR0912 -- compiled loops take plain arrays and read as one story
 from __future__ import annotations
 
 import numpy as np

@@ -1,6 +1,5 @@
 """What the training loop is given: encoded units, examples with features, and the loss."""
 
-# ruff: noqa: PLR0917 -- arrays that belong together are passed side by side
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -60,18 +59,21 @@ class Seen:
     def inputs(self) -> int:
         return self.layout.before + len(self.columns)
 
-    def of_units(self, base: Base, x: Floats, u: Floats) -> tuple[Floats, NDArray[np.float32]]:
+    def of_units(
+        self, base: Base, x: Floats, u: Floats, pace: float = 1.0
+    ) -> tuple[Floats, NDArray[np.float32]]:
         """The count that is shown, and the scaled attributes, of units.
 
         Args:
             base: The model's base.
             x: Attributes, shape (units, columns).
             u: Two uniforms a unit, shape (units, 2).
+            pace: The count is shown so many times as large (1 in training).
         """
         attributes = base.histories.attributes
         z = np.sqrt(-2 * np.log(np.maximum(u[:, 0], 1e-12))) * np.cos(2 * np.pi * u[:, 1])
         at = attributes.index("n")
-        shown = x[:, at] * np.exp(NOISE * z)
+        shown = x[:, at] * np.exp(NOISE * z) * pace
         seen = x.copy()
         seen[:, at] = shown
         return shown, attributes.standard(seen)[:, self.columns]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 
 @njit(cache=True, nogil=True)  # type: ignore[misc]
-def add_rows(  # noqa: PLR0917 - compiled: Numba knows positional arguments best
+def add_rows(
     tokens: NDArray[np.int32],
     slots: NDArray[np.int32],
     starts: NDArray[np.int32],

@@ -188,7 +188,8 @@ def _state(survey: Survey, extra: dict[str, Any], field: Field) -> Any:
 def _facts(
     survey: Survey, coder: Coder, layout: Layout, tables: Any, trained: Trained
 ) -> dict[str, Any]:
-    last = dict(trained.curve[-1]) if trained.curve else {}
+    curve = trained.curve[-1] if trained.curve else {}
+    last = {k: v for k, v in curve.items() if k.endswith("nats") or k == "epoch"}  # no clock
     rare = {
         d.field.name: d.codec.rare_labels
         for d in coder.drawn

@@ -7,7 +7,7 @@ After: Watson et al., "Adversarial random forests for density estimation and gen
 modeling", AISTATS 2023 (leaf-wise draws); Breiman, "Random forests", 2001.
 """
 
-# ruff: noqa: PLR0912, PLR0917 -- compiled loops take plain arrays and read as one story
+# ruff: noqa: PLR0912 -- compiled loops take plain arrays and read as one story
 from __future__ import annotations
 
 from dataclasses import dataclass

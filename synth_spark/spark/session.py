@@ -149,7 +149,7 @@ def _here(master: str) -> dict[str, str]:
         "spark.driver.memory": f"{driver_memory_mb()}m",
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",
-        "spark.driver.extraJavaOptions": f"-Duser.timezone=UTC -Dlog4j2.configurationFile={LOGGING}",
+        "spark.driver.extraJavaOptions": f"-Duser.timezone=UTC -Dlog4j2.configurationFile={LOGGING}",  # noqa: E501
         **BARRIER,
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",

@@ -24,6 +24,7 @@ from synth_spark.generators._events_plan import Contexts, token_shares
 from synth_spark.generators._events_statistics import AFTER, reset
 from synth_spark.generators._events_train import GATE, OWED, EventTrainee, Seen, encode
 
+LOSSES = ("epoch", "train_nats", "valid_nats")  # of the curve; times would change the bytes
 LONGEST = 1.3  # times its drawn count, a unit's greatest length
 AT_ONCE = 4_096  # units that move on together
 EXAMPLES = 2_500_000  # about so many examples are enough for the network
@@ -351,7 +352,7 @@ def learn_events(schema: Schema, params: EventsParams, seed: int) -> Learning:
         "best_epoch": trained.best_epoch,
         "stopped": trained.stopped,
         "examples": trained.examples,
-        "curve": [dict(point) for point in trained.curve],
+        "curve": [{k: p[k] for k in LOSSES if k in p} for p in trained.curve],
     }
     support = Support.learn(base, contexts, sample)
     return calibrated(EventsModel(base, seen, trainee, support, trained.weights, facts), seed)

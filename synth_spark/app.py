@@ -26,7 +26,7 @@ from synth_spark.metrics.base import Evaluation
 from synth_spark.pipelines.folder import RunFolder, write_text
 from synth_spark.pipelines.run import Job, check
 from synth_spark.pipelines.run import run as run_job
-from synth_spark.records.detect import Counts, Detection
+from synth_spark.records.detect import Counts, Detection, apart_from_marks
 from synth_spark.records.detect import detect as guess
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ def detect(
         found = _detect(_open(spark, plan), key or "", time or "")
     _print_detection(found)
     if out is not None:
-        write_text(out, plan.with_schema(found.schema).to_yaml())
+        write_text(out, plan.with_schema(*apart_from_marks(found.schema)).to_yaml())
         sys.stdout.write(f"\nPlan written to {out}; run it with: synth-spark run --plan {out}\n")
     return 0
 
@@ -171,11 +171,13 @@ def _settle(
         return plan, spelled, None
     kept = plan.folder / "detected.json"
     if plan.run.resume != "never" and kept.exists():
-        schema = Schema.from_json(json.loads(kept.read_text())["schema"])
-        return plan.with_schema(schema), schema, None
+        found_before = json.loads(kept.read_text())
+        schema = Schema.from_json(found_before["schema"])
+        return plan.with_schema(schema, found_before["names"]), schema, None
     source = _open(spark, plan)
     found = _detect(source, plan.records.key, plan.records.time)
-    return plan.with_schema(found.schema), found.schema, source
+    schema, names = apart_from_marks(found.schema)
+    return plan.with_schema(schema, names), schema, source
 
 
 def _detect(source: Source, key: str, time: str) -> Detection:
@@ -214,7 +216,8 @@ def _carry_out(
     from synth_spark.spark.workshop import SparkWorkshop
 
     folder.open(plan.to_yaml())
-    write_text(folder.path / "detected.json", json.dumps({"schema": schema.to_json()}, indent=1))
+    kept = {"schema": schema.to_json(), "names": plan.source_names()}
+    write_text(folder.path / "detected.json", json.dumps(kept, indent=1))
     say = Log(folder.path / "progress.jsonl", quiet=plan.run.quiet)
     say(Progress(stage="start", done=0, total=len(steps), of="steps", elapsed_s=0.0))
     shop = SparkWorkshop(spark, plan, schema, folder, source, say)

@@ -87,16 +87,25 @@ class Plan(Section):
         named = {c.name: c.source or c.name for c in self.records.columns}
         return {self.records.key: self.records.key, **named} if self.records.key else named
 
-    def with_schema(self, schema: Schema) -> Plan:
-        """This plan with a detected schema spelled out."""
+    def with_schema(self, schema: Schema, names: Mapping[str, str] | None = None) -> Plan:
+        """This plan with a detected schema spelled out.
+
+        Args:
+            schema: What was detected.
+            names: Column to its name in the source; the same name if left out.
+        """
         columns = [schema.key, *schema.columns] if schema.key else [*schema.columns]
+        sources = {c: s for c, s in (names or {}).items() if c != s}
         records = self.records.model_copy(
             update={
                 "family": schema.family,
                 "shape": schema.shape,
                 "key": schema.key.name if schema.key else "",
                 "time": schema.time,
-                "columns": tuple(ColumnPlan(**dataclasses.asdict(c)) for c in columns),
+                "columns": tuple(
+                    ColumnPlan(**dataclasses.asdict(c), source=sources.get(c.name, ""))
+                    for c in columns
+                ),
             }
         )
         return self.model_copy(update={"records": records})

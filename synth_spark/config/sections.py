@@ -88,6 +88,12 @@ class Records(Section):
         twice = sorted({n for n in names if names.count(n) > 1})
         if twice:
             raise ValueError(f"the columns {', '.join(twice)} stand twice")
+        marked = [n for n in names if n.startswith("_")]
+        if marked:
+            raise ValueError(
+                f"{marked[0]} begins with _, as the columns that a run adds do; "
+                f"name it {marked[0].strip('_') or 'column'} and say source: {marked[0]}"
+            )
         for column in self.columns:
             if column.partner and column.partner not in names:
                 raise ValueError(f"{column.name} names the partner {column.partner}, not a column")

@@ -22,10 +22,12 @@ from synth_spark.generators._events_decode import Base, decode, learn_base
 from synth_spark.generators._events_episodes import Drawn
 from synth_spark.generators._events_plan import Contexts, token_shares
 from synth_spark.generators._events_statistics import AFTER, reset
-from synth_spark.generators._events_train import GATE, OWED, EventTrainee, Seen, encode
+from synth_spark.generators._events_train import OWED, EventTrainee, Seen, encode
 
 LOSSES = ("epoch", "train_nats", "valid_nats")  # of the curve; times would change the bytes
 LONGEST = 1.3  # times its drawn count, a unit's greatest length
+KNOTS = np.log([2, 6, 15, 40, 100, 250, 600])  # counts at which the pace is set
+CALIBRATION = 80_000  # events of the units that it is set on
 AT_ONCE = 4_096  # units that move on together
 EXAMPLES = 2_500_000  # about so many examples are enough for the network
 
@@ -105,7 +107,7 @@ class EventsModel:
     support: Support
     weights: dict[str, NDArray[Any]]
     facts: dict[str, Any]
-    pace: float = 1.0  # the count is shown to the network so many times as large
+    pace: NDArray[np.float64]  # the count is shown so many times as large, at each of KNOTS
     _net: Any = field(default=None, repr=False, compare=False)
 
     @property
@@ -126,7 +128,7 @@ class EventsModel:
         attributes = self.base.histories.attributes
         n = np.rint(drawn.table[:, attributes.index("n")]).astype(np.int64)
         u = generator(seed, "net/noise", block).random((len(n), 2))
-        shown, scaled = self.seen.of_units(self.base, drawn.table, u, self.pace)
+        shown, scaled = self.seen.of_units(self.base, drawn.table, u, self.paces(n))
         shares = token_shares(attributes, self.seen.contexts, drawn.table)
         key = stream_key(seed, f"net/{block}") & 0x7FFFFFFFFFFFFFFF
         order = np.argsort(-n, kind="stable")
@@ -145,6 +147,10 @@ class EventsModel:
             for k, w in enumerate(widths)
         )
         return np.bincount(unit, minlength=len(n)).astype(np.int64), t, cats, nums
+
+    def paces(self, n: NDArray[Any]) -> NDArray[np.float64]:
+        """How many times as large each drawn count is shown, shape (units,)."""
+        return np.interp(np.log(np.maximum(n, 1)), KNOTS, self.pace)
 
     def net(self) -> Any:
         """The network with its weights, for inference."""
@@ -188,7 +194,7 @@ class EventsModel:
         )
 
     def about(self) -> dict[str, Any]:
-        return {**self.base.facts, **self.facts, "pace": self.pace}
+        return {**self.base.facts, **self.facts, "pace": np.round(self.pace, 4).tolist()}
 
 
 class _Run:
@@ -205,7 +211,8 @@ class _Run:
         self.weekday = (drawn.anchor[units] + 3) % 7
         self.shown, self.scaled = shown[units], scaled[units]
         self.shares = np.ascontiguousarray(shares[units], np.float32)
-        most = np.floor(LONGEST * n[units] + 0.5).astype(np.int64)
+        longest = 2 * LONGEST if model.seen.loose else LONGEST
+        most = np.floor(longest * n[units] + 0.5).astype(np.int64)
         self.most = np.minimum(most, self.layout.most_events)
         self.state = np.empty((len(units), self.layout.state_size))
         for row in self.state:
@@ -241,7 +248,8 @@ class _Run:
         logits = net.time(slices[:, :width])
         t, token = np.zeros(len(on)), np.zeros(len(on), np.int64)
         draws.draw_time(
-            on, self.state, self.random, logits.numpy(), x[:, OWED], GATE, clock.cut_s,
+            on, self.state, self.random, logits.numpy(), x[:, OWED], self.model.seen.gate,
+            clock.cut_s,
             clock.horizon_s, clock.horizon_days,
             clock.tick_s, clock.gap_lo, clock.gap_sub, clock.jump_lo, t, token,
         )  # fmt: skip
@@ -310,17 +318,30 @@ def calibrated(model: EventsModel, seed: int) -> EventsModel:
     A network that is a little slow or quick would else leave units short, or crowd their last
     hours; the count shown sets its pace from the first event on.
     """
-    drawn = model.base.histories.draw(min(model.block_size, 1_024), seed, 0)
-    want = drawn.table[:, model.base.histories.attributes.index("n")].mean()
+    drawn = _some_drawn(model, seed)
+    want = drawn.table[:, model.base.histories.attributes.index("n")]
+    at = np.log(np.maximum(want, 1))
+    near = np.array([np.interp(at, KNOTS, row) for row in np.eye(len(KNOTS))])  # (knots, units)
+    goal = near @ want
+    doubt = 0.02 * want.sum()
     tried = []
-    for _ in range(4):
-        got = model.events(drawn, seed, 0)[0].mean()
-        tried.append((abs(got - want), model.pace))
-        if abs(got / max(want, 1e-9) - 1) < 0.005:
+    for _ in range(5):
+        got = near @ model.events(drawn, seed, 0)[0]
+        tried.append((float(np.abs(got - goal).sum()), len(tried), model.pace))
+        if np.abs(got - goal).sum() < 0.01 * goal.sum():
             break
-        model.pace = float(np.clip(model.pace * want / max(got, 1e-9), 0.8, 1.3))
-    model.pace = min(tried)[1]
+        model.pace = np.clip(model.pace * (goal + doubt) / (got + doubt), 0.6, 1.6)
+    model.pace = min(tried)[2]
     return model
+
+
+def _some_drawn(model: EventsModel, seed: int) -> Drawn:
+    """Units of a block, as many as hold about `CALIBRATION` events."""
+    drawn = model.base.histories.draw(min(model.block_size, 1_024), seed, 0)
+    n = drawn.table[:, model.base.histories.attributes.index("n")]
+    order = generator(seed, "calibration").permutation(len(n))
+    keep = np.sort(order[: int(np.searchsorted(np.cumsum(n[order]), CALIBRATION)) + 1])
+    return Drawn(drawn.owner[keep], drawn.anchor[keep], drawn.table[keep], drawn.subject)
 
 
 def learn_events(schema: Schema, params: EventsParams, seed: int) -> Learning:
@@ -355,4 +376,6 @@ def learn_events(schema: Schema, params: EventsParams, seed: int) -> Learning:
         "curve": [{k: p[k] for k in LOSSES if k in p} for p in trained.curve],
     }
     support = Support.learn(base, contexts, sample)
-    return calibrated(EventsModel(base, seen, trainee, support, trained.weights, facts), seed)
+    pace = np.ones(len(KNOTS))
+    model = EventsModel(base, seen, trainee, support, trained.weights, facts, pace)
+    return calibrated(model, seed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Self
@@ -23,8 +24,10 @@ if TYPE_CHECKING:
     import torch
 
 NOISE = 0.10  # log-normal noise on the count that the network is shown
+LOOSE = 0.35  # the same for episodes: a count that is taken loosely leaves no rush at the end
 OWED = 16  # place of the share still owed among the statistics
 GATE = 0.3  # with more than this share of the shown count owed, the end is not on offer
+LOOSE_GATE = 0.7
 SCALE = 4_096  # attributes lie in [-4, 4] and travel as whole numbers
 FAR = -1e9  # a logit that is never drawn
 
@@ -37,14 +40,20 @@ class Seen:
     columns: NDArray[np.int64]  # attributes that are inputs
     contexts: Contexts
     seed: int
+    loose: bool  # a unit is an episode: its count is a pace rather than a promise
 
     @classmethod
     def learn(cls, base: Base, contexts: Contexts, seed: int) -> Self:
-        """Choose the inputs; what is left of a stick is not one."""
+        """Choose the inputs.
+
+        What is left of a stick is not one, nor is a subject's profile: with few subjects it would
+        name each of them, and the episode's own attributes already follow from it.
+        """
         attributes, clock = base.histories.attributes, base.coder.clock
-        kept = [
-            j for j, c in enumerate(attributes.columns) if c.name not in ("left", "owed", "place")
-        ]
+        hidden = {"left", "owed", "place"}
+        if base.histories.episodes:
+            hidden |= {n for n in base.histories.names if not re.fullmatch(r"own\d+", n)}
+        kept = [j for j, c in enumerate(attributes.columns) if c.name not in hidden]
         layout = stats.Layout(
             contexts.widths,
             np.diff(contexts.num_start),
@@ -53,14 +62,19 @@ class Seen:
             clock.cut_s,
             base.coder.most_events,
         )
-        return cls(layout, np.array(kept, np.int64), contexts, seed)
+        return cls(layout, np.array(kept, np.int64), contexts, seed, base.histories.episodes)
+
+    @property
+    def gate(self) -> float:
+        """With more than this share of the shown count owed, the end is not on offer."""
+        return LOOSE_GATE if self.loose else GATE
 
     @property
     def inputs(self) -> int:
         return self.layout.before + len(self.columns)
 
     def of_units(
-        self, base: Base, x: Floats, u: Floats, pace: float = 1.0
+        self, base: Base, x: Floats, u: Floats, pace: Floats | float = 1.0
     ) -> tuple[Floats, NDArray[np.float32]]:
         """The count that is shown, and the scaled attributes, of units.
 
@@ -68,12 +82,12 @@ class Seen:
             base: The model's base.
             x: Attributes, shape (units, columns).
             u: Two uniforms a unit, shape (units, 2).
-            pace: The count is shown so many times as large (1 in training).
+            pace: The count is shown so many times as large (1 in training), shape (units,).
         """
         attributes = base.histories.attributes
         z = np.sqrt(-2 * np.log(np.maximum(u[:, 0], 1e-12))) * np.cos(2 * np.pi * u[:, 1])
         at = attributes.index("n")
-        shown = x[:, at] * np.exp(NOISE * z) * pace
+        shown = x[:, at] * np.exp((LOOSE if self.loose else NOISE) * z) * pace
         seen = x.copy()
         seen[:, at] = shown
         return shown, attributes.standard(seen)[:, self.columns]
@@ -85,6 +99,7 @@ class Seen:
             "columns": self.columns,
             "contexts": self.contexts.state(),
             "seed": self.seed,
+            "loose": self.loose,
         }
 
     @classmethod
@@ -95,6 +110,7 @@ class Seen:
             state["columns"],
             Contexts.from_state(state["contexts"]),
             state["seed"],
+            state["loose"],
         )
 
 
@@ -258,7 +274,7 @@ class EventTrainee:
         jump = (today + days < c.horizon_days) & (
             (days > 0) | first | (at - today * DAY_S + c.cut_s < DAY_S)
         )
-        allowed = torch.cat([gap, jump, ~first & (owed[:, None] < GATE)], 1)
+        allowed = torch.cat([gap, jump, ~first & (owed[:, None] < self.seen.gate)], 1)
         allowed = allowed.scatter(1, token.clamp(min=0)[:, None], True)
         return torch.where(allowed, 0.0, FAR)
 

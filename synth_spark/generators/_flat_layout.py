@@ -19,6 +19,8 @@ _MOST_PLAIN = 200  # a category with more labels enters and leaves through learn
 _LEARNED_OUT = 32
 _DIRECT_BUDGET = 4_000_000  # weights of all direct tables
 _FIRST_BUDGET = 6_000_000  # weights of the first layer
+_WIDE = 50  # a table with more columns is wide: each column sees its strongest slots only
+_REACH = 32  # so many of them
 _OWN_SHARE = 0.05  # a token with this share of the rows has a feature of its own
 
 
@@ -45,20 +47,22 @@ def layout_of(
         r or (v if b is None else b.shape[1]) for r, v, b in zip(ranks, sizes, outs, strict=True)
     ]
     class_of, never = _never(coder, pairs, sizes)
-    width = 12 if columns <= 40 else 8 if columns <= 100 else 5
+    width = 12 if columns <= 40 or columns > _WIDE else 8
     large = sum(costs_in) * columns * width > _FIRST_BUDGET
+    parents, reach = _parents(slots, tokens, costs_in, costs_out)
     return Layout(
         slots=slots,
         outs=outs,
         sizes=sizes,
         ranks=ranks,
-        parents=_parents(slots, tokens, costs_in, costs_out),
+        parents=parents,
         bias=tuple(_log_shares(tokens[:, c], size) for c, size in enumerate(sizes)),
         class_of=class_of,
         never=never,
         width=width,
         dropout=dropout,
         squeeze=8 if large else 0,
+        reach=reach,
     )
 
 
@@ -121,24 +125,35 @@ def _log_shares(tokens: NDArray[np.int32], size: int) -> NDArray[np.float32]:
     return np.log(counts / counts.sum()).astype(np.float32)
 
 
+_Slots = tuple[tuple[int, ...], ...]  # per column
+
+
 def _parents(
     slots: tuple[Slot, ...], tokens: NDArray[np.int32], costs_in: list[int], costs_out: list[int]
-) -> tuple[tuple[int, ...], ...]:
-    """Slots with a direct table to each column: all earlier ones, or the strongest."""
+) -> tuple[_Slots, _Slots]:
+    """Slots with a direct table to each column, and slots its units see (empty: all earlier).
+
+    All earlier ones, or those with the largest mutual information that fit the budget.
+    """
     columns = len(costs_out)
     every = [tuple(s for s, slot in enumerate(slots) if slot.column < c) for c in range(columns)]
-    if sum(costs_in[s] * costs_out[c] for c in range(columns) for s in every[c]) <= _DIRECT_BUDGET:
-        return tuple(every)
+    direct = sum(costs_in[s] * costs_out[c] for c in range(columns) for s in every[c])
+    if direct <= _DIRECT_BUDGET and columns <= _WIDE:
+        return tuple(every), ()
     coarse = [_coarse(tokens[:5_000, s], slots[s].size) for s in range(len(slots))]
     scored = sorted(
         (-_mutual_nats(coarse[s], coarse[c]), c, s) for c in range(columns) for s in every[c]
     )
     left, kept = _DIRECT_BUDGET, [set[int]() for _ in range(columns)]
+    reach: list[list[int]] = [[] for _ in range(columns)]
     for _, c, s in scored:
         if costs_in[s] * costs_out[c] <= left:
             left -= costs_in[s] * costs_out[c]
             kept[c].add(s)
-    return tuple(tuple(sorted(k)) for k in kept)
+        if len(reach[c]) < _REACH:
+            reach[c].append(s)
+    near = tuple(tuple(sorted(r)) for r in reach) if columns > _WIDE else ()
+    return tuple(tuple(sorted(k)) for k in kept), near
 
 
 def _coarse(tokens: NDArray[np.int32], size: int) -> NDArray[np.int64]:

@@ -117,13 +117,17 @@ def learn_flat(schema: Schema, params: AutoregressiveParams, seed: int) -> Learn
 
 
 def schedule_of(rows: int, params: AutoregressiveParams) -> Schedule:
-    """Steps grow with the square root of the rows: 30 epochs at 5,600 rows, 10 at 50,000."""
+    """Steps grow with the square root of the rows: 30 epochs at 5,600 rows, 11 at 50,000.
+
+    2 at a million, 1 above 1.3 million; `max_minutes` then cuts the schedule to what fits.
+    """
     small = rows < 4_000
-    by_rows = int(min(max(ceil(30 * sqrt(_USUAL_ROWS / rows)), 2), _MOST_EPOCHS))
+    wanted = 30 * sqrt(_USUAL_ROWS / rows)
+    by_rows = min(ceil(wanted) if rows <= SAMPLE_ROWS else max(int(wanted), 1), _MOST_EPOCHS)
     return Schedule(
         batch_size=params.batch_size or (128 if small else 256),
         max_epochs=params.max_epochs or by_rows,
-        max_minutes=params.max_minutes or 60.0,
+        max_minutes=params.max_minutes or 10.0,
         learning_rate=params.learning_rate or 1e-3,
         weight_decay=caution(rows, params)[0],
         valid_share=max(params.valid_share, 0.1 if small and params.valid_share else 0.0),

@@ -48,14 +48,14 @@ class FlatModel:
             own, before = slice(c * width, (c + 1) * width), (c + 1) * width
             add_rows(tokens, t.hidden_slots, t.hidden_starts, t.hidden, t.hidden_bias, block)
             np.maximum(block, 0, out=h[:, own])
-            block2 = h[:, :before] @ t.second
+            block2 = h[:, before - len(t.second) : before] @ t.second
             block2 += t.second_bias
             np.maximum(block2, 0, out=top[:, own])
             if c in gated:
                 tokens[count + len(seen) + gated.index(c)] = column.gate(values)
             logits = np.empty((rows, len(t.bias)), np.float32)
             add_rows(tokens, t.direct_slots, t.direct_starts, t.direct, t.bias, logits)
-            logits += top[:, :before] @ t.up
+            logits += top[:, before - len(t.up) : before] @ t.up
             if len(t.out):
                 logits = logits @ t.out
                 logits += t.out_bias

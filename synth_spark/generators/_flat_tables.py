@@ -27,13 +27,13 @@ class ColumnTables:
     hidden_slots: NDArray[np.int32]  # (p,)
     hidden_starts: NDArray[np.int32]  # (p,)
     hidden_bias: Array  # (width,)
-    second: Array  # ((c + 1) * width, width)
+    second: Array  # ((c + 1) * width, width), or (width, width): reads its own block only
     second_bias: Array  # (width,)
     direct: Array  # (rows, features), added up: part of the logits
     direct_slots: NDArray[np.int32]  # (q,)
     direct_starts: NDArray[np.int32]  # (q,)
     bias: Array  # (features,)
-    up: Array  # ((c + 1) * width, features)
+    up: Array  # ((c + 1) * width, features), or (width, features)
     out: Array  # (features, vocabulary), or (0, 0) where the features are the logits
     out_bias: Array  # (vocabulary,) added after `out`, or (0,)
 
@@ -65,11 +65,12 @@ class _Folded:
             self.low = [e @ weights[f"mix.{i}"] for i, e in enumerate(self.enter)]
         self.low_starts = np.cumsum([0, *(e.shape[1] for e in self.low)])
         self.ends = np.cumsum([0, *layout.sizes])
+        self.sees = layout.sees()
 
     def column(self, c: int) -> ColumnTables:
         layout, w, h = self.layout, self.weights, self.layout.width
         own, before = slice(c * h, (c + 1) * h), (c + 1) * h
-        slots = [i for i, s in enumerate(layout.slots) if s.column < c]
+        slots = np.flatnonzero(self.sees[:, c]).tolist()
         first = w["first"]
         hidden = [
             self.low[i] @ first[self.low_starts[i] : self.low_starts[i + 1], own] for i in slots
@@ -82,7 +83,7 @@ class _Folded:
         return ColumnTables(
             **_stacked("hidden", hidden, slots, h),
             hidden_bias=_f32(w["first_bias"][own]),
-            second=_f32(w["second"][:before, own]),
+            second=_f32(w["second"][c] if layout.reach else w["second"][:before, own]),
             second_bias=_f32(w["second_bias"][own]),
             **_stacked("direct", direct, direct_slots, rank or layout.sizes[c]),
             bias=np.zeros(rank, np.float32) if rank else _f32(w[f"bias.{c}"]),

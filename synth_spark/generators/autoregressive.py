@@ -24,7 +24,7 @@ class AutoregressiveParams:
 
     min_subjects: int = 5  # a label or spike held by fewer subjects is not told by itself
     max_epochs: int | None = None  # flat: by the number of rows
-    max_minutes: float | None = None  # flat: 60
+    max_minutes: float | None = None  # flat: 10
     batch_size: int | None = None  # examples, all ranks together; flat: 256
     learning_rate: float | None = None  # flat: 0.001
     weight_decay: float | None = None  # flat: 0.1, more on small tables

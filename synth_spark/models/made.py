@@ -47,10 +47,22 @@ class Layout:
     dropout: float = 0.1
     learned: int = 16  # width of learned input vectors
     squeeze: int = 0  # features of a slot before the first layer are mixed down to so many; 0: not
+    reach: tuple[tuple[int, ...], ...] = ()  # wide tables: slots that each column's units see
 
     def inputs(self, slot: Slot) -> int:
         """Features of one slot."""
         return self.learned if slot.basis is None else int(slot.basis.shape[1])
+
+    def sees(self) -> NDArray[np.bool_]:
+        """Which slots feed the hidden units of which column, shape (slots, columns)."""
+        columns = len(self.sizes)
+        out = np.array([s.column for s in self.slots])[:, None] < np.arange(columns)[None, :]
+        if self.reach:
+            near = np.zeros_like(out)
+            for column, slots in enumerate(self.reach):
+                near[list(slots), column] = True
+            out &= near
+        return out
 
 
 class Made(nn.Module):
@@ -68,21 +80,26 @@ class Made(nn.Module):
                 self.vectors[str(i)] = nn.Parameter(torch.randn(slot.size, layout.learned) * 0.3)
             else:
                 self.register_buffer(f"basis{i}", torch.tensor(slot.basis), persistent=False)
-        owner = np.repeat([s.column for s in layout.slots], widths)
+        slot_of = np.repeat(np.arange(len(layout.slots)), widths)
         if layout.squeeze:
             self.mix = nn.ParameterList(
                 nn.Parameter(torch.randn(w, layout.squeeze) / w**0.5) for w in widths
             )
-            owner = np.repeat([s.column for s in layout.slots], layout.squeeze)
+            slot_of = np.repeat(np.arange(len(layout.slots)), layout.squeeze)
         block = np.repeat(np.arange(columns), width)
-        spread = 1 / max(len(layout.slots), 1) ** 0.5
-        self.first = nn.Parameter(_uniform(len(owner), columns * width, spread))
+        sees = layout.sees()
+        spread = 1 / max(int(sees.sum(axis=0).max(initial=0)), 1) ** 0.5
+        self.first = nn.Parameter(_uniform(len(slot_of), columns * width, spread))
         self.first_bias = nn.Parameter(torch.zeros(columns * width))
-        spread = 1 / (columns * width / 2) ** 0.5
-        self.second = nn.Parameter(_uniform(columns * width, columns * width, spread))
+        _mask(self, "first_mask", sees[slot_of][:, block])
+        if layout.reach:  # every column on its own: no block reads another's units
+            own = torch.stack([_uniform(width, width, width**-0.5) for _ in range(columns)])
+            self.second = nn.Parameter(own)
+        else:
+            spread = 1 / (columns * width / 2) ** 0.5
+            self.second = nn.Parameter(_uniform(columns * width, columns * width, spread))
+            _mask(self, "second_mask", block[:, None] <= block[None, :])
         self.second_bias = nn.Parameter(torch.zeros(columns * width))
-        _mask(self, "first_mask", owner[:, None] < block[None, :])
-        _mask(self, "second_mask", block[:, None] <= block[None, :])
         self.direct, self.up, self.bias, self.out = (nn.ParameterList() for _ in range(4))
         self.picks: list[Any] = []
         for c, size in enumerate(layout.sizes):
@@ -91,17 +108,29 @@ class Made(nn.Module):
             rows = [r for p in layout.parents[c] for r in range(*self.starts[p : p + 2])]
             self.picks.append(_pick(rows))
             self.direct.append(nn.Parameter(torch.zeros(len(rows), features)))
-            self.up.append(nn.Parameter(torch.zeros((c + 1) * width, features)))
+            units = width if layout.reach else (c + 1) * width
+            self.up.append(nn.Parameter(torch.zeros(units, features)))
             self.bias.append(nn.Parameter(torch.tensor(layout.bias[c])))
             rank = layout.ranks[c]
             learned = torch.randn(rank, size) / rank**0.5 if rank else torch.zeros(0)
             self.out.append(nn.Parameter(learned, requires_grad=bool(rank)))
             if basis is not None:
                 self.register_buffer(f"out{c}", torch.tensor(basis.T.copy()), persistent=False)
-        self.register_buffer("never", torch.tensor(layout.never), persistent=False)
-        for i, rows in enumerate(layout.class_of):
-            self.register_buffer(f"class{i}", torch.tensor(rows), persistent=False)
-        self.some_never = bool((layout.never != 0).any())
+        self._forbid()
+
+    def _forbid(self) -> None:
+        """Buffers of the pairs that never occur: per column only the class rows that matter."""
+        layout, ends = self.layout, np.cumsum([0, *self.layout.sizes])
+        self.never_columns: list[int] = []
+        for c in range(len(layout.sizes)):
+            taken = layout.never[:, ends[c] : ends[c + 1]]
+            rows = np.flatnonzero(taken.any(axis=1))
+            if len(rows):
+                self.never_columns.append(c)
+                self.register_buffer(f"never{c}", torch.tensor(taken[rows]), persistent=False)
+                self.register_buffer(f"rows{c}", torch.tensor(rows), persistent=False)
+        for i, classes in enumerate(layout.class_of):
+            self.register_buffer(f"class{i}", torch.tensor(classes), persistent=False)
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         """Nats of each row; tokens (rows, slots + gates) as `Coder.encode` gives them."""
@@ -116,21 +145,27 @@ class Made(nn.Module):
         drop = layout.dropout
         h = functional.relu(low @ (self.first * self.first_mask) + self.first_bias)
         h = functional.dropout(h, drop, self.training)
-        h = functional.relu(h @ (self.second * self.second_mask) + self.second_bias)
+        h = functional.relu(self._second(h) + self.second_bias)
         h = functional.dropout(h, drop, self.training)
-        never = self._never(tokens) if self.some_never else None
+        classes = self._classes(tokens) if self.never_columns else None
         nats = torch.zeros(len(tokens), device=tokens.device)
-        at = 0
-        for c, size in enumerate(layout.sizes):
-            logits = h[:, : (c + 1) * layout.width] @ self.up[c]
+        for c in range(len(layout.sizes)):
+            end = (c + 1) * layout.width
+            logits = h[:, end - len(self.up[c]) : end] @ self.up[c]
             if len(self.direct[c]):
                 logits = logits + x[:, self.picks[c]] @ self.direct[c]
             logits = self._leave(c, logits) + self.bias[c]
-            if never is not None:
-                logits = logits + never[:, at : at + size]
+            if classes is not None and c in self.never_columns:
+                logits = logits + classes[:, getattr(self, f"rows{c}")] @ getattr(self, f"never{c}")
             nats = nats + functional.cross_entropy(logits, tokens[:, c], reduction="none")
-            at += size
         return nats
+
+    def _second(self, h: torch.Tensor) -> torch.Tensor:
+        if not self.layout.reach:
+            return h @ (self.second * self.second_mask)
+        columns, width = len(self.layout.sizes), self.layout.width
+        apart = h.view(len(h), columns, width).transpose(0, 1)  # (columns, rows, width)
+        return torch.bmm(apart, self.second).transpose(0, 1).reshape(len(h), -1)
 
     def _enter(self, slot: int, tokens: torch.Tensor) -> torch.Tensor:
         learned = self.layout.slots[slot].basis is None
@@ -143,13 +178,13 @@ class Made(nn.Module):
         basis = getattr(self, f"out{column}", None)
         return features if basis is None else features @ basis
 
-    def _never(self, tokens: torch.Tensor) -> torch.Tensor:
-        hot = torch.zeros(len(tokens), len(self.never), device=tokens.device)
+    def _classes(self, tokens: torch.Tensor) -> torch.Tensor:
+        hot = torch.zeros(len(tokens), len(self.layout.never), device=tokens.device)
         for i in range(tokens.shape[1]):
             rows = getattr(self, f"class{i}")
             if len(rows):
                 hot.scatter_(1, rows[tokens[:, i]][:, None], 1.0)
-        return hot @ self.never
+        return hot
 
 
 def _uniform(rows: int, columns: int, spread: float) -> torch.Tensor:

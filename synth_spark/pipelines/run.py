@@ -23,6 +23,7 @@ from synth_spark.pipelines import gates, model_folder
 from synth_spark.pipelines.evaluate import Dataset, evaluate
 from synth_spark.pipelines.folder import NothingToResumeError, RunFolder
 
+LEAST_SUBJECTS = 2  # one alone cannot be compared with anybody, and would be copied
 BASELINE_SUBJECTS = 200_000  # the baseline's scores need no more, whatever the twin's size
 
 
@@ -77,11 +78,12 @@ class Job:
         self.folder.clear("records", "histories", "quarantine", "shards", "checkpoints", "models")
         facts = self.shop.ingest(self.plan, self.schema)
         kind = GENERATORS.get(self.plan.generator.name)
-        if facts["subjects_train"] < kind.min_subjects:
+        least = max(kind.min_subjects, LEAST_SUBJECTS)
+        if facts["subjects_train"] < least:
             raise TooFewSubjectsError(
-                f"{self.plan.generator.name} needs {kind.min_subjects} subjects to learn from; "
-                f"there are {facts['subjects_train']}.",
-                hint="more records, or --generator.name independent",
+                f"{self.plan.generator.name} needs {least} subjects to learn from; there are "
+                f"{facts['subjects_train']} beside {facts['subjects_holdout']} held out.",
+                hint="more records" + (", or independent" if least > LEAST_SUBJECTS else ""),
                 subjects=facts["subjects_train"],
             )
         return facts

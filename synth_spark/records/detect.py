@@ -7,7 +7,7 @@ that `synth-spark detect` writes; nothing is learned from data that the guess le
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from synth_spark.core.schema import Column, Schema
@@ -84,6 +84,34 @@ class Detection:
             "notes": list(self.notes),
             "sample_rows": self.sample_rows,
         }
+
+
+def apart_from_marks(schema: Schema) -> tuple[Schema, dict[str, str]]:
+    """The schema without names that begin with `_`, as those of the columns that a run adds do.
+
+    Returns:
+        The schema, and for each column (and the key) its name in the source.
+    """
+    columns = [*([schema.key] if schema.key else []), *schema.columns]
+    taken = {c.name.lower() for c in columns}
+    new = {c.name: c.name for c in columns}
+    for name in [n for n in new if n.startswith("_")]:
+        wanted = "column" + name
+        while wanted.lower() in taken:
+            wanted = "column_" + wanted
+        taken.add(wanted.lower())
+        new[name] = wanted
+
+    def named(column: Column) -> Column:
+        return replace(column, name=new[column.name], partner=new.get(column.partner, ""))
+
+    changed = replace(
+        schema,
+        columns=tuple(named(c) for c in schema.columns),
+        key=named(schema.key) if schema.key else None,
+        time=new.get(schema.time, ""),
+    )
+    return changed, {n: s for s, n in new.items()}
 
 
 @dataclass(frozen=True, slots=True)

@@ -170,8 +170,8 @@ def _typed(
                 sf.when(~fits, sf.col(quoted(named[column.name])).cast("string")).alias(f"_raw{i}")
             )
     line = [sf.col(CORRUPT).alias("_line")] if CORRUPT in source.frame.columns else []
-    frame = source.frame.withColumn("_row", sf.monotonically_increasing_id())
-    frame = frame.select("_row", *typed, *raw, *line)
+    place = sf.monotonically_increasing_id().alias("_row")
+    frame = source.frame.select(place, *typed, *raw, *line)
     content = [sf.col(quoted(c.name)) for c in schema.columns if c.kind != "identifier"]
     whole = [sf.col(quoted(c.name)) for c in columns]
     drawn = (

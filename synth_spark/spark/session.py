@@ -153,7 +153,7 @@ def _here(master: str) -> dict[str, str]:
         **BARRIER,
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
-        "spark.log.level": "ERROR",
+        "spark.log.level": "OFF",
     }
 
 

@@ -45,6 +45,12 @@ class TwinTakenError(SynthError):
     code = "SYN-135"
 
 
+class SamePlaceError(SynthError):
+    """The source, the twin and the run folder lie in one another."""
+
+    code = "SYN-136"
+
+
 def twin(
     data: Path,
     out: Path,
@@ -111,6 +117,7 @@ def run(plan: Plan, steps: Sequence[Step] = STEPS, *, dry_run: bool = False) -> 
     GENERATORS.get(plan.generator.name)
     if not plan.source.path:
         raise NoSourceError("The plan names no source.", hint="--source.path FILE")
+    _check_places(plan, dry_run=dry_run)
     spelled = plan.schema_of()
     if spelled:
         check(plan, spelled)
@@ -147,6 +154,35 @@ def detect(
 
 
 # ---- parts --------------------------------------------------------------------------------------
+
+
+def _check_places(plan: Plan, *, dry_run: bool) -> None:
+    """Refuse places that would destroy the source or the run, and those that cannot be written.
+
+    Raises:
+        SamePlaceError: The source, the twin and the run folder lie in one another (SYN-136).
+        TableTakenError: A folder that is no Delta table stands where the twin goes (SYN-215).
+    """
+    from synth_spark.spark.source import local_path
+    from synth_spark.spark.twin_out import check_target
+
+    folder = plan.folder.resolve()
+    twin = Path(plan.sample.out).resolve() if plan.sample.out else None
+    found = None if plan.source.path.startswith("world:") else local_path(plan.source.path)
+    source = found.resolve() if found else None
+    pairs = [("twin", twin, "source", source), ("source", source, "twin", twin)]
+    pairs += [("run folder", folder, "source", source), ("run folder", folder, "twin", twin)]
+    pairs += [("source", source, "run folder", folder)]
+    for name, path, other, around in pairs:
+        if path and around and (path == around or around in path.parents):
+            where = "is" if path == around else "lies in"
+            raise SamePlaceError(
+                f"The {name} {where} the {other}: {path}.",
+                hint="another place (--out, --run-folder; in a plan sample.out, run.folder)",
+                path=str(path),
+            )
+    if plan.sample.out and not dry_run:
+        check_target(Path(plan.sample.out), replace=True)
 
 
 def _name(text: str) -> str:

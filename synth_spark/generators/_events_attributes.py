@@ -197,6 +197,7 @@ class Attributes:
         table = _table(columns, {**facts, **given}, counts)
         some = units.lengths > 0
         forests = {}
+        level = own_levels(columns)
         for j, column in enumerate(columns):
             if column.role in ("drawn", "whole", "share"):
                 rows = _asked(column, table, columns, some)
@@ -204,7 +205,7 @@ class Attributes:
                 exact = column.role == "whole"
                 forests[j] = Forest.fit(
                     x[:, :j],
-                    x[:, j],
+                    x[:, j] - x[:, level[j]] if j in level else x[:, j],
                     leaf=leaf,
                     seed=seed,
                     name=f"{column.name}/{j}",
@@ -233,11 +234,13 @@ class Attributes:
         """
         rows = len(uniforms)
         x = np.zeros((rows, len(self.columns)))
-        stick = _Stick(rows)
+        stick, level = _Stick(rows), own_levels(self.columns)
         for j, column in enumerate(self.columns):
             drawn = x[:, j]
             if j in self.forests:
                 drawn = self.forests[j].draw(x[:, :j], uniforms[:, j])
+            if j in level:
+                drawn = _around(column, x[:, level[j]], drawn, stick.n, uniforms[:, j, 3])
             match column.role:
                 case "given":
                     x[:, j] = given[column.name]
@@ -319,6 +322,35 @@ class Attributes:
             state["std"],
             *state["bounds"],
         )
+
+
+def own_levels(columns: tuple[Attribute, ...]) -> dict[int, int]:
+    """Columns that are drawn around a level of the subject's own, and where that level stands.
+
+    What is learned of them is the distance from the subject's level, so that a habit outlives the
+    leaves: its level is the subject's, not the mean of the units that share a leaf.
+    """
+    place = {c.name: i for i, c in enumerate(columns) if c.role == "given"}
+    out = {}
+    for j, c in enumerate(columns):
+        name = f"stick{c.column}/{c.place}" if c.role == "share" else f"own_{c.name}"
+        name += str(c.column) if c.role == "drawn" and c.column >= 0 else ""
+        if c.role in ("drawn", "share") and c.name not in ("span", "first") and name in place:
+            out[j] = place[name]
+    return out
+
+
+def _around(column: Attribute, level: Floats, away: Floats, n: Floats, u: Floats) -> Floats:
+    """A value by its distance from the subject's level, in the range that the column has."""
+    value = level + away
+    if column.role == "share":
+        return np.clip(value, 0, 1)
+    if column.name in ("night", "weekend", "self"):  # shares of the unit's events: whole events
+        events = np.maximum(n, 1)
+        return np.clip(np.floor(value * events + u), 0, events) / events
+    if column.name == "hour_mean":
+        return np.clip(value, 0, 24)
+    return value if column.name == "mean" else np.maximum(value, 0)
 
 
 class _Stick:

@@ -20,7 +20,6 @@ from synth_spark.generators._events_attributes import Attributes, Floats
 from synth_spark.generators._events_coder import Coder, Units, subject_tokens
 from synth_spark.generators._forest import Forest
 
-PROFILE_SHARES = 4  # shares of a category, heaviest first, that are part of a profile
 GIVEN_LAST = ("n_before", "n_before_that", "silent", "place", "anchor")
 
 
@@ -207,8 +206,8 @@ def _profile(coder: Coder, units: Units, width: int) -> dict[str, Floats]:
     for j, table in enumerate(counts):
         total = np.zeros((subjects, table.shape[1]))
         np.add.at(total, units.owner, table)
-        for k in range(min(table.shape[1] - 1, PROFILE_SHARES)):
-            out[f"share{j}/{k}"] = total[:, k] / np.maximum(total.sum(axis=1), 1)
+        for k in range(table.shape[1] - 1):
+            out[f"stick{j}/{k}"] = total[:, k] / np.maximum(total[:, k:].sum(axis=1), 1)
         out[f"distinct{j}"] = mean((table > 0).sum(axis=1).astype(float))
     names = ["night", "weekend", "hour_mean", "hour_std", "gap", "days", "span"]
     names += [n for n in facts if n[:4] in ("self", "mean")]

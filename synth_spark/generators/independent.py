@@ -1,8 +1,8 @@
 """Every column on its own: the baseline that exposes a bad metric.
 
 Whatever this generator does well on says nothing about how columns hang together, which is why a
-report shows it beside the generator that was asked for. A subject's events are drawn one by one from
-all subjects' values and put in the order of their times.
+report shows it beside the generator that was asked for. A subject's events are drawn one by one
+from all subjects' values and put in the order of their times.
 """
 
 from __future__ import annotations
@@ -67,6 +67,7 @@ class IndependentModel:
             drawn = self.columns[LENGTH].draw(self.block_size, generator(seed, LENGTH, block))
             lengths = np.maximum(np.rint(np.asarray(drawn)), 1).astype(np.int64)
         offsets = np.concatenate([[0], np.cumsum(lengths)])
+        owners = np.repeat(np.arange(self.block_size), lengths)
         columns: dict[str, Values] = {}
         per = {c.name: c.per for c in self.schema.columns}
         for name, column in self.columns.items():
@@ -74,7 +75,7 @@ class IndependentModel:
                 rng = generator(seed, name, block)
                 once = per.get(name) == "subject" and LENGTH in self.columns
                 values = column.draw(self.block_size if once else int(offsets[-1]), rng)
-                columns[name] = values[np.repeat(np.arange(self.block_size), lengths)] if once else values
+                columns[name] = values[owners] if once else values
         records = Records(columns, offsets)
         if self.schema.time:
             records = in_time_order(records, self.schema.time)
@@ -90,7 +91,9 @@ class IndependentModel:
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> Self:
         columns = {
-            name: Drawn(s["kind"], s["time"], CODECS.get(s["kind"]).from_state(s["codec"]), s["upper"])
+            name: Drawn(
+                s["kind"], s["time"], CODECS.get(s["kind"]).from_state(s["codec"]), s["upper"]
+            )
             for name, s in state["columns"].items()
         }
         return cls(Schema.from_json(state["schema"]), columns, state["seen"])
@@ -146,7 +149,8 @@ def plain(schema: Schema, records: Records, name: str) -> tuple[Values, NDArray[
     if not isinstance(values, Coded) and is_time(schema, name):
         seconds = values.astype("datetime64[us]").astype(np.int64) / 1e6
         values = np.where(np.isnat(values), np.nan, seconds)
-    if schema.shape == "events" and any(c.name == name and c.per == "subject" for c in schema.columns):
+    once = any(c.name == name and c.per == "subject" for c in schema.columns)
+    if schema.shape == "events" and once:
         return values[records.offsets[:-1]], np.arange(records.subjects)
     return values, records.owners
 

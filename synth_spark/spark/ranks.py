@@ -67,6 +67,7 @@ def train_on_ranks(
     max_restarts: int = 2,
     fingerprint: str = "",
     timeout_s: float = 300.0,
+    threads: int = 1,
 ) -> Trained:
     """Train on `ranks` tasks of the cluster at once; goes on from the folder's checkpoint.
 
@@ -82,6 +83,7 @@ def train_on_ranks(
         max_restarts: How often a lost gang is started again.
         fingerprint: Of the plan; a checkpoint of another one is refused.
         timeout_s: How long a rank waits for the others at a meeting or a sum.
+        threads: Of torch on each rank; more than one may change the last digits of the weights.
 
     Raises:
         SlotsError: The cluster has fewer slots than ranks (SYN-606).
@@ -98,6 +100,7 @@ def train_on_ranks(
         trainee=request.trainee, shards=str(Path(shards_folder).absolute()),
         folder=str(folder.absolute()), seed=seed, name=request.name, collective=kind,
         fingerprint=fingerprint, timeout_s=timeout_s, launches=max_restarts + 1,
+        threads=threads,
     )  # fmt: skip
     settings = _settings(spark)
     here = spark is None or settings.get("spark.master", "").startswith("local[")

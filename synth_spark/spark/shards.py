@@ -26,10 +26,11 @@ The format, for readers without Spark (`training/shards.py`). A folder holds
   The dtype in the manifest is the array's; a file may hold a wider integer (uint8 is stored as
   int16): cast after reading. Row groups hold at most 8,192 subjects.
 
-How ranks share: with at least `4 * size` files a rank takes `files[rank::size]`, else it reads all
-files and takes the subjects at positions `rank::size` of each split (training and validation
-counted apart, over all files in order). Content and order depend on the records and the seed only,
-never on ids, partitions or machines. A second write of the same shards gives the same bytes.
+How ranks share (`training/rows.py`): examples that fit in memory are held whole by every rank,
+which takes its share of each batch, so that the steps do not depend on the number of ranks; larger sets
+are spilled file by file and read through a bounded shuffle buffer. Content and order depend on the
+records and the seed only, never on ids, partitions or machines. A second write of the same shards
+gives the same bytes.
 """
 
 from __future__ import annotations

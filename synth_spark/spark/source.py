@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from synth_spark.errors import EmptyTableError, SynthError
+from synth_spark.records.detect import NoColumnsError
 from synth_spark.spark import tables
 from synth_spark.spark.arrow import quoted
 
@@ -46,7 +47,7 @@ class SourceFormatError(SynthError):
 
 
 class NestedColumnError(SynthError):
-    """Columns hold nested or binary values, which have no codec."""
+    """Columns hold nested or binary values, or others that cannot be read and have no codec."""
 
     code = "SYN-222"
 
@@ -237,6 +238,7 @@ def _types(frame: DataFrame) -> dict[str, str]:
 
 def _open_parquet(spark: SparkSession, path: str) -> Source:
     arrow = _footer(path)
+    _refuse_unreadable(path, arrow)
     nanos = [f.name for f in arrow or [] if pa.types.is_timestamp(f.type) and f.type.unit == "ns"]
     if nanos:
         spark.conf.set("spark.sql.legacy.parquet.nanosAsLong", "true")
@@ -255,6 +257,28 @@ def _footer(path: str) -> pa.Schema | None:
         return pq.read_schema(local)
     files = sorted(f for f in local.rglob("*.parquet") if not f.name.startswith((".", "_")))
     return pq.read_schema(files[0]) if files else None
+
+
+def _refuse_unreadable(path: str, arrow: pa.Schema | None) -> None:
+    """Types that Spark has no reader for, named before it fails on them without naming them.
+
+    Raises:
+        NoColumnsError: There is no column (SYN-204).
+        NestedColumnError: Of those columns (SYN-222).
+    """
+    if arrow is None:
+        return
+    if not len(arrow):
+        raise NoColumnsError(f"{path} has no columns.", path=path)
+    odd = (pa.types.is_time, pa.types.is_float16, pa.types.is_decimal256)
+    bad = {f.name: str(f.type) for f in arrow if any(test(f.type) for test in odd)}
+    if bad:
+        raise NestedColumnError(
+            f"{path} has columns that Spark does not read: "
+            f"{', '.join(f'{n} ({t})' for n, t in bad.items())}.",
+            hint="write them as text or as plain numbers, or leave them out of the file",
+            columns=list(bad),
+        )
 
 
 def _nanos_as_times(frame: DataFrame, arrow: pa.Schema, names: list[str]) -> DataFrame:

@@ -91,6 +91,12 @@ def check_target(out: Path, *, replace: bool) -> None:
             hint="another name, or say that it may be replaced",
             path=str(out),
         )
+    one_file = out.suffix.lower() in FILE_ENDINGS
+    if out.exists() and (out.is_dir() if one_file else not tables.exists(out)):
+        kind = "a folder" if out.is_dir() else "a file"
+        raise TableTakenError(
+            f"{out} is {kind} that no twin is written over.", hint="another name", path=str(out)
+        )
     tables.check_writable(out.parent)
 
 
@@ -122,10 +128,6 @@ def deliver(
     check_target(out, replace=replace)
     with tables.clear_errors(out):
         if out.suffix.lower() not in FILE_ENDINGS:
-            if out.exists() and not tables.exists(out):
-                raise TableTakenError(
-                    f"{out} is no Delta table and is not replaced.", path=str(out)
-                )
             tables.write(in_source_form(twin, schema, source.types, names, zone), out)
             return
         frame = in_source_form(ordered(twin), schema, source.types, names, zone)
@@ -179,7 +181,9 @@ def _cast(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     arrays = []
     for field in schema:
         array = batch.column(field.name)
-        if pa.types.is_dictionary(field.type):
+        if pa.types.is_null(field.type):
+            array = pa.nulls(len(array))
+        elif pa.types.is_dictionary(field.type):
             array = pc.cast(pc.dictionary_encode(pc.cast(array, field.type.value_type)), field.type)
         elif array.type != field.type:
             array = pc.cast(array, field.type, safe=False)

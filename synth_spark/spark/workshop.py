@@ -136,6 +136,7 @@ class SparkWorkshop:
             say=self.say,
             max_restarts=fit.restarts,
             fingerprint=self.plan.fingerprint("fit"),
+            threads=fit.threads,
         )
 
     # ---- sampling -------------------------------------------------------------------------------

@@ -99,3 +99,8 @@ def test_a_missed_gate_ends_with_3(spark: Any, tmp_path: Path) -> None:
         f"run: {{folder: {tmp_path / 'gate'}}}\n"
     )
     assert job("run")(["--plan", str(path)]) == 3
+
+
+def test_the_notebook_runs_as_a_script(spark: Any) -> None:
+    page = JOBS.parent / "notebooks" / "first_twin.py"
+    assert runpy.run_path(str(page))["status"] == 0

@@ -123,7 +123,7 @@ def run(plan: Plan, steps: Sequence[Step] = STEPS, *, dry_run: bool = False) -> 
         check(plan, spelled)
     folder = RunFolder(plan.folder)
     if not dry_run:
-        folder.open(plan.to_yaml())
+        folder.open(plan.to_yaml() if plan.run.resume == "never" else None)
     with session(f"synth_spark {plan.name}", plan.run.conf, master=plan.run.master or "") as spark:
         plan, schema, source = _settle(spark, plan, spelled)
         check(plan, schema)
@@ -251,6 +251,9 @@ def _carry_out(
 ) -> int:
     from synth_spark.spark.workshop import SparkWorkshop
 
+    if plan.run.resume != "never":  # before the plan that the run was made with is written over
+        for step in steps:
+            folder.resumable(step, plan.fingerprint(step))
     folder.open(plan.to_yaml())
     kept = {"schema": schema.to_json(), "names": plan.source_names()}
     write_text(folder.path / "detected.json", json.dumps(kept, indent=1))

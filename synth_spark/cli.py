@@ -20,6 +20,7 @@ from synth_spark.errors import SynthError
 if TYPE_CHECKING:
     from synth_spark.config import Step
 
+ClickError = typer.BadParameter.__mro__[2]  # ClickException of the Click that Typer brings
 DONE, REFUSED, INTERRUPTED = 0, 2, 130
 _OVERRIDES = {"allow_extra_args": True, "ignore_unknown_options": True}
 
@@ -55,6 +56,12 @@ class NoSuchFileError(SynthError):
     """A file or folder that was named is not there."""
 
     code = "SYN-812"
+
+
+class UsageError(SynthError):
+    """The command line names an option that is not known, or lacks one, or a value is wrong."""
+
+    code = "SYN-107"
 
 
 PlanFile = Annotated[
@@ -266,9 +273,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
-        app(args=arguments, prog_name="synth-spark")
-    except SystemExit as end:
-        return end.code if isinstance(end.code, int) else REFUSED
+        code = app(args=arguments, prog_name="synth-spark", standalone_mode=False)
+        if code == INTERRUPTED:  # what Typer makes of Ctrl-C
+            raise KeyboardInterrupt
+        return code if isinstance(code, int) else DONE
+    except ClickError as error:
+        if type(error).__name__ == "NoArgsIsHelpError":
+            error.show()
+            return REFUSED
+        return _refuse(_of_usage(error), as_json="--json" in arguments)
     except SynthError as error:
         return _refuse(error, as_json="--json" in arguments)
     except OSError as error:
@@ -279,7 +292,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         sys.stderr.write("Stopped. What was finished is kept: go on with --resume always.\n")
         return INTERRUPTED
-    return DONE
 
 
 def _end(code: int) -> None:
@@ -298,6 +310,13 @@ def _refuse(error: SynthError, *, as_json: bool) -> int:
     else:
         sys.stderr.write(" ".join(str(error).split()) + "\n")
     return REFUSED
+
+
+def _of_usage(error: ClickError) -> UsageError:
+    """The numbered error for what is wrong with the command line."""
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context is not None else "synth-spark"
+    return UsageError(error.format_message(), hint=f"{command} --help")
 
 
 def _of_the_machine(error: OSError) -> SynthError | None:

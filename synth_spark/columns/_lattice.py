@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 # Values times one of these may be whole numbers: decimals, then thirds, sixths and ninths.
-_SCALES = (*(10**d for d in range(9)), 3, 6, 7, 9, 12)
+_SCALES: tuple[int, ...] = (*(10**d for d in range(9)), 3, 6, 7, 9, 12)
 _WHOLE = 2.0**52  # above this a float has no fraction left to look at
 _COARSER = (1000, 500, 250, 200, 100, 50, 25, 20, 10, 5, 4, 3, 2)
 

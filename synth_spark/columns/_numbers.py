@@ -16,7 +16,7 @@ State = dict[str, Any]
 Array = NDArray[Any]
 _ENDS = 64  # values at each end that are never joined
 _SUBS = 8  # sub-quantiles of a bin
-_REPEATED = 3  # a value seen so often inside a bin is drawn as it is
+_REPEATED = 3  # a value held so often, and by `min_subjects`, is drawn as it is inside a bin
 
 
 def counted(values: Array, owners: Array) -> State:
@@ -146,7 +146,7 @@ def _spikes(state: State, plan: Plan, total: int) -> Array:
     if len(rows) <= plan.exact_values:
         least = min(least, plan.min_subjects)
     held = state["subjects"] >= plan.min_subjects
-    spike = (rows >= least) & held & ~state["joined"]
+    spike = np.asarray((rows >= least) & held & ~state["joined"])
     if spike.sum() > 2 * plan.exact_values:  # only the heaviest
         order = np.lexsort((state["values"], -np.where(spike, rows, 0)))
         spike = np.zeros(len(rows), bool)
@@ -186,15 +186,15 @@ def _inside(
 ) -> _Piece:
     """The curve of one bin: repeated values flat, the others between sub-quantiles."""
     x, rows = state["values"][members], state["rows"][members]
-    repeated = (rows >= _REPEATED) & (state["subjects"][members] >= _REPEATED)
+    least = plan.min_subjects
+    often = max(_REPEATED, least)
+    repeated = (rows >= often) & (state["subjects"][members] >= often)
     repeated &= ~state["joined"][members]
     single = np.flatnonzero(~repeated)
     scale, base, origin = grid
     step = local_step(x, rows, scale, base, origin) if scale else 0
     if not len(single):
-        segments = [(v, v, float(r), 0) for v, r in zip(x, rows, strict=True)]
-        return _joined_segments(segments)
-    least = plan.min_subjects
+        return _joined_segments([(v, v, float(r), 0) for v, r in zip(x, rows, strict=True)])
     segments = _quantile_segments(x[single], rows[single], least, first, last)
     out = [(a, b, m, step) for a, b, m in segments]
     out += [(x[i], x[i], float(rows[i]), 0) for i in np.flatnonzero(repeated)]
@@ -223,26 +223,14 @@ def _quantile_segments(
         high = x[stop] if stop < len(x) else x[-1]
         out.append((float(x[start]), float(high), float(rows[start:stop].sum())))
     if last:
-        out = out[:-1] + _tailed(x[edges[-1] :], rows[edges[-1] :])
+        out = out[:-1] + _tail.segments(x[edges[-1] :], rows[edges[-1] :])
     if first:
         stop = edges[1] if len(edges) > 1 else len(x)
-        mirrored = _tailed(-x[:stop][::-1], rows[:stop][::-1])
+        mirrored = _tail.segments(-x[:stop][::-1], rows[:stop][::-1])
         out = [(-b, -a, m) for a, b, m in mirrored[::-1]] + (out[1:] if len(edges) > 1 else [])
         if last and len(edges) == 1:
             out = _blurred(x, rows, least)
     return out
-
-
-def _tailed(x: Array, rows: Array) -> list[tuple[float, float, float]]:
-    """Segments of a generalised-Pareto tail that starts at x[0]."""
-    total = int(rows.sum())
-    scale, xi = _tail.fit(x - x[0], rows)
-    if scale <= 0:
-        return [(float(x[0]), float(x[0]), float(total))]
-    share, excess = _tail.knots(scale, xi, total)
-    values = x[0] + excess
-    masses = np.diff(share) * total
-    return [(float(a), float(b), float(m)) for a, b, m in zip(values, values[1:], masses)]  # noqa: B905
 
 
 def _blurred(x: Array, rows: Array, least: int) -> list[tuple[float, float, float]]:

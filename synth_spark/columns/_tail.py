@@ -43,3 +43,16 @@ def knots(scale: float, xi: float, rows: int) -> tuple[NDArray[np.float64], NDAr
     else:
         excess = scale / xi * ((1 - share) ** -xi - 1)
     return share / share[-1], excess
+
+
+def segments(x: NDArray[np.float64], rows: NDArray[np.int64]) -> list[tuple[float, float, float]]:
+    """Segments (low, high, rows) of a tail over the ascending values `x` that starts at x[0]."""
+    total = int(rows.sum())
+    scale, xi = fit(x - x[0], rows)
+    if scale <= 0:
+        return [(float(x[0]), float(x[0]), float(total))]
+    share, excess = knots(scale, xi, total)
+    values = x[0] + excess
+    masses = np.diff(share) * total
+    ends = zip(values[:-1], values[1:], masses, strict=True)
+    return [(float(a), float(b), float(m)) for a, b, m in ends]

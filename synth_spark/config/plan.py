@@ -113,7 +113,7 @@ class Plan(Section):
     def fingerprint(self, step: Step = "evaluate") -> str:
         """SHA-256 over the settings that bear on the data made up to and with `step`.
 
-        The name, the run section, partitions and the place of the key file do not.
+        The name, the run section, partitions, waves and the place of the key file do not.
         """
         sections = ["seed", "source", "records", "ingest"]
         sections += STEPS[1 : STEPS.index(step) + 1]
@@ -121,14 +121,15 @@ class Plan(Section):
             sections.append("generator")
         dumped = self.model_dump(mode="json", include=set(sections))
         dumped["ingest"].pop("id_key_file")
-        dumped.get("sample", {}).pop("partitions", None)
+        for cut in ("partitions", "rows_per_wave"):
+            dumped.get("sample", {}).pop(cut, None)
         text = json.dumps(dumped, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
     def to_yaml(self) -> str:
         """The whole plan, defaults included, so that it means the same in a later release."""
         dumped = self.model_dump(mode="json")
-        bare = {"name", "kind", "source_type", "per", "source"}
+        bare = {"name", "kind", "source_type", "per", "source", "counterpart"}
         dumped["records"]["columns"] = [
             {k: v for k, v in c.items() if v not in ("", None) and (v is not False or k in bare)}
             for c in dumped["records"]["columns"]

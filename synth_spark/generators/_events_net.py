@@ -44,7 +44,7 @@ class EventsParams:
     head: int = 64  # of each head
     dropout: float = 0.15
     max_epochs: int = 30
-    max_minutes: float = 20.0
+    max_minutes: float = 10.0
     learning_rate: float = 2e-3
     weight_decay: float = 1e-3
     batch_size: int = 512
@@ -128,7 +128,8 @@ class EventsModel:
         attributes = self.base.histories.attributes
         n = np.rint(drawn.table[:, attributes.index("n")]).astype(np.int64)
         u = generator(seed, "net/noise", block).random((len(n), 2))
-        shown, scaled = self.seen.of_units(self.base, drawn.table, u, self.paces(n))
+        paces = self.paces(n)
+        shown, scaled = self.seen.of_units(self.base, drawn.table, u, paces)
         shares = token_shares(attributes, self.seen.contexts, drawn.table)
         key = stream_key(seed, f"net/{block}") & 0x7FFFFFFFFFFFFFFF
         order = np.argsort(-n, kind="stable")
@@ -136,7 +137,7 @@ class EventsModel:
         parts = []
         for a in range(0, len(order), AT_ONCE):
             units = order[a : a + AT_ONCE]
-            run = _Run(self, units, drawn, n, shown, scaled, shares, key)
+            run = _Run(self, units, drawn, n, shown, scaled, shares, key, paces)
             parts.append(run.to_end())
         unit = np.concatenate([np.zeros(0, np.int64), *(p[0] for p in parts)])
         back = np.argsort(unit, kind="stable")
@@ -203,13 +204,15 @@ class _Run:
     def __init__(
         self, model: EventsModel, units: NDArray[np.int64], drawn: Drawn, n: NDArray[np.int64],
         shown: NDArray[np.float64], scaled: NDArray[np.float32],
-        shares: NDArray[np.float64], key: int,
+        shares: NDArray[np.float64], key: int, paces: NDArray[np.float64],
     ) -> None:  # fmt: skip
         self.model, self.units = model, units
         self.layout = model.seen.layout
         self.p = self.layout.packed()
         self.weekday = (drawn.anchor[units] + 3) % 7
         self.shown, self.scaled = shown[units], scaled[units]
+        # A count shown too large drives an episode's first days and is let go towards its end.
+        self.ease = 1 / np.maximum(paces[units], 1) - 1 if model.seen.loose else 0 * paces[units]
         self.shares = np.ascontiguousarray(shares[units], np.float32)
         longest = 2 * LONGEST if model.seen.loose else LONGEST
         most = np.floor(longest * n[units] + 0.5).astype(np.int64)
@@ -241,7 +244,8 @@ class _Run:
 
         net, clock = self.model.net(), self.model.base.coder.clock
         x = np.empty((len(on), self.model.seen.inputs), np.float32)
-        draws.features_before(on, self.state, self.p, self.weekday, self.shown, self.scaled, x)
+        shown = self.shown * (1 + self.ease * np.maximum(self.state[:, 0], 0) / clock.horizon_s)
+        draws.features_before(on, self.state, self.p, self.weekday, shown, self.scaled, x)
         hidden = net.trunk(torch.from_numpy(x))
         width = net.shape.head
         slices = net.fused(hidden)
@@ -330,7 +334,7 @@ def calibrated(model: EventsModel, seed: int) -> EventsModel:
         tried.append((float(np.abs(got - goal).sum()), len(tried), model.pace))
         if np.abs(got - goal).sum() < 0.01 * goal.sum():
             break
-        model.pace = np.clip(model.pace * (goal + doubt) / (got + doubt), 0.6, 1.6)
+        model.pace = np.clip(model.pace * (goal + doubt) / (got + doubt), 0.6, 2.5)
     model.pace = min(tried)[2]
     return model
 

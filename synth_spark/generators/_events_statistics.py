@@ -16,12 +16,12 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-BEFORE = 26  # features before the time that do not depend on the columns
+BEFORE = 28  # features before the time that do not depend on the columns
 AFTER = 42
 POINTER = 10  # features of a value of the main category, before the second category's part
 SECOND = 6  # values of the second category that are remembered for a main value
-_T, _I, _GAPS, _TODAY, _DAYS, _DAY = 0, 1, 2, 5, 6, 7
-_FIXED = 8
+_T, _I, _GAPS, _TODAY, _DAYS, _DAY, _NIGHT, _HOURS = 0, 1, 2, 5, 6, 7, 8, 9
+_FIXED = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +123,9 @@ def before(s, p, weekday, shown, out):  # type: ignore[no-untyped-def]
     out[22] = s[_DAYS] * 0.3
     for k in range(3):
         out[23 + k] = s[_GAPS + k]
+    # A unit's drawn share of nights and mean hour are kept to where it is seen how far they are.
+    out[26] = s[_NIGHT] / max(i, 1.0) * 4
+    out[27] = 0.0 if first else s[_HOURS] / i / 6 - 2
     at, place = BEFORE, _FIXED + 3 * c
     total = max(i, 1.0)
     counts = place
@@ -218,6 +221,10 @@ def update(s, p, t, cats, nums):  # type: ignore[no-untyped-def]
         s[_DAYS] += 1
         s[_TODAY] = 0
     s[_TODAY] += 1
+    hour = t / 3_600.0 - day * 24
+    s[_HOURS] += hour
+    if hour < 6:
+        s[_NIGHT] += 1
     s[_T], s[_DAY], s[_I] = t, day, i + 1
     at = _FIXED + 3 * c
     for j in range(c):

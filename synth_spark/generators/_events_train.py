@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     import torch
 
 NOISE = 0.10  # log-normal noise on the count that the network is shown
-LOOSE = 0.35  # the same for episodes: a count that is taken loosely leaves no rush at the end
+LOOSE = 0.2  # the same for episodes: a count that is taken loosely leaves no rush at the end
 OWED = 16  # place of the share still owed among the statistics
 GATE = 0.3  # with more than this share of the shown count owed, the end is not on offer
-LOOSE_GATE = 0.7
+LOOSE_GATE = 0.5
 SCALE = 4_096  # attributes lie in [-4, 4] and travel as whole numbers
 FAR = -1e9  # a logit that is never drawn
 

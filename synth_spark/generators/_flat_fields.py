@@ -142,7 +142,7 @@ def _gap(times: NDArray[Any], other: NDArray[Any]) -> NDArray[np.float64]:
 def _later(times: NDArray[Any], gap: NDArray[np.float64]) -> NDArray[Any]:
     known = np.isfinite(gap) & ~np.isnat(times)
     us = np.rint(np.where(known, gap, 0) * 1e6).astype(np.int64).astype("timedelta64[us]")
-    out = times.astype("datetime64[us]") + us
+    out: NDArray[Any] = times.astype("datetime64[us]") + us
     out[~known] = np.datetime64("NaT")
     return out
 

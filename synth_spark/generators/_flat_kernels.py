@@ -9,7 +9,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 
-@njit(cache=True, nogil=True)  # type: ignore[misc]
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
 def add_rows(
     tokens: NDArray[np.int32],
     slots: NDArray[np.int32],
@@ -38,7 +38,7 @@ def add_rows(
                 out[r, k] += table[row, k]
 
 
-@njit(cache=True, nogil=True)  # type: ignore[misc]
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
 def pick(weights: NDArray[np.float32], u: NDArray[np.float64], out: NDArray[np.int32]) -> None:
     """Draw one column a row in proportion to its weights, by inversion.
 

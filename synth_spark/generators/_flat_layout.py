@@ -122,7 +122,7 @@ def number_basis(codec: Number, hats: tuple[int, ...], own: float) -> Basis:
 
 def _log_shares(tokens: NDArray[np.int32], size: int) -> NDArray[np.float32]:
     counts = np.bincount(tokens, minlength=size) + 0.5
-    return np.log(counts / counts.sum()).astype(np.float32)
+    return np.asarray(np.log(counts / counts.sum()), np.float32)
 
 
 _Slots = tuple[tuple[int, ...], ...]  # per column

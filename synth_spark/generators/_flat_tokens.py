@@ -21,7 +21,7 @@ from synth_spark.core.batch import Records, Values
 from synth_spark.core.schema import Schema
 from synth_spark.core.shelf import CODECS
 from synth_spark.generators._flat_fields import Field, split
-from synth_spark.generators._flat_relations import Relation
+from synth_spark.generators._flat_relation import Relation
 
 Tokens = NDArray[np.int32]
 

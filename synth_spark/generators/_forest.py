@@ -1,6 +1,6 @@
 """Forests of conditional trees: one column of numbers drawn given the columns before it.
 
-Each column has `TREES` regression trees, each grown on a bootstrap of the rows towards the
+Each column has `TREES` regression trees, each grown on a random part of the rows towards the
 column's rank. A draw picks one tree, drops to a leaf, takes one of the leaf's values and moves it
 towards a sorted neighbour in the same leaf, so that no continuous value is handed out as it was.
 After: Watson et al., "Adversarial random forests for density estimation and generative
@@ -21,7 +21,8 @@ from synth_spark.core.seeds import generator
 
 TREES = 20
 LEVELS = 32  # bins of a column when a split is searched
-MOST_ROWS = 4_000  # rows of one tree's bootstrap
+MOST_ROWS = 4_000  # rows of one tree
+ROW_SHARE = 0.63  # of all rows that one tree is grown on, as many as a bootstrap would hold
 FEATURE_SHARE = 0.7
 
 
@@ -157,7 +158,8 @@ def _tree(
     leaf: int,
     rng: np.random.Generator,
 ) -> tuple[NDArray[Any], ...]:
-    rows = rng.integers(0, len(target), min(len(target), MOST_ROWS))
+    most = min(int(np.ceil(ROW_SHARE * len(target))), MOST_ROWS)
+    rows = rng.permutation(len(target))[:most]  # none twice, so that a leaf holds `leaf` of them
     picks = rng.random((4 * (len(rows) // max(leaf, 1)) + 8, codes.shape[1]))
     feature, level, child, start, count, order = _grow(codes[rows], goal[rows], max(leaf, 1), picks)
     values = target[rows][order]
@@ -228,7 +230,7 @@ def _grow(codes, goal, leaf, picks):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
 def _other(values, start, n, at, side):  # type: ignore[no-untyped-def]
-    """The nearest place in a leaf whose value differs (a bootstrap holds rows twice); -1: none."""
+    """The nearest place in a leaf whose value differs (rows may be equal); -1: none."""
     near = at + side
     while 0 <= near < n:
         if values[start + near] != values[start + at]:

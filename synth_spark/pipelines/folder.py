@@ -55,8 +55,8 @@ class RunFolder:
 
     path: Path
 
-    def open(self, plan_yaml: str) -> None:
-        """Make the folder if need be and write the plan.
+    def open(self, plan_yaml: str | None) -> None:
+        """Make the folder if need be and write the plan, if there is one to write yet.
 
         Raises:
             NotARunError: It is not empty and no run made it (SYN-130).
@@ -70,7 +70,8 @@ class RunFolder:
                 )
             (self.path / "steps").mkdir(parents=True, exist_ok=True)
             (self.path / MARK).touch()
-            write_text(self.path / "plan.yaml", plan_yaml)
+            if plan_yaml is not None:
+                write_text(self.path / "plan.yaml", plan_yaml)
         except OSError as error:
             raise FolderError(
                 f"{self.path} cannot be written: {error.strerror}.",

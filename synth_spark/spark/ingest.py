@@ -169,7 +169,8 @@ def _typed(
             raw.append(
                 sf.when(~fits, sf.col(quoted(named[column.name])).cast("string")).alias(f"_raw{i}")
             )
-    line = [sf.col(CORRUPT).alias("_line")] if CORRUPT in source.frame.columns else []
+    texts = source.format in ("csv", "jsonl") and CORRUPT in source.frame.columns
+    line = [sf.col(CORRUPT).alias("_line")] if texts else []
     place = sf.monotonically_increasing_id().alias("_row")
     frame = source.frame.select(place, *typed, *raw, *line)
     content = [sf.col(quoted(c.name)) for c in schema.columns if c.kind != "identifier"]

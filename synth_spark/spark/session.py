@@ -186,7 +186,8 @@ def java_version() -> int:
     java = str(Path(home) / "bin" / "java") if home else shutil.which("java")
     hint = "install Java 17 (apt-get install openjdk-17-jre-headless) or set JAVA_HOME"
     if not java or not Path(java).exists():
-        raise JavaError("Spark needs Java 17, and no java was found.", hint=hint, java=java or "")
+        where = f"JAVA_HOME names {home}, which has no bin/java" if home else "no java was found"
+        raise JavaError(f"Spark needs Java 17, and {where}.", hint=hint, java=java or "")
     said = subprocess.run([java, "-version"], capture_output=True, text=True, check=False)
     match = re.search(r'version "(\d+)(?:\.(\d+))?', said.stderr + said.stdout)
     major = int(match.group(1)) if match else 0

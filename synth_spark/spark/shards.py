@@ -27,10 +27,10 @@ The format, for readers without Spark (`training/shards.py`). A folder holds
   int16): cast after reading. Row groups hold at most 8,192 subjects.
 
 How ranks share (`training/rows.py`): examples that fit in memory are held whole by every rank,
-which takes its share of each batch, so that the steps do not depend on the number of ranks; larger sets
-are spilled file by file and read through a bounded shuffle buffer. Content and order depend on the
-records and the seed only, never on ids, partitions or machines. A second write of the same shards
-gives the same bytes.
+which takes its share of each batch, so that the steps do not depend on the number of ranks; larger
+sets are spilled file by file and read through a bounded shuffle buffer. Content and order depend
+on the records and the seed only, never on ids, partitions or machines. A second write of the same
+shards gives the same bytes.
 """
 
 from __future__ import annotations

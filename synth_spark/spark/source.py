@@ -7,8 +7,10 @@ same. Times held as text stay text; their format is the plan's (`Column.time_for
 
 from __future__ import annotations
 
+import csv
 import json
-from dataclasses import dataclass, field
+import re
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -75,6 +77,8 @@ class Source:
     arrow: pa.Schema | None = field(
         default=None, compare=False
     )  # of a Parquet file on this machine
+    delimiter: str = ","  # of a CSV file
+    header: dict[str, str] = field(default_factory=dict)  # CSV: column -> name in the first line
 
     @property
     def columns(self) -> list[str]:
@@ -144,7 +148,8 @@ def open_source(
     except Exception as error:
         if "COLUMN_ALREADY_EXISTS" in str(error):
             raise SameNameError(
-                f"{path} has two columns whose names differ in case only: {_first_line(error)}",
+                f"{path} has two columns of one name, or of names that differ in case only: "
+                + ", ".join(re.findall(r"`(.+?)`", _first_line(error))),
                 hint="rename one",
                 path=path,
             ) from error
@@ -218,7 +223,8 @@ def _open(spark: SparkSession, path: str, kind: str, delimiter: str, header: boo
         return _open_csv(spark, path, delimiter, header)
     if kind == "jsonl":
         frame = spark.read.option("columnNameOfCorruptRecord", CORRUPT).json(path)
-        return Source(frame, path, kind, _types(frame))
+        types = {n: t for n, t in _types(frame).items() if n != CORRUPT}
+        return Source(frame, path, kind, types)
     if kind == "delta":
         frame = (
             tables.read(spark, path) if local_path(path) else spark.read.format("delta").load(path)
@@ -230,7 +236,7 @@ def _open(spark: SparkSession, path: str, kind: str, delimiter: str, header: boo
 
 
 def _types(frame: DataFrame) -> dict[str, str]:
-    return {f.name: f.dataType.simpleString() for f in frame.schema.fields if f.name != CORRUPT}
+    return {f.name: f.dataType.simpleString() for f in frame.schema.fields}
 
 
 # ---- Parquet ------------------------------------------------------------------------------------
@@ -302,6 +308,7 @@ def _open_csv(spark: SparkSession, path: str, delimiter: str, header: bool) -> S
     from pyspark.sql import types as st
 
     local = local_path(path)
+    delimiter = delimiter_of(local, delimiter)
     small = local is not None and local.is_file() and local.stat().st_size < WHOLE_FILE_BYTES
     reader = spark.read.options(
         sep=delimiter, header=header, escape='"', multiLine=small, columnNameOfCorruptRecord=CORRUPT
@@ -311,7 +318,27 @@ def _open_csv(spark: SparkSession, path: str, delimiter: str, header: bool) -> S
     texts = reader.schema(schema).csv(path)
     kinds = _csv_types(texts, names)
     typed = texts.select(*[_as_type(n, kinds[n]) for n in names], CORRUPT)
-    return Source(typed, path, "csv", kinds)
+    written = _header(local, delimiter) if header and local is not None else []
+    named = dict(zip(names, written, strict=True)) if len(written) == len(names) else {}
+    return Source(typed, path, "csv", kinds, delimiter=delimiter, header=named)
+
+
+def _header(file: Path, delimiter: str) -> list[str]:
+    """The names as the first line has them: Spark makes up those that are empty or stand twice."""
+    if not file.is_file() or file.suffix.lower() not in (".csv", ".tsv", ".txt"):
+        return []
+    with file.open(encoding="utf-8-sig", errors="replace", newline="") as stream:
+        return next(csv.reader(stream, delimiter=delimiter), []) if len(delimiter) == 1 else []
+
+
+def delimiter_of(file: Path | None, said: str) -> str:
+    """The delimiter, where a comma was taken for granted and the first line has none of them."""
+    if said != "," or file is None or not file.is_file() or file.suffix in (".gz", ".bz2", ".zst"):
+        return said
+    with file.open("rb") as stream:
+        names = re.sub(rb'"[^"]*"', b"", stream.readline(1 << 20))
+    found = [sign for sign in (";", "\t", "|") if sign.encode() in names]
+    return found[0] if found and b"," not in names else said
 
 
 def _csv_types(texts: DataFrame, names: list[str]) -> dict[str, str]:
@@ -358,7 +385,7 @@ def _without(source: Source, drop: tuple[str, ...]) -> Source:
     source.need(list(drop))
     kept = {n: t for n, t in source.types.items() if n not in drop}
     frame = source.frame.drop(*drop) if drop else source.frame
-    return Source(frame, source.path, source.format, kept, source.arrow)
+    return replace(source, frame=frame, types=kept)
 
 
 def _refuse_nested(source: Source) -> None:
@@ -368,6 +395,8 @@ def _refuse_nested(source: Source) -> None:
         raise SameNameError(
             f"The columns {', '.join(twice)} differ in case only.", hint="rename one", columns=twice
         )
+    if "" in source.types:
+        raise SameNameError(f"{source.path} has a column without a name.", hint="name it")
     bad = {n: t for n, t in source.types.items() if t.startswith(_NESTED)}
     if bad:
         named = ", ".join(f"{n} ({t.split('<')[0]})" for n, t in bad.items())

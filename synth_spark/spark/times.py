@@ -24,7 +24,7 @@ _JAVA = {
 
 
 class TimeFormatError(SynthError):
-    """A strftime format has a directive that Spark cannot read or write."""
+    """A strftime format is missing, or has a directive that Spark cannot read or write."""
 
     code = "SYN-225"
 
@@ -104,9 +104,15 @@ def to_clock(value: SparkColumn, source_type: str, time_format: str, zone: str) 
         return sf.from_utc_timestamp(sf.timestamp_micros(micros), zone).cast("timestamp_ntz")
     if source_type == "timestamp":
         return sf.from_utc_timestamp(value, zone).cast("timestamp_ntz")
-    if source_type != "string":
+    if source_type in ("date", "timestamp_ntz"):
         return value.try_cast("timestamp_ntz")
-    text = sf.trim(value)
+    if source_type != "string" and not time_format:
+        raise TimeFormatError(
+            f"Times held as {source_type} need a format.",
+            hint="time_format: epoch_s, epoch_ms, or a strftime format as %Y%m%d",
+            source_type=source_type,
+        )
+    text = sf.trim(value if source_type == "string" else value.cast("bigint").cast("string"))
     if time_format:
         java = java_format(time_format)
         found = sf.try_to_timestamp(text, sf.lit(java))
@@ -142,7 +148,7 @@ def from_clock(value: SparkColumn, source_type: str, time_format: str, zone: str
         if source_type in ("float", "double", "string") or source_type.startswith("decimal"):
             return (micros / sf.lit(float(scale))).cast(source_type)
         return sf.floor(micros / sf.lit(scale)).cast(source_type or "bigint")
-    if source_type == "string":
+    if source_type == "string" or time_format:
         pattern = java_format(time_format) if time_format else "yyyy-MM-dd HH:mm:ss"
-        return sf.date_format(value.cast("timestamp"), pattern)
+        return sf.date_format(value.cast("timestamp"), pattern).cast(source_type)
     return value.cast(source_type or "timestamp_ntz")

@@ -6,11 +6,13 @@ written beside its place and renamed there, so it is whole or not there.
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
 FILE_ENDINGS = (".parquet", ".csv", ".tsv")
 _ROW_GROUP = 131_072
+_BITS = {"tinyint": 8, "smallint": 16, "int": 32, "bigint": 64}
 
 
 def in_source_form(
@@ -68,8 +71,11 @@ def _as_source(column: Column, source_type: str, zone: str) -> SparkColumn:
             )
         if source_type == "boolean":
             return value.cast("int").cast("boolean")
-        if source_type in ("tinyint", "smallint", "int", "bigint"):
-            return sf.round(value).try_cast(source_type)
+        if source_type in _BITS:
+            limit = 2.0 ** (_BITS[source_type] - 1)
+            top = limit - 1 if limit < 2**53 else float(2**63 - 1024)  # the last double below
+            bounded = sf.least(sf.greatest(sf.round(value), sf.lit(-limit)), sf.lit(top))
+            return sf.when(value.isNotNull(), bounded).try_cast(source_type)
     return value.try_cast(source_type) if source_type != "string" else value
 
 
@@ -131,10 +137,10 @@ def deliver(
             tables.write(in_source_form(twin, schema, source.types, names, zone), out)
             return
         frame = in_source_form(ordered(twin), schema, source.types, names, zone)
-        _one_file(frame, out, source.arrow)
+        _one_file(frame, out, source)
 
 
-def _one_file(frame: DataFrame, out: Path, arrow: pa.Schema | None) -> None:
+def _one_file(frame: DataFrame, out: Path, source: Source) -> None:
     """Spark writes one Parquet part beside the place; it is copied batch by batch into the file."""
     beside = out.with_name(f".{out.name}.parts")
     fresh = out.with_name(f".{out.name}.new")
@@ -143,13 +149,14 @@ def _one_file(frame: DataFrame, out: Path, arrow: pa.Schema | None) -> None:
         frame.write.mode("overwrite").parquet(str(beside))
         parts = sorted(beside.glob("part-*.parquet"))
         parquet = out.suffix.lower() == ".parquet"
-        schema = _target(pq.read_schema(parts[0]), arrow if parquet else None)
+        schema = _target(pq.read_schema(parts[0]), source.arrow if parquet else None)
         if parquet:
             writer = pq.ParquetWriter(fresh, schema, compression="zstd")
         else:
             options = pa_csv.WriteOptions(
-                delimiter="\t" if out.suffix == ".tsv" else ",", quoting_style="needed"
+                delimiter="\t" if out.suffix == ".tsv" else source.delimiter, quoting_style="needed"
             )
+            schema = pa.schema(f.with_name(source.header.get(f.name, f.name)) for f in schema)
             writer = pa_csv.CSVWriter(fresh, schema, write_options=options)
         with writer:
             for part in parts:
@@ -162,7 +169,7 @@ def _one_file(frame: DataFrame, out: Path, arrow: pa.Schema | None) -> None:
 
 
 def _target(written: pa.Schema, source: pa.Schema | None) -> pa.Schema:
-    """The source's type of each column where it has one; no notes of pandas' index."""
+    """The source's type of each column where it has one, and pandas' notes on types and index."""
     fields = []
     for field in written:
         found = (
@@ -173,19 +180,36 @@ def _target(written: pa.Schema, source: pa.Schema | None) -> pa.Schema:
         if not source and pa.types.is_timestamp(found) and found.tz:
             found = pa.timestamp(found.unit)  # CSV: no zone behind every time
         fields.append(pa.field(field.name, found))
-    return pa.schema(fields)
+    whole = source is not None and source.names == written.names
+    return pa.schema(fields, _pandas_notes(source) if source is not None and whole else None)
+
+
+def _pandas_notes(source: pa.Schema) -> dict[bytes, bytes] | None:
+    """What pandas keeps of dtypes and its index; notes of the records' owner are left behind."""
+    try:
+        notes = json.loads((source.metadata or {})[b"pandas"])
+    except (KeyError, ValueError):
+        return None
+    kept = {k: v for k, v in notes.items() if k != "attributes"}
+    return {b"pandas": json.dumps(kept).encode()}
 
 
 def _cast(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
-    """The batch in the target's types; an integer beyond a narrow type takes the type's limit."""
-    arrays = []
-    for field in schema:
-        array = batch.column(field.name)
-        if pa.types.is_null(field.type):
-            array = pa.nulls(len(array))
-        elif pa.types.is_dictionary(field.type):
-            array = pc.cast(pc.dictionary_encode(pc.cast(array, field.type.value_type)), field.type)
-        elif array.type != field.type:
-            array = pc.cast(array, field.type, safe=False)
-        arrays.append(array)
+    """The batch's columns, by place, in the target's names and types."""
+    arrays = [_as(a, f.type) for a, f in zip(batch.columns, schema, strict=True)]
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def _as(array: pa.Array, kind: pa.DataType) -> pa.Array:
+    """One column in another type; an integer beyond a narrow type takes the type's limit."""
+    if pa.types.is_null(kind):
+        return pa.nulls(len(array))
+    if pa.types.is_dictionary(kind):
+        return pc.cast(pc.dictionary_encode(pc.cast(array, kind.value_type)), kind)
+    if pa.types.is_integer(kind) and pa.types.is_integer(array.type) and array.type != kind:
+        limits = np.iinfo(kind.to_pandas_dtype())
+        low = pa.scalar(max(limits.min, np.iinfo(array.type.to_pandas_dtype()).min), array.type)
+        high = pa.scalar(min(limits.max, np.iinfo(array.type.to_pandas_dtype()).max), array.type)
+        bounded = pc.max_element_wise(array, low, skip_nulls=False)
+        array = pc.min_element_wise(bounded, high, skip_nulls=False)
+    return array if array.type == kind else pc.cast(array, kind, safe=False)

@@ -181,3 +181,35 @@ def test_errors_raised_by_ours_keep_their_facts_in_json(capsys: Any) -> None:
     assert cli._refuse(PlanError("No.", hint="yes", n=3), as_json=True) == 2
     said = json.loads(capsys.readouterr().err)
     assert said == {"code": "SYN-100", "message": "No.", "hint": "yes", "facts": {"n": 3}}
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["twin"], "Missing argument"),
+        (["twin", "x", "--out", "y", "--frob", "1"], "--frob"),
+        (["twin", "x", "--out", "y", "--subjects", "0"], "--subjects"),
+        (["frobnicate"], "frobnicate"),
+    ],
+)
+def test_a_wrong_command_line_is_one_numbered_line(
+    argv: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(argv) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("[SYN-107] ")
+    assert said in err
+    assert err.count("\n") == 1
+
+
+def test_ctrl_c_says_how_to_go_on(
+    plan: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from synth_spark import app
+
+    def interrupted(*args: Any, **named: Any) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(app, "run", interrupted)
+    assert cli.main(["run", "--plan", plan]) == 130
+    assert "--resume" in capsys.readouterr().err

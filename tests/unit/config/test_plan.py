@@ -247,6 +247,15 @@ def test_without_columns_there_is_no_schema_and_a_detected_one_survives_the_file
     )
     again = read_plan(write(tmp_path, plan.with_schema(schema).to_yaml()))
     assert again.schema_of() == schema
+    assert again.fingerprint() == plan.with_schema(schema).fingerprint()
+    named = plan.with_schema(schema, {"k": "_key", "t": "t"})
+    assert read_plan(write(tmp_path, named.to_yaml())).source_names()["k"] == "_key"
+    assert named.source_names()["t"] == "t"
+
+
+def test_names_that_begin_like_those_a_run_adds_are_refused() -> None:
+    with pytest.raises(PlanError, match="name it split and say source: _split"):
+        plan_from({"records": {"columns": {"_split": {"kind": "number"}}}})
 
 
 def test_the_fingerprint_changes_with_what_bears_on_the_data_and_with_nothing_else() -> None:
@@ -254,7 +263,7 @@ def test_the_fingerprint_changes_with_what_bears_on_the_data_and_with_nothing_el
     same = [
         {"name": "x"},
         {"run.folder": "elsewhere", "run.quiet": True, "run.resume": "always"},
-        {"sample.partitions": 7},
+        {"sample.partitions": 7, "sample.rows_per_wave": 1_000},
         {"ingest.id_key_file": "/run/key"},
     ]
     other = [{"seed": 2}, {"sample.subjects": 3}, {"ingest.repeats": "drop"}, {"fit.ranks": 2}]

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from synth_spark.generators._events_attributes import Attributes, Slots, measure
+from synth_spark.generators._events_attributes import (
+    Attribute,
+    Attributes,
+    Slots,
+    measure,
+    own_levels,
+)
 from synth_spark.generators._events_episodes import Histories
 from tests.unit.generators.events_world import phones
 from tests.unit.generators.test_events_coder import learned
@@ -57,6 +63,47 @@ def test_drawn_means_are_near_the_real_ones() -> None:
         at = attributes.index(name)
         error = real[:, at].std() / np.sqrt(len(real)) + 1e-9
         assert abs(x[:, at].mean() - real[:, at].mean()) < 4 * error
+
+
+def test_a_habit_is_drawn_around_the_level_of_its_own_column() -> None:
+    columns = (
+        Attribute("own_night", "given"),
+        Attribute("own_self1", "given"),
+        Attribute("stick0/2", "given"),
+        Attribute("n", "whole"),
+        Attribute("self", "drawn", 0),
+        Attribute("self", "drawn", 1),
+        Attribute("night", "drawn"),
+        Attribute("share", "share", 0, 1),
+        Attribute("share", "share", 0, 2),
+    )
+    assert own_levels(columns) == {5: 1, 6: 0, 8: 2}
+
+
+def test_a_subjects_nights_stay_its_own_from_week_to_week() -> None:
+    rng = np.random.default_rng(4)
+    records = phones(subjects=60, mean=500, days=56)
+    owl = rng.random(60)[records.owners] * 0.6 > rng.random(records.rows)
+    at = records.columns["at"].astype("datetime64[D]").astype("datetime64[us]")
+    late = at + rng.integers(0, 6 * 3_600, records.rows).astype("timedelta64[s]")
+    at = np.where(owl, late, records.columns["at"])
+    order = np.lexsort((at, records.owners))
+    columns = {k: v[order] for k, v in (records.columns | {"at": at}).items()}
+    from synth_spark.core.batch import Records
+
+    kept = Records(columns, records.offsets)
+    coder = learned(kept)
+    assert coder.episodes
+    histories, _ = Histories.learn(coder, kept, leaf=20, seed=1, trees=5)
+    units = histories.draw(200, 3, 0)
+    night = units.table[:, histories.attributes.index("night")]
+    odd = np.arange(len(night)) % 2 == 1
+    means = [
+        np.bincount(units.owner[s], night[s], 200)
+        / np.maximum(np.bincount(units.owner[s], minlength=200), 1)
+        for s in (odd, ~odd)
+    ]
+    assert np.corrcoef(means)[0, 1] > 0.9
 
 
 def test_a_subjects_weeks_resemble_one_another() -> None:

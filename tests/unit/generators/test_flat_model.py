@@ -9,9 +9,10 @@ from synth_spark.core.batch import Coded, Records
 from synth_spark.core.local import Local
 from synth_spark.core.ports import learn
 from synth_spark.core.schema import Column, Schema
+from synth_spark.core.seeds import generator
 from synth_spark.core.wire import dumps, loads
 from synth_spark.errors import EmptyTableError
-from synth_spark.generators._flat_learn import NothingToLearnError, encode
+from synth_spark.generators._flat_learn import NothingToLearnError, encode, schedule_of
 from synth_spark.generators.autoregressive import GENERATOR
 
 torch = pytest.importorskip("torch")
@@ -148,13 +149,65 @@ def _nats(model, tokens):
         for slot, start in zip(t.hidden_slots, t.hidden_starts, strict=True):
             hidden += t.hidden[start + tokens[:, slot]]
         h.append(np.maximum(hidden, 0))
-        top.append(np.maximum(np.hstack(h) @ t.second + t.second_bias, 0))
-        logits = t.bias + np.hstack(top) @ t.up
+        seen = np.hstack(h)[:, -len(t.second) :]  # all blocks, or its own in a wide table
+        top.append(np.maximum(seen @ t.second + t.second_bias, 0))
+        logits = t.bias + np.hstack(top)[:, -len(t.up) :] @ t.up
         for slot, start in zip(t.direct_slots, t.direct_starts, strict=True):
             logits = logits + t.direct[start + tokens[:, slot]]
         logits = logits - logits.max(1, keepdims=True)
         total += np.log(np.exp(logits).sum(1)) - logits[np.arange(rows), tokens[:, c]]
     return total
+
+
+def test_a_wide_table_whose_columns_see_their_strongest_slots_only_folds_too(monkeypatch):
+    monkeypatch.setattr("synth_spark.generators._flat_layout._WIDE", 3)
+    monkeypatch.setattr("synth_spark.generators._flat_layout._REACH", 2)
+    kept = {}
+
+    def train(request, held):
+        kept["trained"] = plain_loop(request, held)
+        return kept["trained"]
+
+    model = learn(GENERATOR.learn(SCHEMA, GENERATOR.Params(), 0), Local(records(), train=train))
+    assert max(len(t.hidden_slots) for t in model.tables) == 2
+    assert {t.second.shape for t in model.tables} == {(12, 12)}
+    tokens = encode(model.coder, records()).context["tokens"][:200]
+    with torch.no_grad():
+        nats = kept["trained"].module.eval()(torch.tensor(tokens)).numpy()
+    np.testing.assert_allclose(_nats(model, tokens), nats, atol=2e-3)
+
+
+def test_a_table_larger_than_the_sample_is_counted_whole(monkeypatch):
+    """Twelve rows outside the sample hold a pair: it must not count as one that never occurs."""
+    monkeypatch.setattr("synth_spark.generators._flat_learn.SAMPLE_ROWS", 300)
+    held = records()
+    outside = generator(0, "take").permutation(ROWS)[300:312]
+    codes = held.columns["plan"].recode(("a", "b", "c"), -1).copy()
+    adds = held.columns["add_on"].recode(("no", "yes"), -1).copy()
+    codes[outside], adds[outside] = 0, 1
+    columns = {**held.columns, "plan": Coded(codes, ("a", "b", "c"))}
+    columns["add_on"] = Coded(adds, ("no", "yes"))
+    kept = {}
+
+    def train(request, rows):
+        kept["request"] = request
+        return plain_loop(request, rows)
+
+    story = GENERATOR.learn(SCHEMA, GENERATOR.Params(), 0)
+    model = learn(story, Local(Records.flat(columns), parts=4, train=train))
+    names = [d.field.name for d in model.coder.drawn]
+    sizes = kept["request"].trainee.layout.sizes
+    start = sum(sizes[: names.index("add_on")])
+    never = kept["request"].trainee.layout.never[:, start : start + 2]
+    assert not never.any()
+    assert model.facts["subjects"] == ROWS
+
+
+@pytest.mark.parametrize(
+    ("rows", "epochs"), [(300, 23), (1_000, 30), (5_634, 30), (50_000, 11), (10**6, 2), (10**7, 1)]
+)
+def test_epochs_fall_with_the_rows(rows, epochs):
+    assert schedule_of(rows, GENERATOR.Params()).max_epochs == epochs
 
 
 def test_pairs_that_never_occur_are_never_drawn():

@@ -5,7 +5,8 @@ import pytest
 
 from synth_spark.core.batch import Coded
 from synth_spark.core.wire import dumps, loads
-from synth_spark.generators._flat_relations import Relation, search
+from synth_spark.generators._flat_relation import Relation
+from synth_spark.generators._flat_relations import search
 
 N = 2_000
 

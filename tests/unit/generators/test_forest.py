@@ -23,7 +23,11 @@ def test_draws_follow_the_column_that_matters() -> None:
 
 def test_every_leaf_holds_enough_rows() -> None:
     forest = fitted()
-    assert forest.count[forest.feature < 0].min() >= 20
+    leaves = np.flatnonzero(forest.feature < 0)
+    assert forest.count[leaves].min() >= 20
+    for node in leaves:  # and none of them twice: the values of Y are all different
+        held = forest.values[forest.start[node] : forest.start[node] + forest.count[node]]
+        assert len(np.unique(held)) == len(held)
 
 
 def test_a_draw_lies_between_values_of_the_column_and_is_rarely_one_of_them() -> None:

@@ -13,7 +13,7 @@ from synth_spark.config import STEPS, Plan, plan_from
 from synth_spark.core.batch import Records
 from synth_spark.core.local import Local
 from synth_spark.core.progress import silent
-from synth_spark.errors import NotForShapeError
+from synth_spark.errors import NotForShapeError, TooFewSubjectsError
 from synth_spark.pipelines.folder import NothingToResumeError, OtherPlanError, RunFolder
 from synth_spark.pipelines.gates import UnknownGateError
 from synth_spark.pipelines.model_folder import load_saved
@@ -129,3 +129,13 @@ def test_plans_that_cannot_work_are_refused_before_anything_starts() -> None:
         check(plan_from({"generator": {"name": "markov"}}), FLAT)
     with pytest.raises(UnknownGateError, match="paris"):
         check(plan_from({"evaluate": {"gates": [{"metric": "paris", "at_least": 1.0}]}}), FLAT)
+
+
+def test_one_subject_to_learn_from_is_refused_after_ingest(tmp_path: Path) -> None:
+    class Lonely(Memory):
+        def ingest(self, plan: Plan, schema: Any) -> dict[str, Any]:
+            return {**super().ingest(plan, schema), "subjects_train": 1, "subjects_holdout": 1}
+
+    with pytest.raises(TooFewSubjectsError, match="needs 2 subjects"):
+        run(job(tmp_path / "run", Lonely()), STEPS, ignore)
+    assert RunFolder(tmp_path / "run").step("ingest") is None

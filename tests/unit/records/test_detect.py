@@ -14,6 +14,7 @@ from synth_spark.records.detect import (
     NoColumnsError,
     NoKeyError,
     NoOrderError,
+    apart_from_marks,
     detect,
 )
 
@@ -245,3 +246,23 @@ def test_spark_types_may_be_given_and_are_kept() -> None:
     table = pa.table({"a": [1.0, 2.0], "b": ["x", "y"]})
     schema = detect(table, types={"a": "decimal(10,2)", "b": "varchar(3)"}).schema
     assert [c.source_type for c in schema.columns] == ["decimal(10,2)", "varchar(3)"]
+
+
+def test_names_like_those_that_a_run_adds_get_others_and_are_remembered() -> None:
+    schema = detect(
+        pa.table({"_subject": USERS, "_at": WHEN, "_Split": RNG.normal(size=ROWS)}),
+        key="_subject",
+        time="_at",
+    ).schema
+    changed, names = apart_from_marks(schema)
+    assert changed.key is not None
+    assert (changed.key.name, changed.time) == ("column_subject", "column_at")
+    assert [c.name for c in changed.columns] == ["column_at", "column_Split"]
+    assert names == {"column_subject": "_subject", "column_at": "_at", "column_Split": "_Split"}
+
+
+def test_a_new_name_does_not_take_one_that_is_there() -> None:
+    table = pa.table({"_a": RNG.normal(size=ROWS), "column_A": RNG.normal(size=ROWS)})
+    changed, names = apart_from_marks(detect(table).schema)
+    assert [c.name for c in changed.columns] == ["column_column_a", "column_A"]
+    assert names["column_column_a"] == "_a"

@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import errno
 import json
+import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer._click.exceptions import ClickException  # the Click that Typer brings
 
 from synth_spark.errors import SynthError
 
 if TYPE_CHECKING:
     from synth_spark.config import Step
 
-ClickError = typer.BadParameter.__mro__[2]  # ClickException of the Click that Typer brings
 DONE, REFUSED, INTERRUPTED = 0, 2, 130
 _OVERRIDES = {"allow_extra_args": True, "ignore_unknown_options": True}
 
@@ -272,12 +273,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     Our own errors become one line; anything else is a bug and keeps its traceback.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
+    logging.getLogger().addHandler(logging.NullHandler())  # py4j logs traces of what it raises
     try:
         code = app(args=arguments, prog_name="synth-spark", standalone_mode=False)
         if code == INTERRUPTED:  # what Typer makes of Ctrl-C
             raise KeyboardInterrupt
         return code if isinstance(code, int) else DONE
-    except ClickError as error:
+    except ClickException as error:
         if type(error).__name__ == "NoArgsIsHelpError":
             error.show()
             return REFUSED
@@ -312,7 +314,7 @@ def _refuse(error: SynthError, *, as_json: bool) -> int:
     return REFUSED
 
 
-def _of_usage(error: ClickError) -> UsageError:
+def _of_usage(error: ClickException) -> UsageError:
     """The numbered error for what is wrong with the command line."""
     context = getattr(error, "ctx", None)
     command = context.command_path if context is not None else "synth-spark"

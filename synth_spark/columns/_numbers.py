@@ -199,11 +199,15 @@ def _inside(
     out = [(a, b, m, step) for a, b, m in segments]
     out += [(x[i], x[i], float(rows[i]), 0) for i in np.flatnonzero(repeated)]
     if scale and (first or last):
-        out = [(*(float(v) for v in snap(np.array([a, b]), scale, base, origin)), m, s)
-               if a != b else (a, b, m, s) for a, b, m, s in out]  # fmt: skip
+        out = [(*_snapped(a, b, grid), m, s) if a != b else (a, b, m, s) for a, b, m, s in out]
     bounds = _natural_bounds(x)
     out = [(max(a, bounds[0]), min(max(b, bounds[0]), bounds[1]), m, s) for a, b, m, s in out]
     return _joined_segments(out)
+
+
+def _snapped(low: float, high: float, grid: tuple[int, int, int]) -> tuple[float, float]:
+    a, b = snap(np.array([low, high]), *grid).tolist()
+    return a, b
 
 
 def _quantile_segments(

@@ -1,6 +1,6 @@
 """Numbers: spikes have a token of their own, the rest lies in bins of equal mass.
 
-Inside a bin values follow the bin's own distribution: values that repeat are drawn as they are,
+Inside a bin values follow the bin's own distribution: values that `min_subjects` hold are kept,
 the others lie between sub-quantiles, on the step that the column keeps (whole numbers, cents,
 thirds). Beyond the last value that `min_subjects` hold comes a generalised-Pareto tail, so that
 no exact extreme of one person is released. Missing is the last token.

@@ -9,7 +9,6 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from synth_spark.generators._events_statistics import after, before, update
 from synth_spark.generators._events_tables import uniform
 
 
@@ -34,16 +33,6 @@ def softmax_pick(logits, allowed, u):  # type: ignore[no-untyped-def]
             if goal < 0:
                 break
     return best
-
-
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
-def features_before(on, s, p, weekday, shown, attributes, x):  # type: ignore[no-untyped-def]
-    """Inputs of the units `on`: statistics, then attributes."""
-    size = x.shape[1] - attributes.shape[1]
-    for a in range(len(on)):
-        u = on[a]
-        before(s[u], p, weekday[u], shown[u], x[a, :size])
-        x[a, size:] = attributes[u]
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
@@ -131,14 +120,6 @@ def draw_slot(  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
-def features_after(on, s, p, weekday, t, share, z, q):  # type: ignore[no-untyped-def]
-    """What the time adds, for the units `on`."""
-    for a in range(len(on)):
-        u = on[a]
-        after(s[u], p, weekday[u], t[a], share[u], z[a], q[a])
-
-
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
 def draw_category(on, states, logits, share, met, earlier, value):  # type: ignore[no-untyped-def]
     """A category of the units `on`: only values with a share, and that met the earlier tokens."""
     width = logits.shape[1]
@@ -172,10 +153,3 @@ def draw_number(on, states, logits, met, cats, value):  # type: ignore[no-untype
         if not some:
             allowed[:] = True
         value[a] = softmax_pick(logits[a], allowed, uniform(states[on[a]]))
-
-
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
-def take_in(on, s, p, t, cats, nums):  # type: ignore[no-untyped-def]
-    """Take the drawn events in."""
-    for a in range(len(on)):
-        update(s[on[a]], p, t[a], cats[a], nums[a])

@@ -18,10 +18,11 @@ from synth_spark.core.ports import Learning, Schedule, Train, Trained
 from synth_spark.core.schema import Schema
 from synth_spark.core.seeds import generator, stream_key
 from synth_spark.generators import _events_draws as draws
+from synth_spark.generators import _events_statistics as walks
 from synth_spark.generators._events_decode import Base, decode, learn_base
 from synth_spark.generators._events_episodes import Drawn
 from synth_spark.generators._events_plan import Contexts, token_shares
-from synth_spark.generators._events_statistics import AFTER, reset
+from synth_spark.generators._events_statistics import AFTER
 from synth_spark.generators._events_train import OWED, EventTrainee, Seen, encode
 
 LOSSES = ("epoch", "train_nats", "valid_nats")  # of the curve; times would change the bytes
@@ -151,7 +152,7 @@ class EventsModel:
 
     def paces(self, n: NDArray[Any]) -> NDArray[np.float64]:
         """How many times as large each drawn count is shown, shape (units,)."""
-        return np.interp(np.log(np.maximum(n, 1)), KNOTS, self.pace)
+        return np.asarray(np.interp(np.log(np.maximum(n, 1)), KNOTS, self.pace))
 
     def net(self) -> Any:
         """The network with its weights, for inference."""
@@ -219,7 +220,7 @@ class _Run:
         self.most = np.minimum(most, self.layout.most_events)
         self.state = np.empty((len(units), self.layout.state_size))
         for row in self.state:
-            reset(row, self.p)
+            walks.reset(row, self.p)
         with np.errstate(over="ignore"):
             mixed = units.astype(np.uint64) * np.uint64(0xD1342543DE82EF95) + np.uint64(key)
         self.random = mixed[:, None].copy()
@@ -245,7 +246,7 @@ class _Run:
         net, clock = self.model.net(), self.model.base.coder.clock
         x = np.empty((len(on), self.model.seen.inputs), np.float32)
         shown = self.shown * (1 + self.ease * np.maximum(self.state[:, 0], 0) / clock.horizon_s)
-        draws.features_before(on, self.state, self.p, self.weekday, shown, self.scaled, x)
+        walks.features_before(on, self.state, self.p, self.weekday, shown, self.scaled, x)
         hidden = net.trunk(torch.from_numpy(x))
         width = net.shape.head
         slices = net.fused(hidden)
@@ -267,7 +268,7 @@ class _Run:
             on, t = on[going], t[going]
             slices = slices[torch.from_numpy(going)]
         cats, nums = self._values(net, on, t, slices)
-        draws.take_in(on, self.state, self.p, t, cats, nums)
+        walks.take_in(on, self.state, self.p, t, cats, nums)
         return on, t, cats, nums
 
     def _jump(self, net: Any, on: NDArray[np.int64], jump: NDArray[np.int64], slices: Any) -> Any:
@@ -290,7 +291,7 @@ class _Run:
         layout, width, rows = self.layout, net.shape.head, len(on)
         z = np.empty((rows, AFTER), np.float32)
         q = np.empty((rows, layout.main, layout.pointer), np.float32)
-        draws.features_after(
+        walks.features_after(
             on, self.state, self.p, self.weekday, t, self.shares[:, : layout.main], z, q
         )
         after, pointer = torch.from_numpy(z), torch.from_numpy(q)
@@ -328,7 +329,7 @@ def calibrated(model: EventsModel, seed: int) -> EventsModel:
     near = np.array([np.interp(at, KNOTS, row) for row in np.eye(len(KNOTS))])  # (knots, units)
     goal = near @ want
     doubt = 0.02 * want.sum()
-    tried = []
+    tried: list[tuple[float, int, NDArray[np.float64]]] = []
     for _ in range(5):
         got = near @ model.events(drawn, seed, 0)[0]
         tried.append((float(np.abs(got - goal).sum()), len(tried), model.pace))

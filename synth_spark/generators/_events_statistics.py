@@ -268,3 +268,32 @@ def unroll(end, weekday, shown, t, cats, nums, share, p, size, x, z, q):  # type
         q[r] = qs
         update(s, p, t[r], cats[r], nums[r])
     return previous
+
+
+# The walks of many units stand here and not with the draws: a compiled function that is kept on disk
+# is only renewed when its own file changes, not when one it calls does.
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+def features_before(on, s, p, weekday, shown, attributes, x):  # type: ignore[no-untyped-def]
+    """Inputs of the units `on`: statistics, then attributes."""
+    size = x.shape[1] - attributes.shape[1]
+    for a in range(len(on)):
+        u = on[a]
+        before(s[u], p, weekday[u], shown[u], x[a, :size])
+        x[a, size:] = attributes[u]
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+def features_after(on, s, p, weekday, t, share, z, q):  # type: ignore[no-untyped-def]
+    """What the time adds, for the units `on`."""
+    for a in range(len(on)):
+        u = on[a]
+        after(s[u], p, weekday[u], t[a], share[u], z[a], q[a])
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+def take_in(on, s, p, t, cats, nums):  # type: ignore[no-untyped-def]
+    """Take the drawn events in."""
+    for a in range(len(on)):
+        update(s[on[a]], p, t[a], cats[a], nums[a])

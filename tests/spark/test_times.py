@@ -98,3 +98,16 @@ def test_categories_are_written_as_people_would(spark) -> None:
     found = frame.select(*columns).collect()
     assert [r[0] for r in found] == ["1", "2.5", None, "1000"]
     assert [r[1] for r in found] == ["true", "false", None, "true"]
+
+
+def test_days_held_as_whole_numbers_come_back(spark) -> None:
+    frame = spark.createDataFrame([(20240229,), (None,), (19691231,)], "day bigint")
+    clock = to_clock(frame["day"], "bigint", "%Y%m%d", "UTC")
+    back = from_clock(clock, "bigint", "%Y%m%d", "UTC")
+    assert [r[0] for r in frame.select(back).collect()] == [20240229, None, 19691231]
+
+
+def test_numbers_without_a_format_are_no_times(spark) -> None:
+    frame = spark.createDataFrame([(1,)], "at bigint")
+    with pytest.raises(TimeFormatError, match="bigint"):
+        to_clock(frame["at"], "bigint", "", "UTC")

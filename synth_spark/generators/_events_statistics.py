@@ -270,8 +270,8 @@ def unroll(end, weekday, shown, t, cats, nums, share, p, size, x, z, q):  # type
     return previous
 
 
-# The walks of many units stand here and not with the draws: a compiled function that is kept on disk
-# is only renewed when its own file changes, not when one it calls does.
+# The walks of many units stand here and not with the draws: a compiled function that is kept on
+# disk is only renewed when its own file changes, not when one it calls does.
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]

@@ -19,6 +19,12 @@ from synth_spark.core.batch import Coded
 RNG = np.random.default_rng(2)
 
 
+@pytest.fixture(autouse=True)
+def _fresh_draws() -> None:
+    """Every test draws from the start, in whatever order the tests run."""
+    RNG.bit_generator.state = np.random.default_rng(2).bit_generator.state
+
+
 def learned(values: Coded | np.ndarray, parts: int = 1) -> Identifier:
     rows = np.arange(len(values))
     states = [CODEC.summarise(values[cut], cut) for cut in np.array_split(rows, parts)]

@@ -11,6 +11,12 @@ from synth_spark.core.wire import dumps, loads
 RNG = np.random.default_rng(5)
 
 
+@pytest.fixture(autouse=True)
+def _fresh_draws() -> None:
+    """Every test draws from the start, in whatever order the tests run."""
+    RNG.bit_generator.state = np.random.default_rng(5).bit_generator.state
+
+
 def codec_of(values, **settings):
     x = np.asarray(values, float)
     return Number.finish(Number.summarise(x, np.arange(len(x))), **settings)

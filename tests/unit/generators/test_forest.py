@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from synth_spark.generators._forest import Forest
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(600, 3))
 Y = 3 * X[:, 1] + RNG.normal(0, 0.3, 600)
+
+
+@pytest.fixture(autouse=True)
+def _fresh_draws() -> None:
+    """Every test draws from the start, in whatever order the tests run."""
+    RNG.bit_generator.state = np.random.default_rng(0).bit_generator.state
 
 
 def fitted(**more: object) -> Forest:

@@ -26,6 +26,12 @@ WHEN = np.datetime64("2026-03-01T00:00:00", "us") + np.sort(
 USERS = np.array([f"u{i:03d}" for i in range(50)])[RNG.integers(50, size=ROWS)]
 
 
+@pytest.fixture(autouse=True)
+def _fresh_draws() -> None:
+    """Every test draws from the start, in whatever order the tests run."""
+    RNG.bit_generator.state = np.random.default_rng(5).bit_generator.state
+
+
 def events(**columns: Any) -> pa.Table:
     return pa.table({"user_id": USERS, "at": WHEN, **columns})
 

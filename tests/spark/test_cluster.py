@@ -10,16 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from synth_spark.spark.session import JarsError, delta_jars
 from tests.spark import cluster_sample as job
 
 
 @pytest.mark.cluster
 def test_an_executor_that_dies_costs_no_row_and_doubles_none(tmp_path: Path) -> None:
-    try:
-        delta_jars()
-    except JarsError as error:
-        pytest.skip(f"Delta's jars are not there: {error}")
     root = Path(__file__).resolve().parents[2]
     environment = {**os.environ, "PYTHONPATH": str(root), "SPARK_LOCAL_IP": "127.0.0.1"}
     command = [sys.executable, "-m", "tests.spark.cluster_sample", str(tmp_path)]

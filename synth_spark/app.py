@@ -121,7 +121,7 @@ def run(plan: Plan, steps: Sequence[Step] = STEPS, *, dry_run: bool = False) -> 
     spelled = plan.schema_of()
     if spelled:
         check(plan, spelled)
-    folder = RunFolder(plan.folder)
+    folder = RunFolder(plan.folder.absolute())
     if not dry_run:
         folder.open(plan.to_yaml() if plan.run.resume == "never" else None)
     with session(f"synth_spark {plan.name}", plan.run.conf, master=plan.run.master or "") as spark:

@@ -59,8 +59,9 @@ def literal(text: str) -> str:
 
 
 def at(path: str | Path) -> str:
-    """The name of a Delta table by its path, for SQL."""
-    return "delta.`" + str(path).replace("`", "``") + "`"
+    """The name of a Delta table by its path, for SQL, which takes no relative paths."""
+    whole = str(path) if "://" in str(path) else str(Path(path).absolute())
+    return "delta.`" + whole.replace("`", "``") + "`"
 
 
 def exists(path: str | Path) -> bool:

@@ -104,3 +104,14 @@ def test_a_missed_gate_ends_with_3(spark: Any, tmp_path: Path) -> None:
 def test_the_notebook_runs_as_a_script(spark: Any) -> None:
     page = JOBS.parent / "notebooks" / "first_twin.py"
     assert runpy.run_path(str(page))["status"] == 0
+
+
+def test_a_run_folder_may_be_named_from_here(
+    spark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from synth_spark.spark import tables
+
+    monkeypatch.chdir(tmp_path)
+    tables.create(spark, "run/twin", "x bigint", ["x"], {"seed": 1})
+    assert tables.properties(spark, "run/twin") == {"seed": "1"}
+    assert (tmp_path / "run" / "twin" / "_delta_log").is_dir()

@@ -38,7 +38,7 @@ class Progress:
         if self.left_s:
             text += f"  {self.left_s:.0f} s left"
         for name, value in self.numbers.items():
-            text += f"  {name} {value:.4g}"
+            text += f"  {name} {value:,.0f}" if abs(value) >= 1000 else f"  {name} {value:.4g}"
         return text[:100]
 
 

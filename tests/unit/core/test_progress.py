@@ -19,6 +19,14 @@ def test_a_line_shows_pace_and_remaining_time_within_100_characters() -> None:
     assert len(line) <= 100
 
 
+def test_large_numbers_are_written_out() -> None:
+    numbers = {"per_s": 29641.7, "valid_nats": 10.8168}
+    line = Progress(
+        stage="fit", done=1, total=2, of="epochs", elapsed_s=1.0, numbers=numbers
+    ).line()
+    assert line.endswith("per_s 29,642  valid_nats 10.82")
+
+
 def test_nothing_is_promised_before_the_first_unit() -> None:
     assert Progress(stage="fit", done=0, total=9, of="epochs", elapsed_s=3.0).left_s is None
 

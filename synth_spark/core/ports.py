@@ -173,6 +173,7 @@ class RecordGenerator(Protocol):
 
     shapes: ClassVar[frozenset[Shape]]  # the shapes that it can make
     min_subjects: ClassVar[int]  # fewer than this and the plan is refused (SYN-202)
+    relates: ClassVar[bool]  # False: draws columns on their own, so none is looked up from another
     Params: ClassVar[type[Any]]  # a frozen keyword-only dataclass; every field has a default
     Model: ClassVar[type[Any]]
 

@@ -108,6 +108,7 @@ class Independent:
 
     shapes: ClassVar[frozenset[Shape]] = frozenset({"flat", "events"})
     min_subjects: ClassVar[int] = 1
+    relates: ClassVar[bool] = False
     Params: ClassVar[type[Any]] = IndependentParams
     Model: ClassVar[type[Any]] = IndependentModel
 

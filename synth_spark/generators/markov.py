@@ -134,6 +134,7 @@ class Markov:
 
     shapes: ClassVar[frozenset[Shape]] = frozenset({"events"})
     min_subjects: ClassVar[int] = 2
+    relates: ClassVar[bool] = True
     Params: ClassVar[type[Any]] = MarkovParams
     Model: ClassVar[type[Any]] = MarkovModel
 

@@ -41,8 +41,9 @@ class ModelDrawer:
         Returns:
             The records, and by column its ids: "#key" one text a subject, others one text a row.
         """
-        records = self.saved.model.sample(block, subjects, seed)
         schema, first = self.saved.schema, block * self.block_size
+        records = self.saved.model.sample(block, subjects, seed)
+        records = self.saved.determined.complete(records, schema, seed, block)
         made: dict[str, Any] = {}
         if schema.key:
             numbers = np.arange(first, first + subjects, dtype=np.uint64)

@@ -16,13 +16,14 @@ from typing import Any
 
 import numpy as np
 
+from synth_spark.columns.determined import Determined
 from synth_spark.core.ports import Model
 from synth_spark.core.schema import Schema
 from synth_spark.core.shelf import GENERATORS
 from synth_spark.core.wire import join, split
 from synth_spark.errors import SynthError
 
-VERSION = 1
+VERSION = 2
 
 
 class ModelFolderError(SynthError):
@@ -39,6 +40,7 @@ class Saved:
     generator: str
     schema: Schema
     identifiers: dict[str, Any]  # column or "#key" -> state of its identifier codec
+    determined: Determined  # the columns that the model leaves out
     facts: dict[str, Any]
     sha256: str
 
@@ -51,6 +53,7 @@ def save(
     schema: Schema,
     identifiers: dict[str, Any],
     facts: dict[str, Any],
+    determined: Determined | None = None,
 ) -> str:
     """Write a model, whole or not at all, and return its hash.
 
@@ -58,7 +61,10 @@ def save(
     """
     from safetensors.numpy import save as to_bytes
 
-    tree, arrays = split({"model": model.state(), "identifiers": identifiers})
+    looked_up = determined or Determined()
+    tree, arrays = split(
+        {"model": model.state(), "identifiers": identifiers, "determined": looked_up.state()}
+    )
     head = {"version": VERSION, "generator": generator, "schema": schema.to_json(), "tree": tree}
     dtypes = [a.dtype.str for a in arrays]  # datetimes travel as integers
     shapes = [list(a.shape) for a in arrays]
@@ -73,6 +79,7 @@ def save(
     (fresh / "arrays.safetensors").write_bytes(body)
     (fresh / "SHA256").write_text(sha256 + "\n")
     card = {**facts, "generator": generator, "about": model.about(), "sha256": sha256}
+    card["looked_up"] = looked_up.in_words()
     (fresh / "card.json").write_text(json.dumps(card, indent=1, default=str))
     shutil.rmtree(folder, ignore_errors=True)
     fresh.rename(folder)
@@ -108,10 +115,10 @@ def load_saved(folder: str | Path) -> Saved:
             f"The model in {folder} was changed after it was written.", hint="fit again"
         )
     head = json.loads(core)
-    if head["version"] > VERSION:
+    if head["version"] != VERSION:
         raise ModelFolderError(
-            f"The model in {folder} has version {head['version']}; we read up to {VERSION}.",
-            hint="update synth_spark",
+            f"The model in {folder} has version {head['version']}; we read {VERSION}.",
+            hint="update synth_spark" if head["version"] > VERSION else "fit again",
         )
     named = from_bytes(body)
     kinds = zip(head["dtypes"], head["shapes"], strict=True)
@@ -119,4 +126,5 @@ def load_saved(folder: str | Path) -> Saved:
     tree = join(head["tree"], arrays)
     model = GENERATORS.get(head["generator"]).Model.from_state(tree["model"])
     schema = Schema.from_json(head["schema"])
-    return Saved(model, head["generator"], schema, tree["identifiers"], card, sha256)
+    looked_up = Determined.from_state(tree["determined"])
+    return Saved(model, head["generator"], schema, tree["identifiers"], looked_up, card, sha256)

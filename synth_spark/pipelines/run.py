@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from synth_spark.columns._determined_search import determined
+from synth_spark.columns.determined import Determined
 from synth_spark.config import STEPS, Plan, Step
 from synth_spark.core.ports import Engine, learn
 from synth_spark.core.progress import Progress, Say
@@ -23,6 +25,7 @@ from synth_spark.pipelines import gates, model_folder
 from synth_spark.pipelines.evaluate import Dataset, evaluate
 from synth_spark.pipelines.folder import NothingToResumeError, RunFolder
 
+LEAST_HOLDERS = 5  # of a key that is told, where the generator has no setting for it
 LEAST_SUBJECTS = 2  # one alone cannot be compared with anybody, and would be copied
 BASELINE_SUBJECTS = 200_000  # the baseline's scores need no more, whatever the twin's size
 
@@ -46,7 +49,7 @@ class Workshop(Protocol):
     ) -> dict[str, Any]:
         """Draw a table (twin or baseline) from a model folder; returns rows, subjects, seconds."""
 
-    def deliver(self, table: str, out: Path) -> None:
+    def deliver(self, table: str, out: str) -> None:
         """Write a table in the source's columns and types where the plan wants it."""
 
 
@@ -75,7 +78,8 @@ class Job:
     say: Say
 
     def ingest(self) -> dict[str, Any]:
-        self.folder.clear("records", "histories", "quarantine", "shards", "checkpoints", "models")
+        tables = ("records", "histories", "quarantine", "twin", "baseline")
+        self.folder.clear(*tables, "shards", "checkpoints", "models")
         facts = self.shop.ingest(self.plan, self.schema)
         kind = GENERATORS.get(self.plan.generator.name)
         least = max(kind.min_subjects, LEAST_SUBJECTS)
@@ -96,8 +100,12 @@ class Job:
         for role, name in self.generators().items():
             start = time.perf_counter()
             params = self.plan.params() if role == "twin" else GENERATORS.get(name).Params()
-            story = GENERATORS.get(name).learn(self.schema, params, self.plan.seed)
-            model = learn(story, self.shop.engine("train"))
+            kind, engine = GENERATORS.get(name), self.shop.engine("train")
+            found = Determined()
+            if kind.relates:
+                least = getattr(params, "min_subjects", LEAST_HOLDERS)
+                found = learn(determined(self.schema, least), engine)
+            model = learn(kind.learn(found.rest(self.schema), params, self.plan.seed), engine)
             seconds = time.perf_counter() - start
             sha256 = model_folder.save(
                 self.folder.path / "models" / role,
@@ -105,6 +113,7 @@ class Job:
                 generator=name,
                 schema=self.schema,
                 identifiers=identifiers,
+                determined=found,
                 facts={
                     "seed": self.plan.seed,
                     "plan": self.plan.fingerprint("fit"),
@@ -116,6 +125,7 @@ class Job:
                 "sha256": sha256,
                 "fit_s": seconds,
                 "about": model.about(),
+                "looked_up": found.in_words(),
             }
             self.say(Progress(stage="fit", done=1, total=1, of=name, elapsed_s=seconds))
         return facts
@@ -147,7 +157,7 @@ class Job:
             folder = self.folder.path / "models" / role
             facts[role] = self.shop.draw(folder, role, wanted, seed=self.plan.seed, facts=lineage)
         if self.plan.sample.out:
-            self.shop.deliver("twin", Path(self.plan.sample.out))
+            self.shop.deliver("twin", self.plan.sample.out)
         return facts
 
     def evaluate(self) -> dict[str, Any]:

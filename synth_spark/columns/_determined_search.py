@@ -1,0 +1,420 @@
+"""Which columns follow from another one, and the tables of what they are for each of its keys.
+
+A candidate is found on a sample and then counted over all rows. It has to hold on all but one row
+in 10,000, and to be told by subjects that agree with each other: a parent whose every key is held
+by one subject determines everything and tells nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synth_spark.columns.determined import DAY_US, PARTS, Determined, Group, How, reals
+from synth_spark.columns.survey import surveyed, values_of
+from synth_spark.core.batch import Coded, Records, Values
+from synth_spark.core.ports import Fold, Learning, Take
+from synth_spark.core.schema import Column, Schema
+
+Codes = NDArray[np.int64]
+SAMPLE_ROWS = 50_000
+_SCREEN_ROWS = 2_000
+_EXCEPTIONS = 1e-4  # share of the rows that may disagree
+_EVIDENCE_NATS = 30.0
+_COVERED = 0.95  # share of the rows whose key is held by enough subjects
+_MOST_KEYS = 65_536
+_MOST_VALUES = 512  # of a number that is a key
+_MOST_RANGES = 64
+_STEPS = (*(10.0**k for k in range(9, -7, -1)),)
+_STEPS_US = (float(DAY_US), 3.6e9, 6e7, 1e6, 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """Children of one parent that followed from it in the sample."""
+
+    parent: str
+    part: str
+    how: How
+    children: tuple[str, ...]
+    edges: tuple[float, ...] = ()  # by range
+
+
+def determined(schema: Schema, min_subjects: int) -> Learning:
+    """Tell the story of the search; returns a `Determined`.
+
+    Args:
+        schema: Of the table.
+        min_subjects: A key held by fewer subjects is not told.
+    """
+    sample: Records = yield Take(subjects=SAMPLE_ROWS, rows=SAMPLE_ROWS)
+    candidates = search(schema, sample, min_subjects)
+    if not candidates:
+        return Determined()
+    if schema.shape == "flat" and sample.rows < SAMPLE_ROWS:  # the sample is the table
+        return finish(schema, candidates, count(schema, candidates, sample), min_subjects)
+    state = yield Fold(partial(count, schema, candidates), merge, "determined")
+    return finish(schema, candidates, state, min_subjects)
+
+
+# ---- the search ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Key:
+    """A column, or a part of one, as whole numbers."""
+
+    parent: str
+    part: str
+    how: How
+    codes: Codes
+    size: int
+    real: NDArray[np.float64]  # by range: the values
+
+
+def search(schema: Schema, sample: Records, min_subjects: int) -> tuple[Candidate, ...]:
+    """Candidates in an order in which they can be completed; no two for one child, no cycles."""
+    columns = surveyed(schema)
+    coded = {c.name: codes_of(values_of(c, sample)) for c in columns if c.kind != "identifier"}
+    midnights = {c.name: day for c in columns if (day := _day_of(schema, c, sample))}
+    keys = [
+        key
+        for column in columns
+        if column.name not in midnights
+        for key in _keys(schema, column, sample, coded)
+        if key.how == "range" or _covered(key, sample.owners, min_subjects)
+    ]
+    wanted = [c for c in columns if _may_follow(schema, c) and coded[c.name][1] >= 2]
+    # what is removed first may hang on what is removed later, never the other way round
+    wanted.sort(key=lambda c: (coded[c.name][1], c.kind == "category", -columns.index(c)))
+    removed: dict[str, tuple[int, Candidate]] = {}
+    for child in wanted:
+        options = []
+        for i, key in enumerate(keys):
+            if key.parent == child.name or key.parent in removed:
+                continue
+            if child.per == "subject" and schema.column(key.parent).per != "subject":
+                continue
+            edges = _follows(key, *coded[child.name], sample.owners, min_subjects)
+            if edges is not None:
+                size = len(edges) if key.how == "range" else key.size
+                options.append((size, i, Candidate(key.parent, key.part, key.how, (), edges)))
+        if options:
+            removed[child.name] = min(options, key=lambda o: o[:2])[1:]
+    return _grouped(removed, midnights)
+
+
+def _grouped(
+    removed: dict[str, tuple[int, Candidate]], midnights: Mapping[str, str]
+) -> tuple[Candidate, ...]:
+    """One candidate a key, parents before their children."""
+    found = [Candidate(parent, "", "day", (child,)) for child, parent in midnights.items()]
+    groups: dict[tuple[Any, ...], list[str]] = {}
+    for child in reversed(removed):
+        c = removed[child][1]
+        groups.setdefault((c.parent, c.part, c.how, c.edges), []).append(child)
+    waiting = [Candidate(k[0], k[1], k[2], tuple(v), k[3]) for k, v in groups.items()]
+    children = {c for w in waiting for c in w.children}
+    while waiting:
+        ready = [w for w in waiting if w.parent not in children]
+        found += ready
+        children -= {c for w in ready for c in w.children}
+        waiting = [w for w in waiting if w not in ready]
+    return tuple(found)
+
+
+def _may_follow(schema: Schema, column: Column) -> bool:
+    return column.kind in ("category", "number", "place") and column.name != schema.time
+
+
+def _keys(
+    schema: Schema, column: Column, sample: Records, coded: Mapping[str, tuple[Codes, int]]
+) -> list[_Key]:
+    """What a column can be a parent by."""
+    name, none = column.name, np.zeros(0)
+    values = sample.columns[name]
+    if column.kind == "identifier" or column.partner:
+        return []
+    if isinstance(values, Coded):
+        codes, size = coded[name]
+        return [_Key(name, "", "label", codes, size, none)] if 2 <= size <= _MOST_KEYS else []
+    whole = reals(values)
+    if column.kind == "time":
+        parts = [(p, *codes_of(reals(values, p))) for p in PARTS]
+        found = [_Key(name, p, "value", c, n, none) for p, c, n in parts if 2 <= n <= _MOST_KEYS]
+        return [*found, _Key(name, "", "range", *coded[name], whole)]
+    if schema.shape == "events":
+        return []  # there a number is drawn after its category: a duration after the type
+    codes, size = coded[name]
+    by_value = [_Key(name, "", "value", codes, size, none)] if 2 <= size <= _MOST_VALUES else []
+    return [*by_value, _Key(name, "", "range", codes, size, whole)]
+
+
+def _covered(key: _Key, owners: Codes, min_subjects: int) -> bool:
+    """Whether the keys that enough subjects hold cover the rows."""
+    subjects = int(owners.max(initial=0)) + 1
+    holders = np.bincount(np.unique(key.codes * subjects + owners) // subjects, minlength=key.size)
+    rows = np.bincount(key.codes, minlength=key.size)
+    return bool(rows[holders >= min_subjects].sum() >= _COVERED * rows.sum())
+
+
+def _follows(
+    key: _Key, child: Codes, size: int, owners: Codes, min_subjects: int
+) -> tuple[float, ...] | None:
+    """The edges (none unless by range) if the child follows from the key, else None."""
+    if key.how == "value" and not key.part and size >= key.size:
+        return None  # another number as fine as this one: a formula's work, not a table's
+    few = slice(0, _SCREEN_ROWS)
+    if _disagree(key.codes[few], child[few], size) > 1:
+        return None
+    if _disagree(key.codes, child, size) > _EXCEPTIONS * len(child):
+        return None
+    edges: tuple[float, ...] = ()
+    codes = key.codes
+    if key.how == "range":
+        found = _edges(key, child, size, min_subjects)
+        if found is None:
+            return None
+        edges = found
+        codes = np.searchsorted(np.array(edges), key.real, "right").astype(np.int64)
+        codes[~np.isfinite(key.real)] = len(edges) + 1
+        if _disagree(codes, child, size) > _EXCEPTIONS * len(child):
+            return None
+    return edges if _evidence_nats(codes, child, size, owners) >= _EVIDENCE_NATS else None
+
+
+def _disagree(keys: Codes, child: Codes, size: int) -> int:
+    """Rows that do not have the most frequent value of their key."""
+    pairs, counts = np.unique(keys * size + child, return_counts=True)
+    if not len(pairs):
+        return 0
+    starts = np.flatnonzero(np.diff(pairs // size, prepend=-1))
+    return int(len(keys) - np.maximum.reduceat(counts, starts).sum())
+
+
+def _evidence_nats(keys: Codes, child: Codes, size: int, owners: Codes) -> float:
+    """How unlikely the agreement of different subjects within keys is by chance.
+
+    A subject speaks once for a key and a value; the first of each key tells nothing.
+    """
+    surprise = -np.log(np.bincount(child, minlength=size).clip(1) / len(child))
+    pair = keys * size + child
+    subjects = int(owners.max(initial=0)) + 1
+    spoken = np.unique(pair * subjects + owners) // subjects
+    firsts = np.unique(spoken)
+    return float(surprise[spoken % size].sum() - surprise[firsts % size].sum())
+
+
+def _edges(key: _Key, child: Codes, size: int, min_subjects: int) -> tuple[float, ...] | None:
+    """Thresholds between the ranges of one value each; None if they are many or small."""
+    known = np.isfinite(key.real)
+    if size > _MOST_RANGES or not known.any():
+        return None
+    order = np.argsort(key.real[known], kind="stable")
+    x, c = key.real[known][order], child[known][order]
+    cuts = np.flatnonzero(np.diff(c)) + 1
+    least = max(min_subjects, 10)
+    lengths = np.diff([0, *cuts, len(x)])
+    if not 1 <= len(cuts) < _MOST_RANGES or lengths.min() < least or (x[cuts] == x[cuts - 1]).any():
+        return None
+    steps = _STEPS_US if np.abs(x).max() > 1e14 else _STEPS
+    return tuple(_roundest(float(x[i - 1]), float(x[i]), steps) for i in cuts)
+
+
+def _roundest(low: float, high: float, steps: Sequence[float]) -> float:
+    """A number above `low`, at most `high`, with few digits: it does not tell a record's value."""
+    for step in steps:
+        candidate = float(np.floor(high / step) * step)
+        if low < candidate <= high:
+            return candidate
+    return high
+
+
+def _day_of(schema: Schema, column: Column, sample: Records) -> str:
+    """The time whose day this column of midnights is, if there is one."""
+    if column.kind != "time" or column.name == schema.time:
+        return ""
+    own = np.asarray(sample.columns[column.name]).astype("datetime64[us]")
+    known = ~np.isnat(own)
+    if known.sum() < 50 or (own[known] != own[known].astype("datetime64[D]")).any():
+        return ""
+    for other in schema.of_kind("time"):
+        if other.name == column.name or (column.per == "subject" and other.per != "subject"):
+            continue
+        times = np.asarray(sample.columns[other.name]).astype("datetime64[us]")
+        moved = (times != times.astype("datetime64[D]")) & ~np.isnat(times)
+        same = (np.isnat(times) == ~known) & (~known | (times.astype("datetime64[D]") == own))
+        if moved.any() and (~same).sum() <= _EXCEPTIONS * len(same):
+            return other.name
+    return ""
+
+
+def codes_of(values: Values) -> tuple[Codes, int]:
+    """Equal values as equal whole numbers from 0, missing among them; and how many there are."""
+    if isinstance(values, Coded):
+        there, codes = np.unique(values.codes, return_inverse=True)
+        return codes.astype(np.int64), len(there)
+    array = np.asarray(values)
+    if array.ndim == 2:
+        left, right = codes_of(array[:, 0]), codes_of(array[:, 1])
+        return codes_of(left[0] * right[1] + right[0])
+    there, codes = np.unique(array, return_inverse=True)  # NaN and NaT are one value each
+    return codes.astype(np.int64), len(there)
+
+
+# ---- all rows -----------------------------------------------------------------------------------
+
+
+def count(schema: Schema, candidates: Sequence[Candidate], records: Records) -> list[Any]:
+    """Per candidate the keys, and per key its rows, subjects, values and exceptions."""
+    return [_count(schema, c, records) for c in candidates]
+
+
+def _count(schema: Schema, candidate: Candidate, records: Records) -> dict[str, Any]:
+    if candidate.how == "day":
+        return {"keys": []}
+    values = records.columns[candidate.parent]
+    keys: list[Any]
+    if candidate.how == "label":
+        assert isinstance(values, Coded)
+        there, codes = np.unique(values.codes, return_inverse=True)
+        keys = [values.labels[i] if i >= 0 else None for i in there]
+    else:
+        x = reals(values, candidate.part)
+        if candidate.how == "range":
+            missing = ~np.isfinite(x)
+            x = np.searchsorted(np.array(candidate.edges), x, "right").astype(np.float64)
+            x[missing] = np.nan
+        real, codes = np.unique(x, return_inverse=True)
+        keys = [float(v) if np.isfinite(v) else None for v in real]
+    pairs = np.unique(codes.astype(np.int64) * max(records.subjects, 1) + records.owners)
+    found: dict[str, Any] = {
+        "keys": keys,
+        "rows": np.bincount(codes, minlength=len(keys)).tolist(),
+        "subjects": np.bincount(
+            pairs // max(records.subjects, 1), minlength=len(keys)
+        ).tolist(),
+        "children": [
+            _values(codes.astype(np.int64), values_of(schema.column(c), records))
+            for c in candidate.children
+        ],
+    }  # fmt: skip
+    return found if len(keys) <= _MOST_KEYS else {"keys": None}
+
+
+def _values(keys: Codes, values: Values) -> dict[str, list[Any]]:
+    """Per key its most frequent value and the rows that have another one."""
+    codes, size = codes_of(values)
+    pairs, first, counts = np.unique(keys * size + codes, return_index=True, return_counts=True)
+    starts = np.flatnonzero(np.diff(pairs // size, prepend=-1))
+    ends = np.append(starts[1:], len(pairs))
+    best = [int(s + np.argmax(counts[s:e])) for s, e in zip(starts, ends, strict=True)]
+    off = np.add.reduceat(counts, starts) - counts[best] if len(starts) else counts[:0]
+    picked = first[best].astype(np.int64)
+    return {"values": _plain(values, picked), "off": off.tolist()}
+
+
+def _plain(values: Values, rows: NDArray[np.int64]) -> list[Any]:
+    if isinstance(values, Coded):
+        return list(values[rows].texts())
+    array = np.asarray(values)[rows]
+    if array.ndim == 2:
+        return [tuple(None if np.isnan(v) else float(v) for v in pair) for pair in array]
+    return [None if np.isnan(v) else float(v) for v in array]
+
+
+def merge(left: list[Any], right: list[Any]) -> list[Any]:
+    """The states of two parts with different subjects."""
+    return [_merged(a, b) for a, b in zip(left, right, strict=True)]
+
+
+def _merged(left: dict[str, Any], right: dict[str, Any]) -> dict[str, Any]:
+    if left["keys"] is None or right["keys"] is None:
+        return {"keys": None}
+    place = {key: i for i, key in enumerate(left["keys"])}
+    for j, key in enumerate(right["keys"]):
+        i = place.get(key)
+        if i is None:
+            left["keys"].append(key)
+            left["rows"].append(right["rows"][j])
+            left["subjects"].append(right["subjects"][j])
+            for a, b in zip(left["children"], right["children"], strict=True):
+                a["values"].append(b["values"][j])
+                a["off"].append(b["off"][j])
+            continue
+        for a, b in zip(left["children"], right["children"], strict=True):
+            if a["values"][i] != b["values"][j]:  # the lighter side's rows are exceptions
+                ours, theirs = left["rows"][i] - a["off"][i], right["rows"][j] - b["off"][j]
+                if theirs > ours:
+                    a["values"][i] = b["values"][j]
+                a["off"][i] += min(ours, theirs)
+            a["off"][i] += b["off"][j]
+        left["rows"][i] += right["rows"][j]
+        left["subjects"][i] += right["subjects"][j]
+    return left if len(left["keys"]) <= _MOST_KEYS else {"keys": None}
+
+
+def finish(
+    schema: Schema, candidates: Sequence[Candidate], state: list[Any], min_subjects: int
+) -> Determined:
+    """The candidates that hold over all rows, each with its table."""
+    groups = [
+        group
+        for candidate, counted in zip(candidates, state, strict=True)
+        if (group := _group(schema, candidate, counted, min_subjects)) is not None
+    ]
+    return Determined(tuple(groups))
+
+
+def _group(
+    schema: Schema, candidate: Candidate, counted: dict[str, Any], min_subjects: int
+) -> Group | None:
+    per_subject = schema.column(candidate.parent).per == "subject"
+    head = (candidate.parent, candidate.part, candidate.how, per_subject)
+    if candidate.how == "day":
+        return Group(*head, candidate.children, (), np.zeros(0), np.zeros(0), ())
+    if counted["keys"] is None:
+        return None
+    keys, rows = counted["keys"], np.array(counted["rows"], np.float64)
+    held = np.array(counted["subjects"]) >= min_subjects
+    order = sorted(
+        (i for i in range(len(keys)) if held[i]),
+        key=lambda i: (keys[i] is None, keys[i] if keys[i] is not None else 0),
+    )
+    if candidate.how == "range" and (len(order) != len(keys) or not _whole(keys, candidate)):
+        return None  # a range held by too few cannot be left out: the ones beside it would grow
+    if rows[order].sum() < _COVERED * rows.sum():
+        return None
+    children, tables = [], []
+    for name, child in zip(candidate.children, counted["children"], strict=True):
+        if sum(child["off"]) <= _EXCEPTIONS * rows.sum():
+            children.append(name)
+            tables.append(_table([child["values"][i] for i in order], schema.column(name)))
+    if not children:
+        return None
+    if candidate.how == "range":
+        missing = [np.nan] if None in keys else []
+        real = np.array([*candidate.edges, *missing])
+    else:
+        plain = [keys[i] for i in order] if candidate.how == "value" else []
+        real = np.array([np.nan if k is None else k for k in plain], np.float64)
+    labels = tuple(keys[i] for i in order) if candidate.how == "label" else ()
+    return Group(*head, tuple(children), labels, real, rows[order], tuple(tables))
+
+
+def _whole(keys: list[Any], candidate: Candidate) -> bool:
+    """Whether every range has rows."""
+    return {k for k in keys if k is not None} == set(range(len(candidate.edges) + 1))
+
+
+def _table(values: list[Any], column: Column) -> Values:
+    if column.partner:
+        return np.array([[np.nan if v is None else v for v in pair] for pair in values])
+    if column.kind == "number":
+        return np.array([np.nan if v is None else v for v in values], np.float64)
+    return Coded.of(values)

@@ -1,0 +1,189 @@
+"""Columns that follow from another column: not learned, but looked up in the finished rows.
+
+A cell's coordinates follow from its id, a region from a cell, a price from a plan, an age group
+from an age, a date, a week day or a peak mark from a time. A network that draws such a column next
+to its parent gets it right most of the time; a table of all pairs gets it right always, and what is
+left to be learned is smaller. `_determined_search.py` finds them.
+
+    by label   a category or cell id -> values; the key is the label
+    by value   a number with few values, or a part of a time -> values; the nearest key counts
+    by range   a number or a time, cut at a few thresholds -> values
+    day        a time at midnight -> the day of another time
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synth_spark.core.batch import Coded, Records, Values
+from synth_spark.core.schema import Schema
+from synth_spark.core.seeds import generator
+
+How = Literal["label", "value", "range", "day"]
+Reals = NDArray[np.float64]
+DAY_US = 86_400_000_000
+PARTS: Mapping[str, Any] = {  # of a time: name -> whole numbers, from whole microseconds
+    "hour": lambda us: us // 3_600_000_000 % 24,
+    "week day": lambda us: (us // DAY_US + 3) % 7,  # Monday is 0; 1970-01-01 was a Thursday
+    "hour of week": lambda us: (us // 3_600_000_000 + 72) % 168,
+    "day of month": lambda us: _calendar(us, "M", "D") + 1,
+    "month": lambda us: _calendar(us, "Y", "M") + 1,
+    "minute": lambda us: us // 60_000_000 % 60,
+    "day": lambda us: us // DAY_US,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The children of one parent, and what they are for each of its keys."""
+
+    parent: str  # column
+    part: str  # of a time, see PARTS; "" for the column itself
+    how: How
+    per_subject: bool
+    children: tuple[str, ...]
+    labels: tuple[str | None, ...]  # by label: the keys; None stands for missing
+    keys: Reals  # by value: ascending, NaN last for missing; by range: thresholds, ascending
+    rows: Reals  # (keys,) rows of each in the records
+    tables: tuple[Values, ...]  # per child, (keys,) or (keys, 2)
+
+    def keyed(self, records: Records) -> NDArray[np.int64]:
+        """Position of each row's key, -1 where it has none; shape (rows,)."""
+        values = records.columns[self.parent]
+        if self.how == "label":
+            assert isinstance(values, Coded)
+            place = {label: i for i, label in enumerate(self.labels)}
+            table = [place.get(label, -1) for label in (*values.labels, None)]
+            return np.array(table, np.int64)[values.codes]
+        x = reals(values, self.part)
+        known = np.isfinite(x)
+        has_missing = bool(len(self.keys)) and bool(np.isnan(self.keys[-1]))
+        keys = self.keys[:-1] if has_missing else self.keys
+        out = np.full(len(x), len(self.keys) - 1 if has_missing else -1, np.int64)
+        if self.how == "range":  # the first range has no threshold; missing is a range of its own
+            out[~known] = len(keys) + 1 if has_missing else -1
+            out[known] = np.searchsorted(keys, x[known], "right")
+            return out
+        if len(keys):
+            right = np.clip(np.searchsorted(keys, x[known]), 0, len(keys) - 1)
+            left = np.maximum(right - 1, 0)
+            nearer = np.abs(x[known] - keys[left]) < np.abs(keys[right] - x[known])
+            out[known] = np.where(nearer, left, right)
+        return out
+
+    def completed(self, records: Records, seed: int, block: int) -> dict[str, Values]:
+        """The children's values, shape (rows,); a row without a key gets those of some key."""
+        if self.how == "day":
+            return {self.children[0]: _midnight(records.columns[self.parent])}
+        keyed = self.keyed(records)
+        # one number a row or subject, in order: the first subjects do not depend on the later ones
+        rng = generator(seed, f"determined/{self.parent}", block)
+        u = rng.random(records.subjects)[records.owners] if self.per_subject else rng.random(
+            records.rows
+        )  # fmt: skip
+        upper = np.cumsum(self.rows) / self.rows.sum()
+        some = np.minimum(np.searchsorted(upper, u, "right"), len(upper) - 1)
+        keyed = np.where(keyed < 0, some, keyed)
+        return {c: t[keyed] for c, t in zip(self.children, self.tables, strict=True)}
+
+    def state(self) -> dict[str, Any]:
+        """A tree for the wire."""
+        plain = {k: getattr(self, k) for k in self.__slots__}
+        tables = [
+            {"codes": t.codes, "labels": list(t.labels)} if isinstance(t, Coded) else t
+            for t in self.tables
+        ]
+        return {
+            **plain,
+            "children": list(self.children),
+            "labels": list(self.labels),
+            "tables": tables,
+        }
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> Group:
+        """The group that `state` came from."""
+        tables = tuple(
+            Coded(t["codes"], tuple(t["labels"])) if isinstance(t, dict) else t
+            for t in state["tables"]
+        )
+        tuples = {k: tuple(state[k]) for k in ("children", "labels")}
+        return cls(**{**state, **tuples, "tables": tables})
+
+
+@dataclass(frozen=True, slots=True)
+class Determined:
+    """All groups of a table, in an order in which they can be completed."""
+
+    groups: tuple[Group, ...] = ()
+
+    @property
+    def children(self) -> tuple[str, ...]:
+        """The columns that are looked up."""
+        return tuple(c for g in self.groups for c in g.children)
+
+    def rest(self, schema: Schema) -> Schema:
+        """The schema without the columns that are looked up."""
+        gone = set(self.children)
+        gone |= {c.partner for c in schema.columns if c.name in gone and c.partner}
+        return replace(schema, columns=tuple(c for c in schema.columns if c.name not in gone))
+
+    def complete(self, records: Records, schema: Schema, seed: int, block: int) -> Records:
+        """Drawn records with the columns that were left out, a function of seed and block."""
+        columns = dict(records.columns)
+        for group in self.groups:
+            found = group.completed(Records(columns, records.offsets), seed, block)
+            for name, values in found.items():
+                partner = schema.column(name).partner
+                if partner:
+                    pair = np.asarray(values)
+                    columns[name], columns[partner] = pair[:, 0], pair[:, 1]
+                else:
+                    columns[name] = values
+        return Records(columns, records.offsets)
+
+    def in_words(self) -> list[str]:
+        """One line a group, for the model card."""
+        return [
+            f"{', '.join(g.children)} follow{'s' * (len(g.children) == 1)} from {g.parent}"
+            f"{f' ({g.part})' if g.part else ''}, by {g.how}, {len(g.rows)} keys"
+            for g in self.groups
+        ]
+
+    def state(self) -> list[Any]:
+        """A tree for the wire."""
+        return [g.state() for g in self.groups]
+
+    @classmethod
+    def from_state(cls, state: list[Any]) -> Determined:
+        """What `state` came from."""
+        return cls(tuple(Group.from_state(g) for g in state))
+
+
+def reals(values: Values, part: str = "") -> Reals:
+    """Numbers, or a time (or a part of it, see `PARTS`) as numbers; missing is NaN; (rows,)."""
+    array = np.asarray(values)
+    if array.dtype.kind != "M":
+        return array.astype(np.float64)
+    us = array.astype("datetime64[us]").astype(np.int64)
+    known = ~np.isnat(array)
+    counted = PARTS[part](np.where(known, us, 0)) if part else us
+    return np.where(known, counted, np.nan).astype(np.float64)
+
+
+def _midnight(times: Values) -> NDArray[Any]:
+    days: NDArray[Any] = np.asarray(times).astype("datetime64[D]").astype("datetime64[us]")
+    return days
+
+
+def _calendar(us: NDArray[np.int64], whole: str, part: str) -> NDArray[np.int64]:
+    """Months within the year, or days within the month, from 0."""
+    times = us.astype("datetime64[us]")
+    start = times.astype(f"datetime64[{whole}]").astype(f"datetime64[{part}]")
+    out: NDArray[np.int64] = (times.astype(f"datetime64[{part}]") - start).astype(np.int64)
+    return out

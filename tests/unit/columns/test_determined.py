@@ -1,0 +1,197 @@
+"""Columns that follow from another one are found, left out and put back."""
+
+from __future__ import annotations
+
+from functools import reduce
+
+import numpy as np
+import pytest
+
+from synth_spark.columns import _determined_search as search
+from synth_spark.columns.determined import Determined, reals
+from synth_spark.core.batch import Coded, Records
+from synth_spark.core.local import Local
+from synth_spark.core.ports import learn
+from synth_spark.core.schema import Column, Schema
+
+ROWS = 3_000
+
+
+def flat(kinds: dict[str, str], **columns: object) -> tuple[Schema, Records]:
+    made = tuple(Column(name=n, kind=k, per="subject") for n, k in kinds.items())  # type: ignore[arg-type]
+    values = {
+        name: v if isinstance(v, np.ndarray) and v.dtype.kind in "fM" else Coded.of(list(v))  # type: ignore[call-overload]
+        for name, v in columns.items()
+    }
+    return Schema(family="table", shape="flat", columns=made), Records.flat(values)
+
+
+def found(schema: Schema, records: Records, parts: int = 1) -> Determined:
+    out = learn(search.determined(schema, 5), Local(records, parts=parts))
+    assert isinstance(out, Determined)
+    return out
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(3)
+
+
+def test_a_region_and_a_price_follow_from_a_cell_and_come_back_exactly(
+    rng: np.random.Generator,
+) -> None:
+    cell = rng.integers(0, 40, ROWS)
+    schema, records = flat(
+        {"cell": "category", "region": "category", "price": "number", "noise": "category"},
+        cell=[f"c{i:02}" for i in cell],
+        region=[f"r{i % 6}" for i in cell],
+        price=(cell * 7 % 19) * 1.5,
+        noise=[f"n{i}" for i in rng.integers(0, 6, ROWS)],
+    )
+    out = found(schema, records)
+    assert sorted(out.children) == ["price", "region"]
+    assert [c.name for c in out.rest(schema).columns] == ["cell", "noise"]
+    left = Records.flat({n: records.columns[n] for n in ("cell", "noise")})
+    whole = Determined.from_state(out.state()).complete(left, schema, 1, 0)
+    assert (whole.columns["region"].texts() == records.columns["region"].texts()).all()  # type: ignore[union-attr]
+    assert np.array_equal(np.asarray(whole.columns["price"]), np.asarray(records.columns["price"]))
+
+
+def test_of_two_names_for_one_thing_the_first_is_learned(rng: np.random.Generator) -> None:
+    plan = rng.integers(0, 8, ROWS)
+    schema, records = flat(
+        {"code": "category", "name": "category"},
+        code=[f"{i}" for i in plan], name=[f"plan {i}" for i in plan],
+    )  # fmt: skip
+    assert found(schema, records).children == ("name",)
+
+
+def test_a_chain_is_completed_from_its_finest_column(rng: np.random.Generator) -> None:
+    cell = rng.integers(0, 60, ROWS)
+    schema, records = flat(
+        {"country": "category", "city": "category", "cell": "category"},
+        country=[f"k{i % 3}" for i in cell], city=[f"t{i % 12}" for i in cell],
+        cell=[f"c{i}" for i in cell],
+    )  # fmt: skip
+    out = found(schema, records)
+    whole = out.complete(Records.flat({"cell": records.columns["cell"]}), schema, 1, 0)
+    for name in ("country", "city"):
+        assert (whole.columns[name].texts() == records.columns[name].texts()).all()  # type: ignore[union-attr]
+
+
+def test_an_age_group_follows_by_thresholds_that_are_round(rng: np.random.Generator) -> None:
+    age = np.round(rng.uniform(18, 90, ROWS), 3)
+    group = np.where(age < 30, "young", np.where(age < 60, "middle", "old"))
+    schema, records = flat({"age": "number", "group": "category"}, age=age, group=group.tolist())
+    (only,) = found(schema, records).groups
+    assert only.how == "range"
+    assert only.keys.tolist() == [30.0, 60.0]
+
+
+def test_a_week_day_and_a_date_follow_from_a_time_by_the_calendar(rng: np.random.Generator) -> None:
+    start = np.datetime64("2026-01-05T00:00:00", "us")
+    when = start + rng.integers(0, 60 * 86_400, ROWS).astype("timedelta64[s]")
+    names = ["Mo", "Tu", "We", "Th", "Fr", "Sa", "Su"]
+    days = when.astype("datetime64[D]")
+    schema, records = flat(
+        {"at": "time", "week_day": "category", "date": "time", "hour": "number"},
+        at=when, week_day=[names[d.item().weekday()] for d in days],
+        date=days.astype("datetime64[us]"), hour=reals(when, "hour"),
+    )  # fmt: skip
+    out = found(schema, records)
+    assert sorted(out.children) == ["date", "hour", "week_day"]
+    whole = out.complete(Records.flat({"at": when}), schema, 1, 0)
+    assert (whole.columns["date"] == records.columns["date"]).all()
+    assert (whole.columns["week_day"].texts() == records.columns["week_day"].texts()).all()  # type: ignore[union-attr]
+
+
+def test_columns_that_only_go_together_are_learned(rng: np.random.Generator) -> None:
+    """One row in a hundred differs; and a parent of one row a key tells nothing."""
+    plan = rng.integers(0, 8, ROWS)
+    price = np.where(rng.random(ROWS) < 0.01, 99.0, plan * 2.0)
+    schema, records = flat(
+        {"plan": "category", "price": "number", "lone": "category", "rare": "category"},
+        plan=[f"{i}" for i in plan], price=price, lone=[f"x{i}" for i in range(ROWS)],
+        rare=["yes" if u < 0.001 else "no" for u in rng.random(ROWS)],
+    )  # fmt: skip
+    assert found(schema, records).children == ()
+
+
+def test_chance_finds_nothing_in_columns_drawn_on_their_own() -> None:
+    """200 tables of 8 columns; one false find in a million columns is what 30 nats allow."""
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        schema, records = flat(
+            {f"c{i}": "category" if i < 6 else "number" for i in range(8)},
+            **{f"c{i}": [f"{v}" for v in rng.geometric(0.3 + 0.1 * i, 120)] for i in range(6)},
+            **{f"c{i}": rng.geometric(0.2, 120).astype(float) for i in (6, 7)},
+        )
+        assert found(schema, records).children == ()
+
+
+def test_one_subject_with_many_rows_is_no_evidence() -> None:
+    """20 subjects with 100 events each: their plan and town go together by chance."""
+    rng = np.random.default_rng(0)
+    owner = np.repeat(np.arange(20), 100)
+    plan, town = rng.integers(0, 10, 20)[owner], rng.integers(0, 4, 20)[owner]
+    columns = tuple(Column(name=n, kind="category") for n in ("plan", "town"))
+    schema = Schema(family="events", shape="events", columns=columns, time="at")
+    coded = {
+        "plan": Coded.of([f"{p}.{o}" for p, o in zip(plan, owner, strict=True)]),
+        "town": Coded.of([str(t) for t in town]),
+    }
+    records = Records(coded, np.arange(0, 2_001, 100))
+    assert found(schema, records, parts=2).children == ()
+
+
+def test_parts_count_what_the_whole_counts(rng: np.random.Generator) -> None:
+    cell = rng.integers(0, 30, 4 * ROWS)
+    price = np.where(np.arange(4 * ROWS) == 77, -1.0, cell % 5)  # one exception
+    schema, records = flat(
+        {"cell": "category", "price": "number"}, cell=[f"c{i}" for i in cell], price=price
+    )
+    candidates = (search.Candidate("cell", "", "label", ("price",)),)
+    cuts = np.array_split(np.arange(4 * ROWS), 7)
+    parts = [search.count(schema, candidates, records.take(c)) for c in cuts]
+    whole = search.finish(schema, candidates, search.count(schema, candidates, records), 5)
+    merged = search.finish(schema, candidates, reduce(search.merge, parts), 5)
+    assert merged.state()[0]["labels"] == whole.state()[0]["labels"]
+    assert np.array_equal(merged.groups[0].tables[0], whole.groups[0].tables[0])
+    assert np.array_equal(merged.groups[0].rows, whole.groups[0].rows)
+
+
+def test_a_key_of_few_subjects_is_not_told_and_its_rows_get_anothers_values(
+    rng: np.random.Generator,
+) -> None:
+    cell = np.append(rng.integers(0, 20, ROWS), [99, 99, 99])
+    schema, records = flat(
+        {"cell": "category", "tower": "category"},
+        cell=[f"c{i}" for i in cell],
+        tower=[f"secret{i}" if i == 99 else f"t{i % 9}" for i in cell],
+    )  # fmt: skip
+    out = found(schema, records)
+    assert "secret" not in str(out.state())
+    drawn = Records.flat({"cell": Coded.of(["c3", "_RARE_", "c4"] * 5)})
+    one = out.complete(drawn, schema, 1, 0).columns["tower"].texts()  # type: ignore[union-attr]
+    two = out.complete(drawn.take(np.arange(4)), schema, 1, 0).columns["tower"].texts()  # type: ignore[union-attr]
+    assert one[0] == "t3"
+    assert one[2] == "t4"
+    assert one[:4].tolist() == two.tolist()
+
+
+def test_a_place_follows_from_its_cell(rng: np.random.Generator) -> None:
+    cell = rng.integers(0, 25, ROWS)
+    columns = (
+        Column(name="cell", kind="place"),
+        Column(name="lat", kind="place", partner="lon"),
+        Column(name="lon", kind="place"),
+    )
+    schema = Schema(family="table", shape="flat", columns=columns)
+    lat, lon = 47 + cell / 100, 8 - cell / 50
+    records = Records.flat({"cell": Coded.of([f"c{i}" for i in cell]), "lat": lat, "lon": lon})
+    out = found(schema, records)
+    assert out.children == ("lat",)
+    assert [c.name for c in out.rest(schema).columns] == ["cell"]
+    whole = out.complete(Records.flat({"cell": records.columns["cell"]}), schema, 1, 0)
+    assert np.array_equal(np.asarray(whole.columns["lat"]), lat)
+    assert np.array_equal(np.asarray(whole.columns["lon"]), lon)

@@ -1,4 +1,4 @@
-"""Which columns follow from another one, and the tables of what they are for each of its keys.
+"""Which columns follow from another one.
 
 A candidate is found on a sample and then counted over all rows. It has to hold on all but one row
 in 10,000, and to be told by subjects that agree with each other: a parent whose every key is held
@@ -15,34 +15,30 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from synth_spark.columns.determined import DAY_US, PARTS, Determined, Group, How, reals
+from synth_spark.columns._determined_tables import (
+    COVERED,
+    EXCEPTIONS,
+    MOST_KEYS,
+    Candidate,
+    Codes,
+    codes_of,
+    count,
+    finish,
+    merge,
+)
+from synth_spark.columns.determined import DAY_US, PARTS, Determined, How, reals
 from synth_spark.columns.survey import surveyed, values_of
-from synth_spark.core.batch import Coded, Records, Values
+from synth_spark.core.batch import Coded, Records
 from synth_spark.core.ports import Fold, Learning, Take
 from synth_spark.core.schema import Column, Schema
 
-Codes = NDArray[np.int64]
 SAMPLE_ROWS = 50_000
 _SCREEN_ROWS = 2_000
-_EXCEPTIONS = 1e-4  # share of the rows that may disagree
 _EVIDENCE_NATS = 30.0
-_COVERED = 0.95  # share of the rows whose key is held by enough subjects
-_MOST_KEYS = 65_536
 _MOST_VALUES = 512  # of a number that is a key
 _MOST_RANGES = 64
 _STEPS = (*(10.0**k for k in range(9, -7, -1)),)
 _STEPS_US = (float(DAY_US), 3.6e9, 6e7, 1e6, 1.0)
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """Children of one parent that followed from it in the sample."""
-
-    parent: str
-    part: str
-    how: How
-    children: tuple[str, ...]
-    edges: tuple[float, ...] = ()  # by range
 
 
 def determined(schema: Schema, min_subjects: int) -> Learning:
@@ -60,9 +56,6 @@ def determined(schema: Schema, min_subjects: int) -> Learning:
         return finish(schema, candidates, count(schema, candidates, sample), min_subjects)
     state = yield Fold(partial(count, schema, candidates), merge, "determined")
     return finish(schema, candidates, state, min_subjects)
-
-
-# ---- the search ---------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,11 +135,11 @@ def _keys(
         return []
     if isinstance(values, Coded):
         codes, size = coded[name]
-        return [_Key(name, "", "label", codes, size, none)] if 2 <= size <= _MOST_KEYS else []
+        return [_Key(name, "", "label", codes, size, none)] if 2 <= size <= MOST_KEYS else []
     whole = reals(values)
     if column.kind == "time":
         parts = [(p, *codes_of(reals(values, p))) for p in PARTS]
-        found = [_Key(name, p, "value", c, n, none) for p, c, n in parts if 2 <= n <= _MOST_KEYS]
+        found = [_Key(name, p, "value", c, n, none) for p, c, n in parts if 2 <= n <= MOST_KEYS]
         return [*found, _Key(name, "", "range", *coded[name], whole)]
     if schema.shape == "events":
         return []  # there a number is drawn after its category: a duration after the type
@@ -160,7 +153,7 @@ def _covered(key: _Key, owners: Codes, min_subjects: int) -> bool:
     subjects = int(owners.max(initial=0)) + 1
     holders = np.bincount(np.unique(key.codes * subjects + owners) // subjects, minlength=key.size)
     rows = np.bincount(key.codes, minlength=key.size)
-    return bool(rows[holders >= min_subjects].sum() >= _COVERED * rows.sum())
+    return bool(rows[holders >= min_subjects].sum() >= COVERED * rows.sum())
 
 
 def _follows(
@@ -172,7 +165,7 @@ def _follows(
     few = slice(0, _SCREEN_ROWS)
     if _disagree(key.codes[few], child[few], size) > 1:
         return None
-    if _disagree(key.codes, child, size) > _EXCEPTIONS * len(child):
+    if _disagree(key.codes, child, size) > EXCEPTIONS * len(child):
         return None
     edges: tuple[float, ...] = ()
     codes = key.codes
@@ -183,7 +176,7 @@ def _follows(
         edges = found
         codes = np.searchsorted(np.array(edges), key.real, "right").astype(np.int64)
         codes[~np.isfinite(key.real)] = len(edges) + 1
-        if _disagree(codes, child, size) > _EXCEPTIONS * len(child):
+        if _disagree(codes, child, size) > EXCEPTIONS * len(child):
             return None
     return edges if _evidence_nats(codes, child, size, owners) >= _EVIDENCE_NATS else None
 
@@ -249,172 +242,6 @@ def _day_of(schema: Schema, column: Column, sample: Records) -> str:
         times = np.asarray(sample.columns[other.name]).astype("datetime64[us]")
         moved = (times != times.astype("datetime64[D]")) & ~np.isnat(times)
         same = (np.isnat(times) == ~known) & (~known | (times.astype("datetime64[D]") == own))
-        if moved.any() and (~same).sum() <= _EXCEPTIONS * len(same):
+        if moved.any() and (~same).sum() <= EXCEPTIONS * len(same):
             return other.name
     return ""
-
-
-def codes_of(values: Values) -> tuple[Codes, int]:
-    """Equal values as equal whole numbers from 0, missing among them; and how many there are."""
-    if isinstance(values, Coded):
-        there, codes = np.unique(values.codes, return_inverse=True)
-        return codes.astype(np.int64), len(there)
-    array = np.asarray(values)
-    if array.ndim == 2:
-        left, right = codes_of(array[:, 0]), codes_of(array[:, 1])
-        return codes_of(left[0] * right[1] + right[0])
-    there, codes = np.unique(array, return_inverse=True)  # NaN and NaT are one value each
-    return codes.astype(np.int64), len(there)
-
-
-# ---- all rows -----------------------------------------------------------------------------------
-
-
-def count(schema: Schema, candidates: Sequence[Candidate], records: Records) -> list[Any]:
-    """Per candidate the keys, and per key its rows, subjects, values and exceptions."""
-    return [_count(schema, c, records) for c in candidates]
-
-
-def _count(schema: Schema, candidate: Candidate, records: Records) -> dict[str, Any]:
-    if candidate.how == "day":
-        return {"keys": []}
-    values = records.columns[candidate.parent]
-    keys: list[Any]
-    if candidate.how == "label":
-        assert isinstance(values, Coded)
-        there, codes = np.unique(values.codes, return_inverse=True)
-        keys = [values.labels[i] if i >= 0 else None for i in there]
-    else:
-        x = reals(values, candidate.part)
-        if candidate.how == "range":
-            missing = ~np.isfinite(x)
-            x = np.searchsorted(np.array(candidate.edges), x, "right").astype(np.float64)
-            x[missing] = np.nan
-        real, codes = np.unique(x, return_inverse=True)
-        keys = [float(v) if np.isfinite(v) else None for v in real]
-    pairs = np.unique(codes.astype(np.int64) * max(records.subjects, 1) + records.owners)
-    found: dict[str, Any] = {
-        "keys": keys,
-        "rows": np.bincount(codes, minlength=len(keys)).tolist(),
-        "subjects": np.bincount(
-            pairs // max(records.subjects, 1), minlength=len(keys)
-        ).tolist(),
-        "children": [
-            _values(codes.astype(np.int64), values_of(schema.column(c), records))
-            for c in candidate.children
-        ],
-    }  # fmt: skip
-    return found if len(keys) <= _MOST_KEYS else {"keys": None}
-
-
-def _values(keys: Codes, values: Values) -> dict[str, list[Any]]:
-    """Per key its most frequent value and the rows that have another one."""
-    codes, size = codes_of(values)
-    pairs, first, counts = np.unique(keys * size + codes, return_index=True, return_counts=True)
-    starts = np.flatnonzero(np.diff(pairs // size, prepend=-1))
-    ends = np.append(starts[1:], len(pairs))
-    best = [int(s + np.argmax(counts[s:e])) for s, e in zip(starts, ends, strict=True)]
-    off = np.add.reduceat(counts, starts) - counts[best] if len(starts) else counts[:0]
-    picked = first[best].astype(np.int64)
-    return {"values": _plain(values, picked), "off": off.tolist()}
-
-
-def _plain(values: Values, rows: NDArray[np.int64]) -> list[Any]:
-    if isinstance(values, Coded):
-        return list(values[rows].texts())
-    array = np.asarray(values)[rows]
-    if array.ndim == 2:
-        return [tuple(None if np.isnan(v) else float(v) for v in pair) for pair in array]
-    return [None if np.isnan(v) else float(v) for v in array]
-
-
-def merge(left: list[Any], right: list[Any]) -> list[Any]:
-    """The states of two parts with different subjects."""
-    return [_merged(a, b) for a, b in zip(left, right, strict=True)]
-
-
-def _merged(left: dict[str, Any], right: dict[str, Any]) -> dict[str, Any]:
-    if left["keys"] is None or right["keys"] is None:
-        return {"keys": None}
-    place = {key: i for i, key in enumerate(left["keys"])}
-    for j, key in enumerate(right["keys"]):
-        i = place.get(key)
-        if i is None:
-            left["keys"].append(key)
-            left["rows"].append(right["rows"][j])
-            left["subjects"].append(right["subjects"][j])
-            for a, b in zip(left["children"], right["children"], strict=True):
-                a["values"].append(b["values"][j])
-                a["off"].append(b["off"][j])
-            continue
-        for a, b in zip(left["children"], right["children"], strict=True):
-            if a["values"][i] != b["values"][j]:  # the lighter side's rows are exceptions
-                ours, theirs = left["rows"][i] - a["off"][i], right["rows"][j] - b["off"][j]
-                if theirs > ours:
-                    a["values"][i] = b["values"][j]
-                a["off"][i] += min(ours, theirs)
-            a["off"][i] += b["off"][j]
-        left["rows"][i] += right["rows"][j]
-        left["subjects"][i] += right["subjects"][j]
-    return left if len(left["keys"]) <= _MOST_KEYS else {"keys": None}
-
-
-def finish(
-    schema: Schema, candidates: Sequence[Candidate], state: list[Any], min_subjects: int
-) -> Determined:
-    """The candidates that hold over all rows, each with its table."""
-    groups = [
-        group
-        for candidate, counted in zip(candidates, state, strict=True)
-        if (group := _group(schema, candidate, counted, min_subjects)) is not None
-    ]
-    return Determined(tuple(groups))
-
-
-def _group(
-    schema: Schema, candidate: Candidate, counted: dict[str, Any], min_subjects: int
-) -> Group | None:
-    per_subject = schema.column(candidate.parent).per == "subject"
-    head = (candidate.parent, candidate.part, candidate.how, per_subject)
-    if candidate.how == "day":
-        return Group(*head, candidate.children, (), np.zeros(0), np.zeros(0), ())
-    if counted["keys"] is None:
-        return None
-    keys, rows = counted["keys"], np.array(counted["rows"], np.float64)
-    held = np.array(counted["subjects"]) >= min_subjects
-    order = sorted(
-        (i for i in range(len(keys)) if held[i]),
-        key=lambda i: (keys[i] is None, keys[i] if keys[i] is not None else 0),
-    )
-    if candidate.how == "range" and (len(order) != len(keys) or not _whole(keys, candidate)):
-        return None  # a range held by too few cannot be left out: the ones beside it would grow
-    if rows[order].sum() < _COVERED * rows.sum():
-        return None
-    children, tables = [], []
-    for name, child in zip(candidate.children, counted["children"], strict=True):
-        if sum(child["off"]) <= _EXCEPTIONS * rows.sum():
-            children.append(name)
-            tables.append(_table([child["values"][i] for i in order], schema.column(name)))
-    if not children:
-        return None
-    if candidate.how == "range":
-        missing = [np.nan] if None in keys else []
-        real = np.array([*candidate.edges, *missing])
-    else:
-        plain = [keys[i] for i in order] if candidate.how == "value" else []
-        real = np.array([np.nan if k is None else k for k in plain], np.float64)
-    labels = tuple(keys[i] for i in order) if candidate.how == "label" else ()
-    return Group(*head, tuple(children), labels, real, rows[order], tuple(tables))
-
-
-def _whole(keys: list[Any], candidate: Candidate) -> bool:
-    """Whether every range has rows."""
-    return {k for k in keys if k is not None} == set(range(len(candidate.edges) + 1))
-
-
-def _table(values: list[Any], column: Column) -> Values:
-    if column.partner:
-        return np.array([[np.nan if v is None else v for v in pair] for pair in values])
-    if column.kind == "number":
-        return np.array([np.nan if v is None else v for v in values], np.float64)
-    return Coded.of(values)

@@ -7,7 +7,8 @@ from functools import reduce
 import numpy as np
 import pytest
 
-from synth_spark.columns import _determined_search as search
+from synth_spark.columns import _determined_tables as tables
+from synth_spark.columns._determined_search import determined
 from synth_spark.columns.determined import Determined, reals
 from synth_spark.core.batch import Coded, Records
 from synth_spark.core.local import Local
@@ -27,7 +28,7 @@ def flat(kinds: dict[str, str], **columns: object) -> tuple[Schema, Records]:
 
 
 def found(schema: Schema, records: Records, parts: int = 1) -> Determined:
-    out = learn(search.determined(schema, 5), Local(records, parts=parts))
+    out = learn(determined(schema, 5), Local(records, parts=parts))
     assert isinstance(out, Determined)
     return out
 
@@ -150,11 +151,11 @@ def test_parts_count_what_the_whole_counts(rng: np.random.Generator) -> None:
     schema, records = flat(
         {"cell": "category", "price": "number"}, cell=[f"c{i}" for i in cell], price=price
     )
-    candidates = (search.Candidate("cell", "", "label", ("price",)),)
+    candidates = (tables.Candidate("cell", "", "label", ("price",)),)
     cuts = np.array_split(np.arange(4 * ROWS), 7)
-    parts = [search.count(schema, candidates, records.take(c)) for c in cuts]
-    whole = search.finish(schema, candidates, search.count(schema, candidates, records), 5)
-    merged = search.finish(schema, candidates, reduce(search.merge, parts), 5)
+    parts = [tables.count(schema, candidates, records.take(c)) for c in cuts]
+    whole = tables.finish(schema, candidates, tables.count(schema, candidates, records), 5)
+    merged = tables.finish(schema, candidates, reduce(tables.merge, parts), 5)
     assert merged.state()[0]["labels"] == whole.state()[0]["labels"]
     assert np.array_equal(merged.groups[0].tables[0], whole.groups[0].tables[0])
     assert np.array_equal(merged.groups[0].rows, whole.groups[0].rows)

@@ -1,0 +1,198 @@
+"""The tables of columns that follow from another one: counted over all rows, then judged.
+
+State, per candidate: its keys, and per key the rows, the subjects, the most frequent value of each
+child and the rows that have another one. `finish` keeps what holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synth_spark.columns.determined import Determined, Group, How, reals
+from synth_spark.columns.survey import values_of
+from synth_spark.core.batch import Coded, Records, Values
+from synth_spark.core.schema import Column, Schema
+
+Codes = NDArray[np.int64]
+EXCEPTIONS = 1e-4  # share of the rows that may disagree
+COVERED = 0.95  # share of the rows whose key is held by enough subjects
+MOST_KEYS = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """Children of one parent that followed from it in the sample."""
+
+    parent: str
+    part: str
+    how: How
+    children: tuple[str, ...]
+    edges: tuple[float, ...] = ()  # by range
+
+
+def codes_of(values: Values) -> tuple[Codes, int]:
+    """Equal values as equal whole numbers from 0, missing among them; and how many there are."""
+    if isinstance(values, Coded):
+        there, codes = np.unique(values.codes, return_inverse=True)
+        return codes.astype(np.int64), len(there)
+    array = np.asarray(values)
+    if array.ndim == 2:
+        left, right = codes_of(array[:, 0]), codes_of(array[:, 1])
+        return codes_of(left[0] * right[1] + right[0])
+    there, codes = np.unique(array, return_inverse=True)  # NaN and NaT are one value each
+    return codes.astype(np.int64), len(there)
+
+
+def count(schema: Schema, candidates: Sequence[Candidate], records: Records) -> list[Any]:
+    """Per candidate the keys, and per key its rows, subjects, values and exceptions."""
+    return [_count(schema, c, records) for c in candidates]
+
+
+def _count(schema: Schema, candidate: Candidate, records: Records) -> dict[str, Any]:
+    if candidate.how == "day":
+        return {"keys": []}
+    values = records.columns[candidate.parent]
+    keys: list[Any]
+    if candidate.how == "label":
+        assert isinstance(values, Coded)
+        there, codes = np.unique(values.codes, return_inverse=True)
+        keys = [values.labels[i] if i >= 0 else None for i in there]
+    else:
+        x = reals(values, candidate.part)
+        if candidate.how == "range":
+            missing = ~np.isfinite(x)
+            x = np.searchsorted(np.array(candidate.edges), x, "right").astype(np.float64)
+            x[missing] = np.nan
+        real, codes = np.unique(x, return_inverse=True)
+        keys = [float(v) if np.isfinite(v) else None for v in real]
+    pairs = np.unique(codes.astype(np.int64) * max(records.subjects, 1) + records.owners)
+    found: dict[str, Any] = {
+        "keys": keys,
+        "rows": np.bincount(codes, minlength=len(keys)).tolist(),
+        "subjects": np.bincount(
+            pairs // max(records.subjects, 1), minlength=len(keys)
+        ).tolist(),
+        "children": [
+            _values(codes.astype(np.int64), values_of(schema.column(c), records))
+            for c in candidate.children
+        ],
+    }  # fmt: skip
+    return found if len(keys) <= MOST_KEYS else {"keys": None}
+
+
+def _values(keys: Codes, values: Values) -> dict[str, list[Any]]:
+    """Per key its most frequent value and the rows that have another one."""
+    codes, size = codes_of(values)
+    pairs, first, counts = np.unique(keys * size + codes, return_index=True, return_counts=True)
+    starts = np.flatnonzero(np.diff(pairs // size, prepend=-1))
+    ends = np.append(starts[1:], len(pairs))
+    best = [int(s + np.argmax(counts[s:e])) for s, e in zip(starts, ends, strict=True)]
+    off = np.add.reduceat(counts, starts) - counts[best] if len(starts) else counts[:0]
+    picked = first[best].astype(np.int64)
+    return {"values": _plain(values, picked), "off": off.tolist()}
+
+
+def _plain(values: Values, rows: NDArray[np.int64]) -> list[Any]:
+    if isinstance(values, Coded):
+        return list(values[rows].texts())
+    array = np.asarray(values)[rows]
+    if array.ndim == 2:
+        return [tuple(None if np.isnan(v) else float(v) for v in pair) for pair in array]
+    return [None if np.isnan(v) else float(v) for v in array]
+
+
+def merge(left: list[Any], right: list[Any]) -> list[Any]:
+    """The states of two parts with different subjects."""
+    return [_merged(a, b) for a, b in zip(left, right, strict=True)]
+
+
+def _merged(left: dict[str, Any], right: dict[str, Any]) -> dict[str, Any]:
+    if left["keys"] is None or right["keys"] is None:
+        return {"keys": None}
+    place = {key: i for i, key in enumerate(left["keys"])}
+    for j, key in enumerate(right["keys"]):
+        i = place.get(key)
+        if i is None:
+            left["keys"].append(key)
+            left["rows"].append(right["rows"][j])
+            left["subjects"].append(right["subjects"][j])
+            for a, b in zip(left["children"], right["children"], strict=True):
+                a["values"].append(b["values"][j])
+                a["off"].append(b["off"][j])
+            continue
+        for a, b in zip(left["children"], right["children"], strict=True):
+            if a["values"][i] != b["values"][j]:  # the lighter side's rows are exceptions
+                ours, theirs = left["rows"][i] - a["off"][i], right["rows"][j] - b["off"][j]
+                if theirs > ours:
+                    a["values"][i] = b["values"][j]
+                a["off"][i] += min(ours, theirs)
+            a["off"][i] += b["off"][j]
+        left["rows"][i] += right["rows"][j]
+        left["subjects"][i] += right["subjects"][j]
+    return left if len(left["keys"]) <= MOST_KEYS else {"keys": None}
+
+
+def finish(
+    schema: Schema, candidates: Sequence[Candidate], state: list[Any], min_subjects: int
+) -> Determined:
+    """The candidates that hold over all rows, each with its table."""
+    groups = [
+        group
+        for candidate, counted in zip(candidates, state, strict=True)
+        if (group := _group(schema, candidate, counted, min_subjects)) is not None
+    ]
+    return Determined(tuple(groups))
+
+
+def _group(
+    schema: Schema, candidate: Candidate, counted: dict[str, Any], min_subjects: int
+) -> Group | None:
+    per_subject = schema.column(candidate.parent).per == "subject"
+    head = (candidate.parent, candidate.part, candidate.how, per_subject)
+    if candidate.how == "day":
+        return Group(*head, candidate.children, (), np.zeros(0), np.zeros(0), ())
+    if counted["keys"] is None:
+        return None
+    keys, rows = counted["keys"], np.array(counted["rows"], np.float64)
+    held = np.array(counted["subjects"]) >= min_subjects
+    order = sorted(
+        (i for i in range(len(keys)) if held[i]),
+        key=lambda i: (keys[i] is None, keys[i] if keys[i] is not None else 0),
+    )
+    if candidate.how == "range" and (len(order) != len(keys) or not _whole(keys, candidate)):
+        return None  # a range held by too few cannot be left out: the ones beside it would grow
+    if rows[order].sum() < COVERED * rows.sum():
+        return None
+    children, tables = [], []
+    for name, child in zip(candidate.children, counted["children"], strict=True):
+        if sum(child["off"]) <= EXCEPTIONS * rows.sum():
+            children.append(name)
+            tables.append(_table([child["values"][i] for i in order], schema.column(name)))
+    if not children:
+        return None
+    if candidate.how == "range":
+        missing = [np.nan] if None in keys else []
+        real = np.array([*candidate.edges, *missing])
+    else:
+        plain = [keys[i] for i in order] if candidate.how == "value" else []
+        real = np.array([np.nan if k is None else k for k in plain], np.float64)
+    labels = tuple(keys[i] for i in order) if candidate.how == "label" else ()
+    return Group(*head, tuple(children), labels, real, rows[order], tuple(tables))
+
+
+def _whole(keys: list[Any], candidate: Candidate) -> bool:
+    """Whether every range has rows."""
+    return {k for k in keys if k is not None} == set(range(len(candidate.edges) + 1))
+
+
+def _table(values: list[Any], column: Column) -> Values:
+    if column.partner:
+        return np.array([[np.nan if v is None else v for v in pair] for pair in values])
+    if column.kind == "number":
+        return np.array([np.nan if v is None else v for v in values], np.float64)
+    return Coded.of(values)

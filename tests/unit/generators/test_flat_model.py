@@ -5,6 +5,7 @@ from functools import lru_cache
 import numpy as np
 import pytest
 
+from synth_spark.columns.survey import Survey, survey_state
 from synth_spark.core.batch import Coded, Records
 from synth_spark.core.local import Local
 from synth_spark.core.ports import learn
@@ -12,6 +13,7 @@ from synth_spark.core.schema import Column, Schema
 from synth_spark.core.seeds import generator
 from synth_spark.core.wire import dumps, loads
 from synth_spark.errors import EmptyTableError
+from synth_spark.generators._flat_fields import fields_of
 from synth_spark.generators._flat_learn import NothingToLearnError, encode, schedule_of
 from synth_spark.generators.autoregressive import GENERATOR
 
@@ -273,3 +275,35 @@ def test_a_category_of_many_labels_trains_and_keeps_its_shares(labels):
     low = np.array([t is not None and t < "c0150" for t in columns["city"].texts()])
     assert low.mean() == pytest.approx(0.5, abs=0.06)
     assert len(set(columns["city"].texts().tolist())) > 0.9 * labels
+
+
+def test_a_time_that_never_lies_before_another_never_does_in_the_twin():
+    """The two spread over the same two years: close to each other they are not."""
+    rng = np.random.default_rng(4)
+    start = np.datetime64("2024-01-01T00:00:00", "us")
+    created = rng.integers(0, 700 * 86_400, 2_000)
+    updated = created + np.where(rng.random(2_000) < 0.2, 0, rng.random(2_000) ** 3 * 6e7)
+    columns = {
+        "updated": start + updated.astype("timedelta64[s]"),
+        "created": start + created.astype("timedelta64[s]"),
+    }
+    made = tuple(Column(name=n, kind="time", per="subject") for n in columns)
+    schema = Schema(family="table", shape="flat", columns=made)
+    model = learn(
+        GENERATOR.learn(schema, GENERATOR.Params(max_epochs=1), 0),
+        Local(Records.flat(columns), train=plain_loop),
+    )
+    twin = model.sample(0, 4_000, 3).columns
+    assert (twin["updated"] >= twin["created"]).all()
+    assert (twin["updated"] == twin["created"]).mean() == pytest.approx(0.2, abs=0.04)
+
+
+def test_a_date_stays_a_date_beside_a_later_time():
+    rng = np.random.default_rng(4)
+    at = np.datetime64("2024-01-01", "us") + rng.integers(0, 6e7, 500).astype("timedelta64[s]")
+    columns = {"at": at, "day": at.astype("datetime64[D]").astype("datetime64[us]")}
+    made = tuple(Column(name=n, kind="time", per="subject") for n in columns)
+    schema = Schema(family="table", shape="flat", columns=made)
+    table = Records.flat(columns)
+    fields = fields_of(schema, Survey.of(survey_state(schema, table), schema), table)
+    assert [f.name for f in fields] == ["at#day", "at#second", "day#day"]

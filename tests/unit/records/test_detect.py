@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -121,7 +122,9 @@ def test_a_table_of_nothing_but_nested_columns_is_refused() -> None:
         ("%m/%d/%Y %H:%M", "%m/%d/%Y %H:%M"),
         ("%d.%m.%Y", "%d.%m.%Y"),
         ("%Y%m%d%H%M%S", "%Y%m%d%H%M%S"),
-        ("%Y-%m-%dT%H:%M:%S+00:00", "%Y-%m-%dT%H:%M:%S%z"),
+        ("%Y-%m-%dT%H:%M:%S+00:00", "%Y-%m-%dT%H:%M:%S%:z"),
+        ("%Y-%m-%dT%H:%M:%S+0000", "%Y-%m-%dT%H:%M:%S%z"),
+        ("%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S%z"),
     ],
 )
 def test_times_held_as_text_are_read_in_the_format_they_are_written(
@@ -158,7 +161,8 @@ def test_flags_codes_and_amounts_among_whole_numbers() -> None:
     table = pa.table(
         {
             "churn": RNG.integers(0, 2, ROWS),
-            "cell_id": RNG.integers(100, 400, ROWS),
+            "cell_id": RNG.integers(100, 100 + ROWS // 10, ROWS),
+            "site_id": RNG.integers(0, ROWS, ROWS),  # as names, nearly all would be too rare
             "area": RNG.integers(40, 400, ROWS),  # repeats too little to be a code: square metres
             "zone": RNG.integers(0, 9, ROWS),
             "calls": RNG.integers(0, 9, ROWS),
@@ -168,6 +172,7 @@ def test_flags_codes_and_amounts_among_whole_numbers() -> None:
     assert kinds(table) == {
         "churn": "category",
         "cell_id": "category",
+        "site_id": "number",
         "area": "number",
         "zone": "category",
         "calls": "number",
@@ -272,3 +277,37 @@ def test_a_new_name_does_not_take_one_that_is_there() -> None:
     changed, names = apart_from_marks(detect(table).schema)
     assert [c.name for c in changed.columns] == ["column_column_a", "column_A"]
     assert names["column_column_a"] == "_a"
+
+
+def test_names_of_our_own_counts_are_apart_too() -> None:
+    table = pa.table({n: RNG.normal(size=ROWS) for n in ("#rows", "#key", "rows#")})
+    changed, names = apart_from_marks(detect(table).schema)
+    assert [c.name for c in changed.columns] == ["column_rows", "column_key", "rows#"]
+    assert names["column_rows"] == "#rows"
+
+
+def test_whole_numbers_that_a_float_cannot_hold_are_ids_or_names_not_amounts() -> None:
+    rng = np.random.default_rng(0)
+    long = [int(v) for v in 2**60 + rng.integers(0, 2**40, 300)]
+    table = pa.table(
+        {
+            "ref": pa.array(long, pa.int64()),
+            "partner": pa.array([2**60 + 1 + i % 3 for i in range(300)], pa.int64()),
+            "wide": pa.array([Decimal(v) for v in long], pa.decimal128(30, 0)),
+            "held": [str(10**20 + v) for v in long],
+            "exact": pa.array([2**53 - i for i in range(300)], pa.int64()),
+            "time_ns": pa.array([1_700_000_000 * 10**9 + v % 10**14 for v in long], pa.int64()),
+        }
+    )
+    found = detect(table)
+    kinds = {c.name: c.kind for c in found.schema.columns}
+    assert kinds == {
+        "ref": "identifier",
+        "partner": "category",
+        "wide": "identifier",
+        "exact": "number",
+        "time_ns": "number",
+    }
+    assert found.schema.key is not None
+    assert found.schema.key.name == "held"  # the one that looks like an id, not like an amount
+    assert "rounded" in found.why["time_ns"]

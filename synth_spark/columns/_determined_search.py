@@ -1,4 +1,4 @@
-"""Which columns follow from another one.
+"""Which columns follow from another one, or from two others together.
 
 A candidate is found on a sample and then counted over all rows. It has to hold on all but one row
 in 10,000, and to be told by subjects that agree with each other: a parent whose every key is held
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from synth_spark.columns._determined_tables import (
     Codes,
     codes_of,
     count,
+    exceptions,
     finish,
     merge,
 )
@@ -37,6 +39,8 @@ _SCREEN_ROWS = 2_000
 _EVIDENCE_NATS = 30.0
 _MOST_VALUES = 512  # of a number that is a key
 _MOST_RANGES = 64
+_MOST_HALF = 4_096  # labels of a column that is half of a pair
+_MOST_PAIRED = 24  # columns that are tried in pairs
 _STEPS = (*(10.0**k for k in range(9, -7, -1)),)
 _STEPS_US = (float(DAY_US), 3.6e9, 6e7, 1e6, 1.0)
 
@@ -60,7 +64,7 @@ def determined(schema: Schema, min_subjects: int) -> Learning:
 
 @dataclass(frozen=True, slots=True)
 class _Key:
-    """A column, or a part of one, as whole numbers."""
+    """A column, a part of one, or two of them, as whole numbers."""
 
     parent: str
     part: str
@@ -68,6 +72,7 @@ class _Key:
     codes: Codes
     size: int
     real: NDArray[np.float64]  # by range: the values
+    second: str = ""  # by pair: the other column
 
 
 def search(schema: Schema, sample: Records, min_subjects: int) -> tuple[Candidate, ...]:
@@ -85,36 +90,49 @@ def search(schema: Schema, sample: Records, min_subjects: int) -> tuple[Candidat
     wanted = [c for c in columns if _may_follow(schema, c) and coded[c.name][1] >= 2]
     # what is removed first may hang on what is removed later, never the other way round
     wanted.sort(key=lambda c: (coded[c.name][1], c.kind == "category", -columns.index(c)))
-    removed: dict[str, tuple[int, Candidate]] = {}
-    for child in wanted:
-        options = []
-        for i, key in enumerate(keys):
-            if key.parent == child.name or key.parent in removed:
-                continue
-            if child.per == "subject" and schema.column(key.parent).per != "subject":
-                continue
-            edges = _follows(key, *coded[child.name], sample.owners, min_subjects)
-            if edges is not None:
-                size = len(edges) if key.how == "range" else key.size
-                options.append((size, i, Candidate(key.parent, key.part, key.how, (), edges)))
-        if options:
-            removed[child.name] = min(options, key=lambda o: o[:2])[1:]
+    removed: dict[str, Candidate] = {}
+    pairs = _pairs(keys, sample.owners, min_subjects)
+    for some, these in ((keys, wanted), (pairs, wanted[::-1])):  # of three, the finest follows
+        for child in these:
+            if child.name not in removed:
+                usable = [k for k in some if _usable(schema, k, child, removed)]
+                best = _best(usable, *coded[child.name], sample.owners, min_subjects)
+                if best:
+                    removed[child.name] = best
     return _grouped(removed, midnights)
 
 
-def _grouped(
-    removed: dict[str, tuple[int, Candidate]], midnights: Mapping[str, str]
-) -> tuple[Candidate, ...]:
+def _usable(schema: Schema, key: _Key, child: Column, removed: Mapping[str, Candidate]) -> bool:
+    parents = [p for p in (key.parent, key.second) if p]
+    if child.name in parents or any(p in removed for p in parents):
+        return False
+    return child.per == "event" or all(schema.column(p).per == "subject" for p in parents)
+
+
+def _best(
+    keys: Sequence[_Key], child: Codes, size: int, owners: Codes, min_subjects: int
+) -> Candidate | None:
+    """The coarsest key that the child follows from; children are named later."""
+    options = []
+    for i, key in enumerate(keys):
+        edges = _follows(key, child, size, owners, min_subjects)
+        if edges is not None:
+            found = Candidate(key.parent, key.part, key.how, (), edges, key.second)
+            options.append((len(edges) if key.how == "range" else key.size, i, found))
+    return min(options, key=lambda o: o[:2])[2] if options else None
+
+
+def _grouped(removed: dict[str, Candidate], midnights: Mapping[str, str]) -> tuple[Candidate, ...]:
     """One candidate a key, parents before their children."""
     found = [Candidate(parent, "", "day", (child,)) for child, parent in midnights.items()]
     groups: dict[tuple[Any, ...], list[str]] = {}
     for child in reversed(removed):
-        c = removed[child][1]
-        groups.setdefault((c.parent, c.part, c.how, c.edges), []).append(child)
-    waiting = [Candidate(k[0], k[1], k[2], tuple(v), k[3]) for k, v in groups.items()]
+        c = removed[child]
+        groups.setdefault((c.parent, c.part, c.how, c.edges, c.second), []).append(child)
+    waiting = [Candidate(k[0], k[1], k[2], tuple(v), *k[3:]) for k, v in groups.items()]
     children = {c for w in waiting for c in w.children}
     while waiting:
-        ready = [w for w in waiting if w.parent not in children]
+        ready = [w for w in waiting if children.isdisjoint((w.parent, w.second))]
         found += ready
         children -= {c for w in ready for c in w.children}
         waiting = [w for w in waiting if w not in ready]
@@ -148,6 +166,18 @@ def _keys(
     return [*by_value, _Key(name, "", "range", codes, size, whole)]
 
 
+def _pairs(keys: Sequence[_Key], owners: Codes, min_subjects: int) -> list[_Key]:
+    """Pairs of labels that enough subjects hold together, the column with more labels first."""
+    single = [k for k in keys if k.how == "label" and k.size <= _MOST_HALF][:_MOST_PAIRED]
+    out = []
+    for a, b in combinations(sorted(single, key=lambda k: -k.size), 2):
+        codes, size = codes_of(a.codes * b.size + b.codes)
+        key = _Key(a.parent, "", "pair", codes, size, a.real, b.parent)
+        if max(a.size, b.size) < size <= MOST_KEYS and _covered(key, owners, min_subjects):
+            out.append(key)
+    return out
+
+
 def _covered(key: _Key, owners: Codes, min_subjects: int) -> bool:
     """Whether the keys that enough subjects hold cover the rows."""
     subjects = int(owners.max(initial=0)) + 1
@@ -162,10 +192,10 @@ def _follows(
     """The edges (none unless by range) if the child follows from the key, else None."""
     if key.how == "value" and not key.part and size >= key.size:
         return None  # another number as fine as this one: a formula's work, not a table's
-    few = slice(0, _SCREEN_ROWS)
-    if _disagree(key.codes[few], child[few], size) > 1:
+    few, most = slice(0, _SCREEN_ROWS), exceptions(size) * len(child)
+    if _disagree(key.codes[few], child[few], size) > max(1, 3 * exceptions(size) * _SCREEN_ROWS):
         return None
-    if _disagree(key.codes, child, size) > EXCEPTIONS * len(child):
+    if _disagree(key.codes, child, size) > most:
         return None
     edges: tuple[float, ...] = ()
     codes = key.codes
@@ -176,7 +206,7 @@ def _follows(
         edges = found
         codes = np.searchsorted(np.array(edges), key.real, "right").astype(np.int64)
         codes[~np.isfinite(key.real)] = len(edges) + 1
-        if _disagree(codes, child, size) > EXCEPTIONS * len(child):
+        if _disagree(codes, child, size) > most:
             return None
     return edges if _evidence_nats(codes, child, size, owners) >= _EVIDENCE_NATS else None
 

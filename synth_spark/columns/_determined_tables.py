@@ -19,7 +19,9 @@ from synth_spark.core.batch import Coded, Records, Values
 from synth_spark.core.schema import Column, Schema
 
 Codes = NDArray[np.int64]
-EXCEPTIONS = 1e-4  # share of the rows that may disagree
+EXCEPTIONS = 1e-4  # share of the rows that may disagree: a rare mark must not be smoothed away
+SLIPS = 2e-3  # the same for a child of many values, where a slip is no value of its own
+MANY_VALUES = 20
 COVERED = 0.95  # share of the rows whose key is held by enough subjects
 MOST_KEYS = 65_536
 
@@ -33,6 +35,12 @@ class Candidate:
     how: How
     children: tuple[str, ...]
     edges: tuple[float, ...] = ()  # by range
+    second: str = ""  # by pair
+
+
+def exceptions(values: int) -> float:
+    """Share of the rows that may disagree, for a child of so many values."""
+    return SLIPS if values >= MANY_VALUES else EXCEPTIONS
 
 
 def codes_of(values: Values) -> tuple[Codes, int]:
@@ -59,9 +67,12 @@ def _count(schema: Schema, candidate: Candidate, records: Records) -> dict[str, 
     values = records.columns[candidate.parent]
     keys: list[Any]
     if candidate.how == "label":
-        assert isinstance(values, Coded)
-        there, codes = np.unique(values.codes, return_inverse=True)
-        keys = [values.labels[i] if i >= 0 else None for i in there]
+        keys, codes = _labels(values)
+    elif candidate.how == "pair":
+        first, left = _labels(values)
+        second, right = _labels(records.columns[candidate.second])
+        there, codes = np.unique(left * len(second) + right, return_inverse=True)
+        keys = [(first[i // len(second)], second[i % len(second)]) for i in there]
     else:
         x = reals(values, candidate.part)
         if candidate.how == "range":
@@ -83,6 +94,13 @@ def _count(schema: Schema, candidate: Candidate, records: Records) -> dict[str, 
         ],
     }  # fmt: skip
     return found if len(keys) <= MOST_KEYS else {"keys": None}
+
+
+def _labels(values: Values) -> tuple[list[str | None], Codes]:
+    """The labels that occur, None for missing, and each row's place among them."""
+    assert isinstance(values, Coded)
+    there, codes = np.unique(values.codes, return_inverse=True)
+    return [values.labels[i] if i >= 0 else None for i in there], codes.astype(np.int64)
 
 
 def _values(keys: Codes, values: Values) -> dict[str, list[Any]]:
@@ -152,17 +170,18 @@ def finish(
 def _group(
     schema: Schema, candidate: Candidate, counted: dict[str, Any], min_subjects: int
 ) -> Group | None:
-    per_subject = schema.column(candidate.parent).per == "subject"
-    head = (candidate.parent, candidate.part, candidate.how, per_subject)
+    parents = [p for p in (candidate.parent, candidate.second) if p]
+    per_subject = all(schema.column(p).per == "subject" for p in parents)
+    head = (candidate.parent, candidate.second, candidate.part, candidate.how, per_subject)
     if candidate.how == "day":
-        return Group(*head, candidate.children, (), np.zeros(0), np.zeros(0), ())
+        return Group(*head, candidate.children, (), (), np.zeros(0), np.zeros(0), ())
     if counted["keys"] is None:
         return None
     keys, rows = counted["keys"], np.array(counted["rows"], np.float64)
     held = np.array(counted["subjects"]) >= min_subjects
     order = sorted(
         (i for i in range(len(keys)) if held[i]),
-        key=lambda i: (keys[i] is None, keys[i] if keys[i] is not None else 0),
+        key=lambda i: _rank(keys[i]),
     )
     if candidate.how == "range" and (len(order) != len(keys) or not _whole(keys, candidate)):
         return None  # a range held by too few cannot be left out: the ones beside it would grow
@@ -170,7 +189,8 @@ def _group(
         return None
     children, tables = [], []
     for name, child in zip(candidate.children, counted["children"], strict=True):
-        if sum(child["off"]) <= EXCEPTIONS * rows.sum():
+        values = {child["values"][i] for i in order}
+        if sum(child["off"]) <= exceptions(len(values)) * rows.sum():
             children.append(name)
             tables.append(_table([child["values"][i] for i in order], schema.column(name)))
     if not children:
@@ -181,8 +201,18 @@ def _group(
     else:
         plain = [keys[i] for i in order] if candidate.how == "value" else []
         real = np.array([np.nan if k is None else k for k in plain], np.float64)
-    labels = tuple(keys[i] for i in order) if candidate.how == "label" else ()
-    return Group(*head, tuple(children), labels, real, rows[order], tuple(tables))
+    named = [keys[i] for i in order] if candidate.how in ("label", "pair") else []
+    pairs = candidate.how == "pair"
+    labels = tuple(key[0] if pairs else key for key in named)
+    seconds = tuple(key[1] for key in named) if pairs else ()
+    return Group(*head, tuple(children), labels, seconds, real, rows[order], tuple(tables))
+
+
+def _rank(key: Any) -> Any:
+    """Keys in ascending order, missing last."""
+    if isinstance(key, tuple):
+        return tuple(_rank(half) for half in key)
+    return (key is None, 0 if key is None else key)
 
 
 def _whole(keys: list[Any], candidate: Candidate) -> bool:

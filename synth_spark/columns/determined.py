@@ -1,4 +1,4 @@
-"""Columns that follow from another column: not learned, but looked up in the finished rows.
+"""Columns that follow from other columns: not learned, but looked up in the finished rows.
 
 A cell's coordinates follow from its id, a region from a cell, a price from a plan, an age group
 from an age, a date, a week day or a peak mark from a time. A network that draws such a column next
@@ -6,6 +6,7 @@ to its parent gets it right most of the time; a table of all pairs gets it right
 left to be learned is smaller. `_determined_search.py` finds them.
 
     by label   a category or cell id -> values; the key is the label
+    by pair    two of them together -> values, as area and cell id, origin and destination
     by value   a number with few values, or a part of a time -> values; the nearest key counts
     by range   a number or a time, cut at a few thresholds -> values
     day        a time at midnight -> the day of another time
@@ -24,7 +25,7 @@ from synth_spark.core.batch import Coded, Records, Values
 from synth_spark.core.schema import Schema
 from synth_spark.core.seeds import generator
 
-How = Literal["label", "value", "range", "day"]
+How = Literal["label", "pair", "value", "range", "day"]
 Reals = NDArray[np.float64]
 DAY_US = 86_400_000_000
 PARTS: Mapping[str, Any] = {  # of a time: name -> whole numbers, from whole microseconds
@@ -40,14 +41,16 @@ PARTS: Mapping[str, Any] = {  # of a time: name -> whole numbers, from whole mic
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """The children of one parent, and what they are for each of its keys."""
+    """The children of one parent (or two), and what they are for each of its keys."""
 
-    parent: str  # column
+    parent: str  # column; of two the one with more labels
+    second: str  # by pair: the other column
     part: str  # of a time, see PARTS; "" for the column itself
     how: How
     per_subject: bool
     children: tuple[str, ...]
-    labels: tuple[str | None, ...]  # by label: the keys; None stands for missing
+    labels: tuple[str | None, ...]  # by label or pair: the keys; None stands for missing
+    seconds: tuple[str | None, ...]  # by pair: the other half of each key
     keys: Reals  # by value: ascending, NaN last for missing; by range: thresholds, ascending
     rows: Reals  # (keys,) rows of each in the records
     tables: tuple[Values, ...]  # per child, (keys,) or (keys, 2)
@@ -56,10 +59,9 @@ class Group:
         """Position of each row's key, -1 where it has none; shape (rows,)."""
         values = records.columns[self.parent]
         if self.how == "label":
-            assert isinstance(values, Coded)
-            place = {label: i for i, label in enumerate(self.labels)}
-            table = [place.get(label, -1) for label in (*values.labels, None)]
-            return np.array(table, np.int64)[values.codes]
+            return _placed(values, self.labels)
+        if self.how == "pair":
+            return self._paired(values, records.columns[self.second])
         x = reals(values, self.part)
         known = np.isfinite(x)
         has_missing = bool(len(self.keys)) and bool(np.isnan(self.keys[-1]))
@@ -75,6 +77,22 @@ class Group:
             nearer = np.abs(x[known] - keys[left]) < np.abs(keys[right] - x[known])
             out[known] = np.where(nearer, left, right)
         return out
+
+    def _paired(self, left: Values, right: Values) -> NDArray[np.int64]:
+        """Position of each row's pair; of a pair never told, the heaviest with its first half."""
+        firsts, seconds = tuple(dict.fromkeys(self.labels)), tuple(dict.fromkeys(self.seconds))
+        places = [{v: i for i, v in enumerate(half)} for half in (firsts, seconds)]
+        told = np.array([places[0][v] for v in self.labels], np.int64) * len(seconds)
+        told += np.array([places[1][v] for v in self.seconds], np.int64)
+        order = np.argsort(told)
+        a, b = _placed(left, firsts), _placed(right, seconds)
+        wanted = a * len(seconds) + b
+        found = order[np.minimum(np.searchsorted(told[order], wanted), len(told) - 1)]
+        hit = (a >= 0) & (b >= 0) & (told[found] == wanted)
+        heaviest = np.full(len(firsts) + 1, -1, np.int64)  # position -1, not told, reads the last
+        by_weight = np.argsort(self.rows, kind="stable")
+        heaviest[told[by_weight] // len(seconds)] = by_weight  # the last written is the heaviest
+        return np.where(hit, found, heaviest[a])
 
     def completed(self, records: Records, seed: int, block: int) -> dict[str, Values]:
         """The children's values, shape (rows,); a row without a key gets those of some key."""
@@ -102,6 +120,7 @@ class Group:
             **plain,
             "children": list(self.children),
             "labels": list(self.labels),
+            "seconds": list(self.seconds),
             "tables": tables,
         }
 
@@ -112,7 +131,7 @@ class Group:
             Coded(t["codes"], tuple(t["labels"])) if isinstance(t, dict) else t
             for t in state["tables"]
         )
-        tuples = {k: tuple(state[k]) for k in ("children", "labels")}
+        tuples = {k: tuple(state[k]) for k in ("children", "labels", "seconds")}
         return cls(**{**state, **tuples, "tables": tables})
 
 
@@ -151,6 +170,7 @@ class Determined:
         """One line a group, for the model card."""
         return [
             f"{', '.join(g.children)} follow{'s' * (len(g.children) == 1)} from {g.parent}"
+            f"{f' and {g.second}' if g.second else ''}"
             f"{f' ({g.part})' if g.part else ''}, by {g.how}, {len(g.rows)} keys"
             for g in self.groups
         ]
@@ -174,6 +194,14 @@ def reals(values: Values, part: str = "") -> Reals:
     known = ~np.isnat(array)
     counted = PARTS[part](np.where(known, us, 0)) if part else us
     return np.where(known, counted, np.nan).astype(np.float64)
+
+
+def _placed(values: Values, labels: tuple[str | None, ...]) -> NDArray[np.int64]:
+    """Position of each row's label among the given ones, -1 where it is not; shape (rows,)."""
+    assert isinstance(values, Coded)
+    place = {label: i for i, label in enumerate(labels)}
+    table = [place.get(label, -1) for label in (*values.labels, None)]
+    return np.array(table, np.int64)[values.codes]
 
 
 def _midnight(times: Values) -> NDArray[Any]:

@@ -14,6 +14,7 @@ from synth_spark.core.batch import Coded, Records
 from synth_spark.core.local import Local
 from synth_spark.core.ports import learn
 from synth_spark.core.schema import Column, Schema
+from synth_spark.core.wire import dumps, loads
 
 ROWS = 3_000
 
@@ -196,3 +197,26 @@ def test_a_place_follows_from_its_cell(rng: np.random.Generator) -> None:
     whole = out.complete(Records.flat({"cell": records.columns["cell"]}), schema, 1, 0)
     assert np.array_equal(np.asarray(whole.columns["lat"]), lat)
     assert np.array_equal(np.asarray(whole.columns["lon"]), lon)
+
+
+def test_a_place_follows_from_area_and_cell_together(rng: np.random.Generator) -> None:
+    """Cell ids repeat from area to area, as in GSM; a pair never seen keeps to its cell id."""
+    area, cell = rng.integers(0, 4, ROWS), rng.integers(0, 15, ROWS)
+    kept = ~((area == 3) & (cell == 14))
+    area, cell = area[kept], cell[kept]
+    site = (area * 31 + cell * 17) % 50
+    schema, records = flat(
+        {"area": "category", "cell": "category", "site": "category"},
+        area=[f"a{i}" for i in area], cell=[f"c{i}" for i in cell], site=[f"s{i}" for i in site],
+    )  # fmt: skip
+    out = found(schema, records, parts=3)
+    (only,) = out.groups
+    assert (only.parent, only.second, only.children) == ("cell", "area", ("site",))
+    out = Determined.from_state(loads(dumps(out.state())))
+    left = Records.flat({n: records.columns[n] for n in ("area", "cell")})
+    again = out.complete(left, schema, 1, 0).columns["site"].texts()  # type: ignore[union-attr]
+    assert (again == records.columns["site"].texts()).all()  # type: ignore[union-attr]
+    new = Records.flat({"area": Coded.of(["a3"] * 9), "cell": Coded.of(["c14"] * 9)})
+    drawn = set(out.complete(new, schema, 1, 0).columns["site"].texts())  # type: ignore[union-attr]
+    assert len(drawn) == 1
+    assert drawn < {f"s{(a * 31 + 14 * 17) % 50}" for a in range(3)}

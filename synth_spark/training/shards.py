@@ -88,9 +88,10 @@ class Shards:
             )  # fmt: skip
         arrays = {
             part: {
-                n: _array(table.column(f"{part[0]}.{n}"), a) for n, a in self.manifest[part].items()
+                n: _array(table.column(f"{part[0]}.{n}"), a, rows)
+                for n, a in self.manifest[part].items()
             }
-            for part in ("context", "events")
+            for part, rows in (("context", table.num_rows), ("events", int(offsets[-1])))
         }
         encoded = Encoded(arrays["context"], arrays["events"], offsets)
         valid = np.asarray(table.column("valid").to_numpy())
@@ -160,9 +161,10 @@ def _spilled(
     return train, valid
 
 
-def _array(column: Any, about: dict[str, Any]) -> NDArray[Any]:
+def _array(column: Any, about: dict[str, Any], rows: int) -> NDArray[Any]:
+    """One array, shape (rows, width); the width may be 0, as of the numbers of a table of texts."""
     values = column.combine_chunks().flatten().to_numpy(zero_copy_only=False)
-    return values.astype(about["dtype"], copy=False).reshape(-1, about["width"])
+    return values.astype(about["dtype"], copy=False).reshape(rows, about["width"])
 
 
 def split(encoded: Encoded, share: float, seed: int) -> tuple[Encoded, Encoded]:

@@ -24,7 +24,8 @@ def events(subjects: int = 50, seed: int = 0) -> Encoded:
     return Encoded(
         {"who": random.integers(0, 4, (subjects, 2)).astype(np.int32)},
         {"what": random.integers(0, 9, (offsets[-1], 3)).astype(np.int32),
-         "gap": random.normal(size=(offsets[-1], 1)).astype(np.float32)},
+         "gap": random.normal(size=(offsets[-1], 1)).astype(np.float32),
+         "none": np.zeros((offsets[-1], 0), np.int32)},  # as the numbers of a table of texts
         offsets,
     )  # fmt: skip
 

@@ -11,19 +11,21 @@ import platform
 import sys
 import time as clock
 from collections.abc import Sequence
-from dataclasses import replace
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from pathlib import Path, PurePath, PurePosixPath
+from typing import TYPE_CHECKING, Any, Literal
 
 import synth_spark
-from synth_spark.config import STEPS, NoSourceError, Plan, Step, plan_from
+from synth_spark.config import STEPS, NoSourceError, Plan, Step, plan_from, read_plan
+from synth_spark.core.paths import local_path, plain, stem
 from synth_spark.core.progress import Log, Progress
 from synth_spark.core.schema import Schema
 from synth_spark.core.shelf import GENERATORS
 from synth_spark.errors import SynthError
 from synth_spark.metrics.base import Evaluation
-from synth_spark.pipelines.folder import RunFolder, write_text
+from synth_spark.pipelines.folder import FolderError, RunFolder, write_text
 from synth_spark.pipelines.run import Job, check
 from synth_spark.pipelines.run import run as run_job
 from synth_spark.records.detect import Counts, Detection, apart_from_marks
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 
     from synth_spark.spark.source import Source
 
+Resume = Literal["never", "always", "if-possible"]
 SAMPLE_ROWS = 50_000  # that detection looks at
 LIBRARIES = ("pyspark", "delta-spark", "torch", "horovod", "numpy", "pandas", "pyarrow", "numba")
 
@@ -52,68 +55,78 @@ class SamePlaceError(SynthError):
 
 
 def twin(
-    data: Path,
-    out: Path,
+    data: str | Path,
+    out: str | Path,
     *,
     key: str | None = None,
     time: str | None = None,
+    drop: Sequence[str] = (),
     generator: str = "autoregressive",
     subjects: int | None = None,
     seed: int = 1,
-    run_folder: Path | None = None,
+    run_folder: str | Path | None = None,
     overwrite: bool = False,
+    resume: Resume = "never",
     quiet: bool = False,
 ) -> int:
     """Detect, ingest, fit, sample and evaluate any table in one go.
 
     Args:
-        data: The table: CSV, JSON lines, Parquet or Delta.
+        data: The table: CSV, JSON lines, Parquet or Delta; a path or an address (`s3a://...`).
         out: Where the twin goes: .parquet, .csv, or a Delta folder by any other name.
         key: The column that names the subject; empty: detected, or every row for itself.
         time: The column that orders a subject's events; empty: detected.
+        drop: Columns to leave out.
         generator: A file of generators/.
         subjects: How many subjects to draw; None: as many as there were.
         seed: Of everything that is drawn.
         run_folder: For the plan, the tables, the model and the report; None: OUT with `.run`.
         overwrite: Whether `out` may be replaced.
+        resume: Whether to go on with a run of this very table that was stopped.
         quiet: No progress on the screen.
 
     Raises:
         TwinTakenError: `out` is there and may not be replaced (SYN-135).
         SynthError: Anything else that is refused.
     """
-    if out.exists() and not overwrite:
-        raise TwinTakenError(
-            f"{out} is there already.", hint="--overwrite, or another --out", out=str(out)
-        )
-    folder = run_folder or out.with_name(out.stem + ".run")
+    target = local_path(out)
+    beside = f"{stem(out)}.run"
+    folder = run_folder or (target.with_name(beside) if target else beside)
     plan = plan_from(
         {
-            "name": _name(out.stem),
+            "name": _name(stem(out)),
             "seed": seed,
-            "source": {"path": str(data)},
-            "records": {"key": key or "", "time": time or ""},
+            "source": {"path": plain(data)},
+            "records": {"key": key or "", "time": time or "", "drop": list(drop)},
             "generator": {"name": generator},
-            "sample": {"subjects": subjects, "out": str(out)},
-            "run": {"folder": str(folder), "quiet": quiet},
+            "sample": {"subjects": subjects, "out": plain(out)},
+            "run": {"folder": str(folder), "quiet": quiet, "resume": resume},
         }
     )
-    return run(plan, STEPS)
+    fresh = not overwrite and not (resume != "never" and _made_here(plan))
+    if fresh and target is not None and target.exists():
+        raise _taken(out)
+    return run(plan, STEPS, fresh_twin=fresh)
 
 
-def run(plan: Plan, steps: Sequence[Step] = STEPS, *, dry_run: bool = False) -> int:
+def run(
+    plan: Plan,
+    steps: Sequence[Step] = STEPS,
+    *,
+    dry_run: bool = False,
+    fresh_twin: bool = False,
+) -> int:
     """Carry out the named steps of a plan.
 
     Args:
         plan: What to run.
         steps: Some of ingest, fit, sample, evaluate, in that order.
         dry_run: Detect and check everything, print what would be done, and do none of it.
+        fresh_twin: Refuse if there is a table where the twin goes.
 
     Raises:
         SynthError: Something is refused; see the pages in docs/errors.
     """
-    from synth_spark.spark.session import session
-
     GENERATORS.get(plan.generator.name)
     if not plan.source.path:
         raise NoSourceError("The plan names no source.", hint="--source.path FILE")
@@ -123,18 +136,50 @@ def run(plan: Plan, steps: Sequence[Step] = STEPS, *, dry_run: bool = False) -> 
         check(plan, spelled)
     folder = RunFolder(plan.folder.absolute())
     if not dry_run:
-        folder.open(plan.to_yaml() if plan.run.resume == "never" else None)
-    with session(f"synth_spark {plan.name}", plan.run.conf, master=plan.run.master or "") as spark:
-        plan, schema, source = _settle(spark, plan, spelled)
-        check(plan, schema)
+        folder.open(None)
+    with nullcontext() if dry_run else folder.locked():
+        if not dry_run and plan.run.resume == "never":
+            folder.open(plan.to_yaml())
+        return _in_session(plan, spelled, folder, steps, dry_run=dry_run, fresh_twin=fresh_twin)
+
+
+def _in_session(
+    plan: Plan,
+    spelled: Schema | None,
+    folder: RunFolder,
+    steps: Sequence[Step],
+    *,
+    dry_run: bool,
+    fresh_twin: bool,
+) -> int:
+    """Start Spark, settle what the records are, and do the steps."""
+    from synth_spark.spark import tables
+    from synth_spark.spark.failures import explained
+    from synth_spark.spark.session import session
+
+    named = f"synth_spark {plan.name}"
+    with (
+        session(named, plan.run.conf, master=plan.run.master or "") as spark,
+        explained(folder.path),
+    ):
+        out = plan.sample.out
+        if fresh_twin and out and local_path(out) is None and tables.there(spark, out):
+            raise _taken(out)
+        settled = _settle(spark, plan, spelled)
+        check(settled.plan, settled.schema)
         if dry_run:
-            _print_dry(plan, schema, steps)
+            _print_dry(settled.plan, settled.schema, steps)
             return 0
-        return _carry_out(spark, plan, schema, folder, source, steps)
+        return _carry_out(spark, settled, folder, steps)
 
 
 def detect(
-    source: Path, *, key: str | None = None, time: str | None = None, out: Path | None = None
+    source: str | Path,
+    *,
+    key: str | None = None,
+    time: str | None = None,
+    drop: Sequence[str] = (),
+    out: Path | None = None,
 ) -> int:
     """Print what a table's columns were taken for and why; write a first plan to `out`.
 
@@ -143,7 +188,13 @@ def detect(
     """
     from synth_spark.spark.session import session
 
-    plan = plan_from({"name": _name(source.stem), "source": {"path": str(source)}})
+    plan = plan_from(
+        {
+            "name": _name(stem(source)),
+            "source": {"path": plain(source)},
+            "records": {"drop": list(drop)},
+        }
+    )
     with session("synth_spark detect") as spark:
         found = _detect(_open(spark, plan), key or "", time or "")
     _print_detection(found)
@@ -163,13 +214,17 @@ def _check_places(plan: Plan, *, dry_run: bool) -> None:
         SamePlaceError: The source, the twin and the run folder lie in one another (SYN-136).
         TableTakenError: A folder that is no Delta table stands where the twin goes (SYN-215).
     """
-    from synth_spark.spark.source import local_path
     from synth_spark.spark.twin_out import check_target
 
+    if local_path(plan.run.folder) is None:
+        raise FolderError(
+            f"The run folder {plan.run.folder} is an address that only Spark reaches.",
+            hint="--run-folder (in a plan run.folder) on a disk or mount that all machines see",
+            path=plan.run.folder,
+        )
     folder = plan.folder.resolve()
-    twin = Path(plan.sample.out).resolve() if plan.sample.out else None
-    found = None if plan.source.path.startswith("world:") else local_path(plan.source.path)
-    source = found.resolve() if found else None
+    twin = _resolved(plan.sample.out) if plan.sample.out else None
+    source = None if plan.source.path.startswith("world:") else _resolved(plan.source.path)
     pairs = [("twin", twin, "source", source), ("source", source, "twin", twin)]
     pairs += [("run folder", folder, "source", source), ("run folder", folder, "twin", twin)]
     pairs += [("source", source, "run folder", folder)]
@@ -182,7 +237,25 @@ def _check_places(plan: Plan, *, dry_run: bool) -> None:
                 path=str(path),
             )
     if plan.sample.out and not dry_run:
-        check_target(Path(plan.sample.out), replace=True)
+        check_target(plan.sample.out, replace=True)
+
+
+def _resolved(place: str) -> PurePath:
+    """A place to be compared with others: links followed, or an address as it was said."""
+    local = local_path(place)
+    return PurePosixPath(place) if local is None else local.resolve()
+
+
+def _taken(out: str | Path) -> TwinTakenError:
+    return TwinTakenError(
+        f"{out} is there already.", hint="--overwrite, or another --out", out=str(out)
+    )
+
+
+def _made_here(plan: Plan) -> bool:
+    """Whether the run folder's plan writes its twin to the same place: then it is the run's own."""
+    file = plan.folder / "plan.yaml"
+    return file.exists() and read_plan(file).sample.out == plan.sample.out
 
 
 def _name(text: str) -> str:
@@ -199,21 +272,40 @@ def _open(spark: SparkSession, plan: Plan) -> Source:
     return open_plan(spark, plan)
 
 
-def _settle(
-    spark: SparkSession, plan: Plan, spelled: Schema | None
-) -> tuple[Plan, Schema, Source | None]:
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What a run is about once its records are known."""
+
+    plan: Plan  # with the schema spelled out
+    schema: Schema
+    asked: dict[str, Any]  # what the schema was detected from
+    source: Source | None = None  # where it was opened already
+    found: Detection | None = None
+
+
+def _settle(spark: SparkSession, plan: Plan, spelled: Schema | None) -> Settled:
     """The plan with its schema: its own, that of a run to be resumed, or a detected one."""
+    asked = _asked(plan)
     if spelled:
-        return plan, spelled, None
+        return Settled(plan, spelled, asked)
     kept = plan.folder / "detected.json"
     if plan.run.resume != "never" and kept.exists():
         found_before = json.loads(kept.read_text())
-        schema = Schema.from_json(found_before["schema"])
-        return plan.with_schema(schema, found_before["names"]), schema, None
+        if found_before.get("asked") == asked:
+            schema = Schema.from_json(found_before["schema"])
+            return Settled(plan.with_schema(schema, found_before["names"]), schema, asked)
     source = _open(spark, plan)
     found = _detect(source, plan.records.key, plan.records.time)
     schema, names = apart_from_marks(found.schema)
-    return plan.with_schema(schema, names), schema, source
+    return Settled(plan.with_schema(schema, names), schema, asked, source, found)
+
+
+def _asked(plan: Plan) -> dict[str, Any]:
+    """What a detection hangs on; with anything else it is done again."""
+    return {
+        "source": plan.source.model_dump(mode="json"),
+        "records": plan.records.model_dump(mode="json"),
+    }
 
 
 def _detect(source: Source, key: str, time: str) -> Detection:
@@ -242,24 +334,25 @@ def _spread_sample(source: Source, rows: int) -> pa.Table:
 
 
 def _carry_out(
-    spark: SparkSession,
-    plan: Plan,
-    schema: Schema,
-    folder: RunFolder,
-    source: Source | None,
-    steps: Sequence[Step],
+    spark: SparkSession, settled: Settled, folder: RunFolder, steps: Sequence[Step]
 ) -> int:
     from synth_spark.spark.workshop import SparkWorkshop
 
+    plan, schema, found = settled.plan, settled.schema, settled.found
     if plan.run.resume != "never":  # before the plan that the run was made with is written over
         for step in steps:
             folder.resumable(step, plan.fingerprint(step))
     folder.open(plan.to_yaml())
-    kept = {"schema": schema.to_json(), "names": plan.source_names()}
+    kept: dict[str, Any] = {"schema": schema.to_json(), "names": plan.source_names()}
+    kept["asked"] = settled.asked
+    if found is not None:
+        kept |= {"why": found.why, "notes": found.notes}
+        if not plan.run.quiet:
+            sys.stderr.write("".join(f"{note}\n" for note in found.notes))
     write_text(folder.path / "detected.json", json.dumps(kept, indent=1))
     say = Log(folder.path / "progress.jsonl", quiet=plan.run.quiet)
     say(Progress(stage="start", done=0, total=len(steps), of="steps", elapsed_s=0.0))
-    shop = SparkWorkshop(spark, plan, schema, folder, source, say)
+    shop = SparkWorkshop(spark, plan, schema, folder, settled.source, say)
     outcome = run_job(Job(plan, schema, folder, shop, say), steps, finish)
     if not plan.run.quiet:
         _print_outcome(plan, outcome.evaluation, outcome.missed)
@@ -282,7 +375,7 @@ def facts(job: Job) -> dict[str, Any]:
     timings = {name: entry["seconds"] for name, entry in steps.items() if entry["seconds"]}
     return {
         "title": job.plan.name,
-        "source": Path(job.plan.source.path).name,
+        "source": job.plan.source.path.rstrip("/").rpartition("/")[2],
         "generator": job.plan.generator.name,
         "seed": job.plan.seed,
         "made_at": clock.strftime("%Y-%m-%d %H:%M UTC", clock.gmtime()),

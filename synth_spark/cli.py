@@ -12,11 +12,12 @@ import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
 
 import typer
 from typer._click.exceptions import ClickException  # the Click that Typer brings
 
+from synth_spark.core.paths import local_path
 from synth_spark.errors import SynthError
 
 if TYPE_CHECKING:
@@ -76,23 +77,28 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Check everything, run n
 Json = Annotated[bool, typer.Option("--json", help="Errors as JSON, and no progress lines.")]
 Key = Annotated[str | None, typer.Option(help="Column that names the subject of each event.")]
 Time = Annotated[str | None, typer.Option(help="Column that orders a subject's events.")]
+Drop = Annotated[
+    list[str] | None, typer.Option(metavar="COLUMN", help="Column to leave out; may be repeated.")
+]
 
 
 @app.command()
 def twin(
-    data: Annotated[Path, typer.Argument(help="Records: CSV, JSON lines, Parquet or Delta.")],
-    out: Annotated[Path, typer.Option(help="The twin: NAME.parquet, NAME.csv or a Delta folder.")],
+    data: Annotated[str, typer.Argument(help="Records: CSV, JSON lines, Parquet or Delta.")],
+    out: Annotated[str, typer.Option(help="The twin: NAME.parquet, NAME.csv or a Delta folder.")],
     key: Key = None,
     time: Time = None,
+    drop: Drop = None,
     generator: Annotated[str, typer.Option(help="See: generators list.")] = "autoregressive",
     subjects: Annotated[
         int | None, typer.Option(min=1, help="How many; as many as were real if not said.")
     ] = None,
     seed: Annotated[int, typer.Option(min=0)] = 1,
     run_folder: Annotated[
-        Path | None, typer.Option(help="Plan, model, report; OUT.run if not said.")
+        str | None, typer.Option(help="Plan, model, report; OUT.run if not said.")
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the twin.")] = False,
+    resume: Resume = None,
     as_json: Json = False,
 ) -> None:
     """Make a twin of any table in one go: detect, ingest, fit, sample, evaluate.
@@ -100,25 +106,31 @@ def twin(
     Without --key and --time the table is flat (one row a subject) unless a column plainly names a
     subject with many rows in time.
     """
+    from synth_spark import app as application
     from synth_spark.core.shelf import GENERATORS
 
-    if not data.exists() and "://" not in str(data):
-        raise NoSuchFileError(f"There is no {data}.", path=str(data))
+    _must_be_there(data)
+    chosen = resume or "never"
+    if chosen not in get_args(application.Resume):
+        raise UsageError(
+            f"--resume {chosen} is not a choice.",
+            hint=f"one of {', '.join(get_args(application.Resume))}",
+        )
     if generator not in GENERATORS.names():
         GENERATORS.get(generator)  # raises with the nearest name
-    from synth_spark import app as application
-
     _end(
         application.twin(
             data,
             out,
             key=key,
             time=time,
+            drop=tuple(drop or ()),
             generator=generator,
             subjects=subjects,
             seed=seed,
             run_folder=run_folder,
             overwrite=overwrite,
+            resume=cast(application.Resume, chosen),
             quiet=as_json,
         )
     )
@@ -126,17 +138,17 @@ def twin(
 
 @app.command()
 def detect(
-    source: Annotated[Path, typer.Argument(help="Records: CSV, JSON lines, Parquet or Delta.")],
+    source: Annotated[str, typer.Argument(help="Records: CSV, JSON lines, Parquet or Delta.")],
     key: Key = None,
     time: Time = None,
+    drop: Drop = None,
     out: Annotated[Path | None, typer.Option(help="Write the plan to this file.")] = None,
 ) -> None:
     """Guess what a table is and why, and write a first plan for it."""
-    if not source.exists() and "://" not in str(source):
-        raise NoSuchFileError(f"There is no {source}.", path=str(source))
+    _must_be_there(source)
     from synth_spark import app as application
 
-    _end(application.detect(source, key=key, time=time, out=out))
+    _end(application.detect(source, key=key, time=time, drop=tuple(drop or ()), out=out))
 
 
 def _verb(steps: tuple[Step, ...], summary: str) -> Any:
@@ -292,8 +304,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         return _refuse(known, as_json="--json" in arguments)
     except KeyboardInterrupt:
-        sys.stderr.write("Stopped. What was finished is kept: go on with --resume always.\n")
+        sys.stderr.write("Stopped. What was finished is kept: go on with --resume if-possible.\n")
         return INTERRUPTED
+
+
+def _must_be_there(place: str) -> None:
+    local = local_path(place)
+    if local is not None and not local.exists():
+        raise NoSuchFileError(f"There is no {place}.", path=place)
 
 
 def _end(code: int) -> None:

@@ -26,6 +26,7 @@ from synth_spark.config.sections import (
     Section,
     Source,
 )
+from synth_spark.core.paths import plain
 from synth_spark.core.schema import Column, Schema
 from synth_spark.core.shelf import FAMILIES, GENERATORS
 from synth_spark.errors import PlanError
@@ -51,7 +52,7 @@ class Plan(Section):
     @property
     def folder(self) -> Path:
         """The run folder."""
-        return Path(self.run.folder or f"runs/{self.name}")
+        return Path(plain(self.run.folder) or f"runs/{self.name}")
 
     def params(self) -> Any:
         """The generator's settings as its own dataclass.

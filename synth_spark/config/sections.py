@@ -88,11 +88,11 @@ class Records(Section):
         twice = sorted({n for n in names if names.count(n) > 1})
         if twice:
             raise ValueError(f"the columns {', '.join(twice)} stand twice")
-        marked = [n for n in names if n.startswith("_")]
+        marked = [n for n in names if n.startswith(("_", "#"))]
         if marked:
             raise ValueError(
-                f"{marked[0]} begins with _, as the columns that a run adds do; "
-                f"name it {marked[0].strip('_') or 'column'} and say source: {marked[0]}"
+                f"{marked[0]} begins with {marked[0][0]}, as what a run adds does; "
+                f"name it {marked[0].strip('_#') or 'column'} and say source: {marked[0]}"
             )
         for column in self.columns:
             if column.partner and column.partner not in names:

@@ -20,10 +20,11 @@ from synth_spark.core.batch import Records
 from synth_spark.core.ports import Fold, Learning
 from synth_spark.core.schema import Schema, Shape
 from synth_spark.core.seeds import stream_key
-from synth_spark.generators import _events_tables as tables
 from synth_spark.generators._events_coder import DAY_S, Units
 from synth_spark.generators._events_decode import Base, decode, learn_base
 from synth_spark.generators._events_plan import Contexts, token_shares
+from synth_spark.generators._events_tables import count
+from synth_spark.generators._events_walk import walk
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -66,7 +67,7 @@ class MarkovModel:
         c, clock = self.contexts, coder.clock
         ends = (first + x[:, attributes.index("span")]) * DAY_S
         made = np.zeros(len(lengths), np.int64)
-        events = tables.walk(
+        events = walk(
             stream_key(seed, f"markov/{block}") & 0x7FFFFFFFFFFFFFFF,
             offsets, drawn.anchor, c.clocks(attributes, x), np.floor(first).astype(np.int64),
             c.ends(ends, clock.horizon_s),
@@ -113,7 +114,7 @@ def _add(base: Base, c: Contexts, units: Units, x: NDArray[np.float64], out: Arr
     attributes, clock = base.histories.attributes, base.coder.clock
     token, hour, slot = clock.encode(units.t, units.previous)
     first, span = x[:, attributes.index("first")], x[:, attributes.index("span")]
-    tables.count(
+    count(
         units.offsets, units.anchor, c.clocks(attributes, x),
         c.ends((first + span) * DAY_S, clock.horizon_s),
         units.t, token, hour, slot, units.cats, units.nums, token_shares(attributes, c, x),

@@ -7,15 +7,20 @@ records/ histories/ quarantine/    Delta tables of the ingest step
 shards/ checkpoints/ models/       what fitting reads, its checkpoints, what it makes
 twin/ baseline/      Delta tables of the sample step
 report.json report.html
+.lock                held by the run that is at work here; free again when its process ends
 """
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
 import os
+import platform
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +28,8 @@ from typing import Any
 from synth_spark.errors import SynthError
 
 MARK = ".synth_spark_run"  # an empty file: this folder is ours to overwrite
+LOCK = ".lock"
+_NO_LOCKS = (errno.ENOTSUP, errno.ENOSYS, errno.ENOLCK)  # as on some mounted object stores
 
 
 class NotARunError(SynthError):
@@ -47,6 +54,12 @@ class FolderError(SynthError):
     """The run folder cannot be written."""
 
     code = "SYN-133"
+
+
+class BusyRunError(SynthError):
+    """Another process is at work in the run folder."""
+
+    code = "SYN-137"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +91,36 @@ class RunFolder:
                 hint="name a folder that you may write to",
                 path=str(self.path),
             ) from error
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other runs out of the folder meanwhile.
+
+        The system holds the lock, not a file's being there: it is gone with the process, however
+        that ends. Where the file system has no locks the run goes on without one.
+
+        Raises:
+            BusyRunError: Another process holds it (SYN-137).
+        """
+        with (self.path / LOCK).open("a+", encoding="utf-8") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                file.seek(0)
+                holder = file.read().strip()
+                raise BusyRunError(
+                    f"Another run is at work in {self.path} ({holder or 'just begun'}).",
+                    hint="wait for it, or name another --run.folder (twin: --run-folder)",
+                    path=str(self.path),
+                    holder=holder,
+                ) from error
+            except OSError as error:
+                if error.errno not in _NO_LOCKS:
+                    raise
+            file.truncate(0)
+            file.write(f"process {os.getpid()} on {platform.node()}")
+            file.flush()
+            yield
 
     def step(self, name: str) -> dict[str, Any] | None:
         """What a complete step left behind; None when it is not complete."""

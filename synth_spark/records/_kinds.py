@@ -14,6 +14,8 @@ from synth_spark.records._roles import time_format
 from synth_spark.records._times import compact_format_of
 
 MANY = 1_000  # category values above which the report is told that rare ones are grouped
+EXACT = 2**53  # whole numbers beyond it do not fit a float64 to the last digit
+LONE_SHARE = 0.2  # values per row above which most values of a category would be grouped as rare
 MANY_PARTIES = 100  # values from which a column of other parties counts as ids
 NUMBER_SHARE = 0.99  # of the rows with a text, for a column of texts to be numbers
 
@@ -77,6 +79,8 @@ def _place(
 def _number(  # noqa: PLR0911 (a list of cases)
     column: Profile, *, events: bool
 ) -> tuple[Column, str]:
+    if _beyond_exact(column):
+        return _long_number(column)
     values = column.numbers()
     if column.is_integer and set(values.tolist()) <= {0.0, 1.0} and len(values) == 2:
         return _made(column, "category", "only 0 and 1: a flag")
@@ -93,10 +97,33 @@ def _number(  # noqa: PLR0911 (a list of cases)
         return _made(column, "number", "a count of rows: whole numbers without gaps")
     if _other_party(column):
         return _counterpart(column, f"{column.distinct:,} ids of other parties")
+    if column.distinct > LONE_SHARE * column.whole_rows and column.distinct > MANY_PARTIES:
+        return _made(column, "number", "whole numbers; as names, most would be too rare to tell")
     return _category(column, "whole numbers that are names, by the column's name")
 
 
-def _text(
+def _beyond_exact(column: Profile) -> bool:
+    """Whether all values are whole numbers, and one lies beyond `EXACT`."""
+    if column.base in {"float", "double"}:
+        return False  # such a value has lost its digits before it came here
+    if column.is_text:
+        digits = [v.strip().lstrip("+-") for v in column.labels]
+        whole = all(d.isdigit() for d in digits)
+        return whole and max(map(len, digits)) > 15 and any(int(d) > EXACT for d in digits)
+    return any(abs(v) > EXACT for v in column.labels) and all(v == int(v) for v in column.labels)
+
+
+def _long_number(column: Profile) -> tuple[Column, str]:
+    """Whole numbers of 16 digits and more: ids or codes, unless they count time."""
+    if column.nearly_unique and not _names.is_time(column.name):
+        reason = "whole numbers beyond 2^53 that differ in nearly every row: made anew"
+        return _made(column, "identifier", reason)
+    if column.distinct <= MANY and not _names.is_time(column.name):
+        return _category(column, "whole numbers beyond 2^53, taken as names")
+    return _made(column, "number", "whole numbers; beyond 2^53 their last digits are rounded")
+
+
+def _text(  # noqa: PLR0911 (a list of cases)
     column: Profile, profiles: Mapping[str, Profile], *, key: str, events: bool
 ) -> tuple[Column, str]:
     like = column.looks_like_id()
@@ -105,6 +132,8 @@ def _text(
         return _counterpart(column, f"shares ids with {key}: other parties")
     if _other_party(column) and (like or column.distinct > 10 * MANY_PARTIES):
         return _counterpart(column, f"{column.distinct:,} ids of other parties")
+    if _beyond_exact(column):
+        return _long_number(column)
     coded = _names.is_code(column.name) or bool(compact_format_of(column.labels[:50]))
     if like and events and column.distinct > 10 * MANY_PARTIES and not coded:
         return _counterpart(column, f"{column.distinct:,} values like a {like}: other parties")
@@ -149,7 +178,8 @@ def _category(column: Profile, reason: str) -> tuple[Column, str]:
     if len(column.labels) == 1:
         return _made(column, "category", f"{reason}; one value in the whole sample")
     many = f"{column.distinct:,} values"
-    grouped = ", the rare ones are grouped" if column.distinct > MANY else ""
+    rare = column.distinct > MANY or column.distinct > LONE_SHARE * column.whole_rows
+    grouped = ", the rare ones are grouped" if rare else ""
     return _made(column, "category", f"{reason}, {many}{grouped}")
 
 

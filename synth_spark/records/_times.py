@@ -39,8 +39,14 @@ def time_format_of(texts: Sequence[str]) -> str:
             clocks = [f"{date}{gap}{c}" for c in _CLOCKS[1:] + _ZONED for gap in (" ", "T")]
             for form in (date, *clocks):
                 if _share(texts, form) >= 0.99:
-                    return form
+                    return _zone_as_written(form, texts)
     return ""
+
+
+def _zone_as_written(form: str, texts: Sequence[str]) -> str:
+    """%z takes +0200, +02:00 and Z; a twin is to write what the source does: %:z has the colon."""
+    colons = sum(t[-3:-2] == ":" and t[-6:-5] in "+-" for t in texts if len(t) > 6)
+    return form.replace("%z", "%:z") if form.endswith("%z") and 2 * colons > len(texts) else form
 
 
 def compact_format_of(texts: Sequence[str]) -> str:

@@ -38,6 +38,7 @@ USABLE = frozenset(
         "timestamp_ntz",
     ]
 )
+MARKS = ("_", "#")  # how the names of columns begin that a run adds
 NESTED = frozenset({"struct", "array", "map", "variant"})
 
 
@@ -87,7 +88,7 @@ class Detection:
 
 
 def apart_from_marks(schema: Schema) -> tuple[Schema, dict[str, str]]:
-    """The schema without names that begin with `_`, as those of the columns that a run adds do.
+    """The schema without names that begin with `_` or `#`, as those of what a run adds do.
 
     Returns:
         The schema, and for each column (and the key) its name in the source.
@@ -95,8 +96,8 @@ def apart_from_marks(schema: Schema) -> tuple[Schema, dict[str, str]]:
     columns = [*([schema.key] if schema.key else []), *schema.columns]
     taken = {c.name.lower() for c in columns}
     new = {c.name: c.name for c in columns}
-    for name in [n for n in new if n.startswith("_")]:
-        wanted = "column" + name
+    for name in [n for n in new if n.startswith(MARKS)]:
+        wanted = "column_" + name.lstrip("".join(MARKS))
         while wanted.lower() in taken:
             wanted = "column_" + wanted
         taken.add(wanted.lower())

@@ -15,9 +15,7 @@ pandas, and within the noise of the fastest (docs/explanation-performance.md).
 from __future__ import annotations
 
 import os
-import shutil
 import sys
-import tempfile
 import time
 import zipfile
 from collections import OrderedDict
@@ -97,30 +95,29 @@ def recipe_for(
     """Load a model once on the driver, and give the session its files for the workers."""
     block_size = load(str(folder)).block_size
     archive = f"model-{sha256[:24]}.zip"
-    with tempfile.TemporaryDirectory() as scratch:
-        packed = Path(scratch) / archive
-        with zipfile.ZipFile(packed, "w") as out:
-            for file in sorted(f for f in folder.rglob("*") if f.is_file()):
-                out.write(file, file.relative_to(folder))
-        _ship(spark, packed)
+    _ship(spark, folder, archive)
     return Recipe(
         folder=str(folder), archive=archive, sha256=sha256, load=load, schema=schema,
         seed=seed, subjects=subjects, block_size=block_size,
     )  # fmt: skip
 
 
-def _ship(spark: SparkSession, packed: Path) -> None:
-    """Add a file to the session, unless one of that name (and so that hash) is there already."""
-    sent = _SENT.setdefault(id(spark), set())
-    if packed.name in sent:
+def _ship(spark: SparkSession, folder: Path, archive: str) -> None:
+    """Pack a model beside its folder and add it to the session, once for each name (a hash).
+
+    The file must outlive the session, so it lies in the run folder and not in a temporary one.
+    """
+    if _SENT.get(archive) is spark:
         return
-    kept = Path(tempfile.mkdtemp(prefix="synth-model-")) / packed.name  # must outlive the session
-    shutil.copy(packed, kept)
-    spark.addArtifact(str(kept), file=True)
-    sent.add(packed.name)
+    packed = folder.with_name(archive)
+    with zipfile.ZipFile(packed, "w") as out:
+        for file in sorted(f for f in folder.rglob("*") if f.is_file()):
+            out.write(file, file.relative_to(folder))
+    spark.addArtifact(str(packed), file=True)
+    _SENT[archive] = spark
 
 
-_SENT: dict[int, set[str]] = {}
+_SENT: dict[str, SparkSession] = {}
 
 
 def rows_of(
@@ -326,8 +323,9 @@ def _model_folder(recipe: Recipe) -> str:
         return recipe.folder
     from pyspark import SparkFiles
 
-    target = Path(tempfile.gettempdir()) / f"synth-{os.getpid()}-{recipe.sha256[:24]}"
+    sent = Path(SparkFiles.get(recipe.archive))
+    target = sent.with_name(f"{sent.stem}-{os.getpid()}")  # Spark removes what lies there
     if not target.exists():
-        with zipfile.ZipFile(SparkFiles.get(recipe.archive)) as packed:
+        with zipfile.ZipFile(sent) as packed:
             packed.extractall(target)
     return str(target)

@@ -76,7 +76,7 @@ def gathered(
     parts = max(1, -(-rows // ROWS_PER_PARTITION))
     listed = (
         frame.repartition(max(parts, _slots(frame)), quoted(subject))
-        .groupBy(quoted(subject))
+        .groupBy(sf.col(quoted(subject)).alias("_of"))  # its own name may be e
         .agg(
             sf.first("_split").alias("_split"),
             sf.sort_array(sf.collect_list(sf.struct(*fields))).alias("e"),

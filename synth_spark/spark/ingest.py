@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from synth_spark.core.paths import address, exact
 from synth_spark.core.schema import Column, Schema
 from synth_spark.core.wire import dumps, loads
 from synth_spark.errors import SynthError
@@ -140,7 +141,7 @@ def ingest(
         work = partial(check, schema, tuple(rules), key, named)
         with tables.clear_errors(folder):
             map_in_arrow(checked, work, stage_ddl(schema)).write.mode("overwrite").parquet(
-                str(stage)
+                address(stage)
             )
         return _settle(source.frame.sparkSession, schema, folder, chosen)
     finally:
@@ -226,7 +227,7 @@ def _settle(
     """Split the checked rows and write the tables; the stage is read, never the source again."""
     from pyspark.sql import functions as sf
 
-    stage = spark.read.parquet(str(folder / "stage"))
+    stage = spark.read.parquet(exact(folder / "stage"))
     found = {
         (r["_reason"], r["_column"]): r["count"]
         for r in stage.groupBy("_reason", "_column").count().collect()
@@ -301,7 +302,7 @@ def _split(
     limit = int(settings.holdout_share * _U53)
     most = settings.max_events_per_subject
     if schema.shape == "events" and schema.key:
-        people = kept.groupBy(quoted(schema.key.name)).agg(
+        people = kept.groupBy(sf.col(quoted(schema.key.name)).alias("_of")).agg(
             sf.count("*").alias("n"), sf.first(drawn).alias("u")
         )
     else:

@@ -12,8 +12,9 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,6 +34,7 @@ BARRIER = {
     "spark.scheduler.barrier.maxConcurrentTasksCheck.maxFailures": "3",
 }
 LOGGING = Path(__file__).with_name("log4j2.properties").as_uri()
+_NOISE = (b"WARNING: Using incubator modules",)
 _DELTA_JARS = (f"delta-spark_4.2_2.13-{DELTA_VERSION}", f"delta-storage-{DELTA_VERSION}")
 
 
@@ -90,7 +92,8 @@ def session(
         yield started
     finally:
         if own:
-            started.stop()
+            with suppress(Exception):  # a JVM that died is not to hide the reason
+                started.stop()
 
 
 def start(
@@ -107,20 +110,59 @@ def start(
     if not _submitted():
         java_version()
         os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
-        wanted |= _here(master or "local[*]")
+        connect = os.environ.get("SPARK_REMOTE", "")  # local[...]: a Connect server of our own
+        wanted |= _here(connect or master or "local[*]")
+        if connect:
+            del wanted["spark.master"]
     wanted |= dict(settings or {})
     builder = SparkSession.builder.appName(name)
     for key, value in wanted.items():
         builder = builder.config(key, value)
-    spark = builder.getOrCreate()
+    with quiet_start() if not _submitted() else nullcontext():
+        spark = builder.getOrCreate()
     check_session(spark)
     return spark
 
 
+@contextmanager
+def quiet_start() -> Iterator[None]:
+    """Let the JVM that is started meanwhile write to standard error through a sieve of ours.
+
+    Java itself says that Spark uses an incubator module, and nothing else turns that off. The JVM
+    gets a pipe for its standard error, and a thread hands on every other line for as long as it
+    lives. If the start fails, everything it said is on the screen before the error is.
+    """
+    sys.stderr.flush()
+    reading, writing = os.pipe()
+    screen = os.dup(2)
+    os.dup2(writing, 2)
+    os.close(writing)
+
+    def hand_on() -> None:
+        with os.fdopen(reading, "rb") as lines, os.fdopen(os.dup(screen), "wb", 0) as out:
+            for line in lines:
+                if not line.startswith(_NOISE):
+                    out.write(line)
+
+    sieve = threading.Thread(target=hand_on, daemon=True)
+    sieve.start()
+    failed = True
+    try:
+        yield
+        failed = False
+    finally:
+        os.dup2(screen, 2)
+        if failed:
+            sieve.join(timeout=5)  # the JVM has ended, and with it the pipe
+        os.close(screen)
+
+
 def _submitted() -> bool:
-    """Whether spark-submit or a Connect server decides on master, memory and jars."""
+    """Whether spark-submit or a Connect server elsewhere decides on master, memory and jars."""
+    remote = os.environ.get("SPARK_REMOTE", "")
+    if remote and not remote.startswith("local"):
+        return True
     words = (
-        "SPARK_REMOTE",
         "SPARK_ENV_LOADED",
         "DATABRICKS_RUNTIME_VERSION",
         "PYSPARK_GATEWAY_PORT",
@@ -153,7 +195,6 @@ def _here(master: str) -> dict[str, str]:
         **BARRIER,
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
-        "spark.log.level": "OFF",
     }
 
 
@@ -221,7 +262,7 @@ def delta_jars() -> list[Path]:
     if missing:
         raise JarsError(
             f"The folder {folder} lacks {' and '.join(m + '.jar' for m in missing)}.",
-            hint="run `make jars`, or set SYNTH_SPARK_JARS to a folder that holds them",
+            hint="run `make setup`, or set SYNTH_SPARK_JARS to a folder that holds them",
             folder=str(folder),
             missing=missing,
         )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+import shlex
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,15 +18,17 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from synth_spark.core.paths import exact, local_path
 from synth_spark.errors import EmptyTableError, SynthError
 from synth_spark.records.detect import NoColumnsError
 from synth_spark.spark import tables
 from synth_spark.spark.arrow import quoted
+from synth_spark.spark.failures import clear_errors
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-CORRUPT = "_corrupt_record"  # the text of a line that does not fit the table
+CORRUPT = "_synth_spark_bad_line"  # the text of a line that does not fit the table
 MISSING_WORDS = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "\\N")
 WHOLE_FILE_BYTES = 64 * 2**20  # a CSV file below this may have line breaks inside quotes
 _ENDINGS = {
@@ -134,9 +137,15 @@ def open_source(
     local = local_path(path)
     if local is not None and not local.exists():
         raise NoSourceError(f"There is nothing at {path}.", hint="check the path", path=path)
+    if local is not None and ":" in str(local.absolute()):
+        raise SourceFormatError(
+            f"{path} has a colon in its path, which Spark's file reader does not take.",
+            hint="a link to it, or a copy, under a name without one",
+            path=path,
+        )
     kind = guess_format(path) if format == "auto" else format
     try:
-        with tables.clear_errors(path):
+        with clear_errors(path):
             source = _open(
                 spark, path, kind, delimiter if not path.endswith(".tsv") else "\t", header
             )
@@ -162,13 +171,6 @@ def open_source(
     if empty:
         raise EmptyTableError(f"{path} has no rows.", path=path)
     return source
-
-
-def local_path(path: str) -> Path | None:
-    """The path on this machine; None if it is elsewhere."""
-    if path.startswith("file:"):
-        return Path(path.removeprefix("file:").replace("//", "/"))
-    return None if "://" in path else Path(path)
 
 
 def guess_format(path: str) -> str:
@@ -222,13 +224,11 @@ def _open(spark: SparkSession, path: str, kind: str, delimiter: str, header: boo
     if kind == "csv":
         return _open_csv(spark, path, delimiter, header)
     if kind == "jsonl":
-        frame = spark.read.option("columnNameOfCorruptRecord", CORRUPT).json(path)
+        frame = spark.read.option("columnNameOfCorruptRecord", CORRUPT).json(exact(path))
         types = {n: t for n, t in _types(frame).items() if n != CORRUPT}
         return Source(frame, path, kind, types)
     if kind == "delta":
-        frame = (
-            tables.read(spark, path) if local_path(path) else spark.read.format("delta").load(path)
-        )
+        frame = tables.read(spark, path)
         return Source(frame, path, kind, _types(frame))
     if kind == "parquet":
         return _open_parquet(spark, path)
@@ -248,7 +248,7 @@ def _open_parquet(spark: SparkSession, path: str) -> Source:
     nanos = [f.name for f in arrow or [] if pa.types.is_timestamp(f.type) and f.type.unit == "ns"]
     if nanos:
         spark.conf.set("spark.sql.legacy.parquet.nanosAsLong", "true")
-    frame = spark.read.parquet(path)
+    frame = spark.read.parquet(exact(path))
     if nanos and arrow is not None:
         frame = _nanos_as_times(frame, arrow, nanos)
     return Source(frame, path, "parquet", _types(frame), arrow)
@@ -259,6 +259,7 @@ def _footer(path: str) -> pa.Schema | None:
     local = local_path(path)
     if local is None:
         return None
+    local = local.absolute()  # pyarrow takes a name with a colon for an address
     if local.is_file():
         return pq.read_schema(local)
     files = sorted(f for f in local.rglob("*.parquet") if not f.name.startswith((".", "_")))
@@ -313,9 +314,9 @@ def _open_csv(spark: SparkSession, path: str, delimiter: str, header: bool) -> S
     reader = spark.read.options(
         sep=delimiter, header=header, escape='"', multiLine=small, columnNameOfCorruptRecord=CORRUPT
     )
-    names = reader.csv(path).columns
+    names = reader.csv(exact(path)).columns
     schema = st.StructType([st.StructField(n, st.StringType()) for n in [*names, CORRUPT]])
-    texts = reader.schema(schema).csv(path)
+    texts = reader.schema(schema).csv(exact(path))
     kinds = _csv_types(texts, names)
     typed = texts.select(*[_as_type(n, kinds[n]) for n in names], CORRUPT)
     written = _header(local, delimiter) if header and local is not None else []
@@ -350,14 +351,15 @@ def _csv_types(texts: DataFrame, names: list[str]) -> dict[str, str]:
         "double": r"^[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?$",
         "boolean": r"^(true|false|True|False|TRUE|FALSE)$",
     }
-    padded = r"^[-+]?0[0-9]"  # 007 is a name, not a number
+    # 007 is a name, not a number; whole numbers of 19 digits would be rounded
+    kept_as_text = r"^[-+]?(0[0-9]|[0-9]{19,}$)"
     wanted = []
     for i, name in enumerate(names):
         value = sf.col(quoted(name))
         there = ~value.isin(*MISSING_WORDS) & value.isNotNull()
         for kind, pattern in tests.items():
             fits = (
-                value.rlike(pattern) & ~value.rlike(padded)
+                value.rlike(pattern) & ~value.rlike(kept_as_text)
                 if kind == "double"
                 else value.rlike(pattern)
             )
@@ -402,6 +404,7 @@ def _refuse_nested(source: Source) -> None:
         named = ", ".join(f"{n} ({t.split('<')[0]})" for n, t in bad.items())
         raise NestedColumnError(
             f"{source.path} has nested or binary columns: {named}.",
-            hint=f"leave them out (records.drop: {json.dumps(list(bad))}) or flatten them first",
+            hint=f"leave them out ({' '.join(f'--drop {shlex.quote(n)}' for n in bad)}; in a plan "
+            f"records.drop: {json.dumps(list(bad))}) or flatten them first",
             columns=list(bad),
         )

@@ -7,38 +7,27 @@ run says in its properties which run, plan, model and seed it came from.
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from synth_spark.core.paths import address, local_path
 from synth_spark.errors import SynthError
+from synth_spark.spark.failures import (
+    DiskFullError,
+    NewerProtocolError,
+    NoWriteError,
+    clear_errors,
+    newer,
+)
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 PREFIX = "synth."
 READER_VERSION = 3  # the newest protocol that this Delta reads
+__all__ = ["DiskFullError", "NewerProtocolError", "NoWriteError", "clear_errors"]
 _ODD = set(" ,;{}()\n\t=")  # characters that Delta takes in names only with column mapping
-
-
-class NoWriteError(SynthError):
-    """A folder cannot be written to."""
-
-    code = "SYN-211"
-
-
-class DiskFullError(SynthError):
-    """The disk is full; nothing was committed."""
-
-    code = "SYN-212"
-
-
-class NewerProtocolError(SynthError):
-    """A Delta table needs a newer reader or writer than this one."""
-
-    code = "SYN-213"
 
 
 class NoTableError(SynthError):
@@ -60,90 +49,25 @@ def literal(text: str) -> str:
 
 def at(path: str | Path) -> str:
     """The name of a Delta table by its path, for SQL, which takes no relative paths."""
-    whole = str(path) if "://" in str(path) else str(Path(path).absolute())
-    return "delta.`" + whole.replace("`", "``") + "`"
+    return "delta.`" + address(path).replace("`", "``") + "`"
 
 
 def exists(path: str | Path) -> bool:
-    """Whether a folder holds a Delta table."""
-    return (Path(path) / "_delta_log").is_dir()
+    """Whether a folder holds a Delta table: a log with a commit, not only its empty folder."""
+    log = Path(path) / "_delta_log"
+    return any(log.glob("*.json")) or (log / "_last_checkpoint").exists()
 
 
-@contextmanager
-def clear_errors(path: str | Path) -> Iterator[None]:
-    """Turn Spark's errors about disks, rights and protocols into ours; others pass."""
+def there(spark: SparkSession, path: str) -> bool:
+    """Whether an address that only Spark reaches holds a Delta table."""
     try:
-        yield
-    except SynthError:
-        raise
+        spark.read.format("delta").load(path)
     except Exception as error:
-        text = _whole(error)
-        raised = _clear(text, str(path))
-        if raised is None:
-            raise
-        raise raised from error
-
-
-def _whole(error: BaseException) -> str:
-    """The texts of an error, its causes and the Java trace where there is one."""
-    parts, seen = [], 0
-    cause: BaseException | None = error
-    while cause is not None and seen < 8:
-        parts.append(str(cause))
-        trace = getattr(cause, "_stackTrace", None) or getattr(cause, "getStackTrace", None)
-        parts.append(str(trace() if callable(trace) else trace or ""))
-        cause, seen = cause.__cause__ or cause.__context__, seen + 1
-    return "\n".join(parts)
-
-
-def _from_worker(text: str) -> SynthError | None:
-    """One of our own errors that a worker raised; Spark hands on its text only."""
-    found = re.search(r"synth_spark[\w.]*\.(\w+): \[(SYN-\d{3})\] (.*)", text)
-    if found is None:
-        return None
-    kinds, todo = {}, [SynthError]
-    while todo:
-        kind = todo.pop()
-        kinds[kind.__name__, kind.code] = kind
-        todo += kind.__subclasses__()
-    kind = kinds.get((found.group(1), found.group(2)))
-    message, _, hint = found.group(3).partition(" Try: ")
-    return kind(message, hint=hint) if kind else None
-
-
-def _clear(text: str, path: str) -> SynthError | None:
-    ours = _from_worker(text)
-    if ours is not None:
-        return ours
-    if "No space left on device" in text or "Disk quota exceeded" in text:
-        return DiskFullError(
-            f"The disk of {path} is full; nothing of this step was committed.",
-            hint="free some space and run again with --resume if-possible",
-            path=path,
-        )
-    if (
-        "DELTA_INVALID_PROTOCOL_VERSION" in text
-        or "DELTA_UNSUPPORTED_FEATURES" in text
-        or "InvalidProtocolVersion" in text
-    ):
-        return _newer(path)
-    words = (
-        "Permission denied",
-        "Mkdirs failed",
-        "Not a directory",
-        "ParentNotDirectory",
-        "Read-only file system",
-        "NotDirectoryException",
-        "Failed to create directory",
-        "AccessDenied",
-    )
-    if any(word in text for word in words):
-        return NoWriteError(
-            f"{path} cannot be written to.",
-            hint="another folder, or rights for this user",
-            path=path,
-        )
-    return None
+        missing = ("PATH_NOT_FOUND", "PATH_DOES_NOT_EXIST", "DELTA_MISSING_DELTA_TABLE")
+        if any(word in str(error) for word in (*missing, "DELTA_TABLE_NOT_FOUND")):
+            return False
+        raise
+    return True
 
 
 def check_writable(folder: str | Path) -> None:
@@ -176,13 +100,15 @@ def read(spark: SparkSession, path: str | Path) -> DataFrame:
         NoTableError: There is none (SYN-214).
         NewerProtocolError: It needs a newer reader (SYN-213).
     """
-    if not exists(path):
-        raise NoTableError(f"There is no Delta table at {path}.", path=str(path))
-    needed = _reader_version(Path(path))
-    if needed > READER_VERSION:
-        raise _newer(str(path), needed)
+    local = local_path(path)
+    if local is not None:
+        if not exists(local):
+            raise NoTableError(f"There is no Delta table at {path}.", path=str(path))
+        needed = _reader_version(local)
+        if needed > READER_VERSION:
+            raise newer(str(path), needed)
     with clear_errors(path):
-        return spark.read.format("delta").load(str(path))
+        return spark.read.format("delta").load(address(path))
 
 
 def _reader_version(path: Path) -> int:
@@ -192,15 +118,6 @@ def _reader_version(path: Path) -> int:
             if '"protocol"' in line and "protocol" in (action := json.loads(line)):
                 return int(action["protocol"]["minReaderVersion"])
     return 0
-
-
-def _newer(path: str, version: int | None = None) -> NewerProtocolError:
-    return NewerProtocolError(
-        f"The Delta table {path} was written by a newer Delta than this one.",
-        hint="copy it as Parquet with the tool that wrote it, or drop the table feature there",
-        path=path,
-        reader_version=version,
-    )
 
 
 def write(
@@ -216,7 +133,7 @@ def write(
     for key, value in (properties or {}).items():
         writer = writer.option(PREFIX + key, str(value))
     with clear_errors(path):
-        writer.options(**_mapping(frame.columns)).save(str(path))
+        writer.options(**_mapping(frame.columns)).save(address(path))
 
 
 def _mapping(names: list[str]) -> dict[str, str]:
@@ -244,6 +161,9 @@ def create(
         TableTakenError: The folder holds something else (SYN-215).
     """
     folder = Path(path)
+    log = folder / "_delta_log"
+    if log.is_dir() and not any(log.iterdir()):
+        log.rmdir()  # what a run leaves that is killed before the first commit
     if (folder.exists() and not folder.is_dir()) or (folder.is_dir() and any(folder.iterdir())):
         raise TableTakenError(
             f"{path} is there already.", hint="another path, or remove it", path=str(path)
@@ -285,7 +205,7 @@ def append_once(
             .option("txnAppId", app)
             .option("txnVersion", version)
             .option("userMetadata", json.dumps(dict(facts)))
-            .save(str(path))
+            .save(address(path))
         )
 
 

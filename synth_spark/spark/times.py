@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 _JAVA = {
     "Y": "yyyy", "y": "yy", "m": "MM", "d": "dd", "H": "HH", "I": "hh", "M": "mm", "S": "ss",
     "f": "SSSSSS", "p": "a", "b": "MMM", "B": "MMMM", "a": "EEE", "A": "EEEE", "j": "DDD",
-    "z": "XX", "e": "d", "-m": "M", "-d": "d", "-H": "H", "-I": "h", "-M": "m", "-S": "s",
+    "z": "XX", ":z": "xxx", "e": "d",
+    "-m": "M", "-d": "d", "-H": "H", "-I": "h", "-M": "m", "-S": "s",
     "T": "HH:mm:ss", "D": "MM/dd/yy", "F": "yyyy-MM-dd", "R": "HH:mm",
 }  # fmt: skip
 
@@ -47,11 +48,8 @@ def java_format(strftime: str) -> str:
                 at += 1
             out.append(_plain(strftime[start:at]))
             continue
-        word = (
-            strftime[at + 1 : at + 3]
-            if strftime[at + 1 : at + 2] == "-"
-            else strftime[at + 1 : at + 2]
-        )
+        longer = strftime[at + 1 : at + 2] in ("-", ":")
+        word = strftime[at + 1 : at + 3] if longer else strftime[at + 1 : at + 2]
         if word == "%":
             out.append("%")
         elif word in _JAVA:
@@ -114,17 +112,25 @@ def to_clock(value: SparkColumn, source_type: str, time_format: str, zone: str) 
         )
     text = sf.trim(value if source_type == "string" else value.cast("bigint").cast("string"))
     if time_format:
-        java = java_format(time_format)
-        found = sf.try_to_timestamp(text, sf.lit(java))
+        patterns = [java_format(time_format)]
+        if _zoned(time_format):  # a zone is read however it is written: +0200, +02:00 or Z
+            colons = java_format(time_format.replace("%z", "%:z"))
+            patterns = [colons.replace("xxx", "XX"), colons.replace("xxx", "XXX")]
+        java = patterns[0]
         if "%-" not in time_format and lenient(java) != java and _has_signs(java):
-            found = sf.coalesce(found, sf.try_to_timestamp(text, sf.lit(lenient(java))))
-        return (sf.from_utc_timestamp(found, zone) if "%z" in time_format else found).cast(
+            patterns += [lenient(p) for p in patterns]
+        found = sf.coalesce(*[sf.try_to_timestamp(text, sf.lit(p)) for p in patterns])
+        return (sf.from_utc_timestamp(found, zone) if _zoned(time_format) else found).cast(
             "timestamp_ntz"
         )
     instant = sf.from_utc_timestamp(text.try_cast("timestamp"), zone).cast("timestamp_ntz")
     return sf.when(text.rlike(r"(Z|[+-][0-9]{2}:?[0-9]{2})$"), instant).otherwise(
         text.try_cast("timestamp_ntz")
     )
+
+
+def _zoned(time_format: str) -> bool:
+    return "%z" in time_format or "%:z" in time_format
 
 
 def _has_signs(java: str) -> bool:
@@ -139,7 +145,7 @@ def from_clock(value: SparkColumn, source_type: str, time_format: str, zone: str
     """A local clock in the type and format of the source: what `to_clock` read."""
     from pyspark.sql import functions as sf
 
-    if source_type == "timestamp" or time_format in ("epoch_s", "epoch_ms") or "%z" in time_format:
+    if source_type == "timestamp" or time_format in ("epoch_s", "epoch_ms") or _zoned(time_format):
         instant = sf.to_utc_timestamp(value.cast("timestamp"), zone)
         if time_format not in ("epoch_s", "epoch_ms"):
             return sf.date_format(instant, java_format(time_format)) if time_format else instant

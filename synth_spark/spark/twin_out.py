@@ -18,9 +18,12 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
+from synth_spark.core.paths import address, local_path
 from synth_spark.core.schema import Column, Schema
+from synth_spark.errors import SynthError
 from synth_spark.spark import tables, times
 from synth_spark.spark.arrow import quoted
+from synth_spark.spark.failures import clear_errors
 from synth_spark.spark.source import Source
 from synth_spark.spark.tables import TableTakenError
 
@@ -31,6 +34,12 @@ if TYPE_CHECKING:
 FILE_ENDINGS = (".parquet", ".csv", ".tsv")
 _ROW_GROUP = 131_072
 _BITS = {"tinyint": 8, "smallint": 16, "int": 32, "bigint": 64}
+
+
+class FarFileError(SynthError):
+    """One file is wanted at an address that only Spark reaches."""
+
+    code = "SYN-218"
 
 
 def in_source_form(
@@ -84,13 +93,23 @@ def ordered(twin: DataFrame) -> DataFrame:
     return twin.coalesce(1).sortWithinPartitions("_subject", "_event")
 
 
-def check_target(out: Path, *, replace: bool) -> None:
+def check_target(place: str | Path, *, replace: bool) -> None:
     """Refuse early what would fail late: a place that is taken, or cannot be written.
 
     Raises:
+        FarFileError: One file is wanted where only Spark writes (SYN-218).
         TableTakenError: Something is there and `replace` is not said (SYN-215).
         NoWriteError: The folder around it cannot be written to (SYN-211).
     """
+    out = local_path(place)
+    if out is None:
+        if str(place).lower().endswith(FILE_ENDINGS):
+            raise FarFileError(
+                f"{place} is one file, and those are written on this machine only.",
+                hint="a name without an ending, for a Delta folder, or a path of this machine",
+                path=str(place),
+            )
+        return
     if out.exists() and not replace:
         raise TableTakenError(
             f"{out} is there already.",
@@ -111,7 +130,7 @@ def deliver(
     schema: Schema,
     source: Source,
     names: Mapping[str, str],
-    out: Path,
+    place: str | Path,
     *,
     zone: str = "UTC",
     replace: bool = False,
@@ -123,21 +142,22 @@ def deliver(
         schema: Of the twin.
         source: Whose columns, order and types the twin gets; a Parquet file its very Arrow types.
         names: Canonical column to the source's; the same name if left out.
-        out: File (`.parquet`, `.csv`) or Delta folder.
+        place: File (`.parquet`, `.csv`) or Delta folder, which may be an address (`s3a://...`).
         zone: Of the twin's clock.
-        replace: Whether `out` may be there and is then replaced.
+        replace: Whether `place` may be there and is then replaced.
 
     Raises:
         TableTakenError: Something is there (SYN-215).
         NoWriteError, DiskFullError: Of the place (SYN-211, SYN-212).
     """
-    check_target(out, replace=replace)
-    with tables.clear_errors(out):
-        if out.suffix.lower() not in FILE_ENDINGS:
-            tables.write(in_source_form(twin, schema, source.types, names, zone), out)
+    check_target(place, replace=replace)
+    out = local_path(place)
+    with clear_errors(place):
+        if out is None or out.suffix.lower() not in FILE_ENDINGS:
+            tables.write(in_source_form(twin, schema, source.types, names, zone), place)
             return
         frame = in_source_form(ordered(twin), schema, source.types, names, zone)
-        _one_file(frame, out, source)
+        _one_file(frame, out.absolute(), source)  # pyarrow takes a:b for an address
 
 
 def _one_file(frame: DataFrame, out: Path, source: Source) -> None:
@@ -146,7 +166,7 @@ def _one_file(frame: DataFrame, out: Path, source: Source) -> None:
     fresh = out.with_name(f".{out.name}.new")
     shutil.rmtree(beside, ignore_errors=True)
     try:
-        frame.write.mode("overwrite").parquet(str(beside))
+        frame.write.mode("overwrite").parquet(address(beside))
         parts = sorted(beside.glob("part-*.parquet"))
         parquet = out.suffix.lower() == ".parquet"
         schema = _target(pq.read_schema(parts[0]), source.arrow if parquet else None)

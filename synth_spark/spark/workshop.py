@@ -169,7 +169,7 @@ class SparkWorkshop:
             say=self.say,
         )
 
-    def deliver(self, table: str, out: Path) -> None:
+    def deliver(self, table: str, out: str) -> None:
         """Write a table in the source's columns, order and types."""
         source = self.source or open_plan(self.spark, self.plan)
         drawn = tables.read(self.spark, self.folder.path / table)

@@ -19,7 +19,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -32,6 +32,7 @@ from synth_spark.training import places
 from synth_spark.training.checkpoints import replace
 
 RESULT, FAILED, PROGRESS = "trained.synw", "failed.json", "progress.jsonl"
+SCRATCH = "scratch"  # what a rank spills where Spark gives it no folder
 LAUNCHES = "launches.jsonl"  # one line for each start of the gang
 _LEAVE = "leave"
 QUIET_S = 5.0  # how long a rank that lost the others looks for the reason one of them left
@@ -99,6 +100,7 @@ def alone(job: Job, say: Say) -> Trained:
     from synth_spark.training.collective import Single
 
     log = Log(Path(job.folder) / PROGRESS, quiet=True)
+    shutil.rmtree(Path(job.folder) / SCRATCH, ignore_errors=True)  # of a run that was killed
 
     def both(progress: Progress) -> None:
         log(progress)
@@ -162,7 +164,7 @@ def train_here(job: Job, collective: Any, say: Say) -> Trained:
     from synth_spark.training.shards import Shards, feed
 
     shards = Shards(Path(job.shards))
-    scratch = Path(tempfile.mkdtemp(prefix="synth-spark-rank-"))
+    scratch = Path(tempfile.mkdtemp(prefix="synth-spark-rank-", dir=_scratch_home(job)))
     try:
         train, valid = feed(job.trainee, shards, collective, scratch)
         return fit(
@@ -172,6 +174,21 @@ def train_here(job: Job, collective: Any, say: Say) -> Trained:
         )  # fmt: skip
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+        with suppress(OSError):
+            (Path(job.folder) / SCRATCH).rmdir()  # unless another rank is still at work there
+
+
+def _scratch_home(job: Job) -> str:
+    """Where a rank spills: Spark's own scratch folder, which goes with the executor, else here.
+
+    Not the system's temporary folder: what a killed rank leaves there would stay for ever.
+    """
+    spark = os.environ.get("SPARK_LOCAL_DIRS", "").split(",")[0]
+    if spark and Path(spark).is_dir():
+        return spark
+    home = Path(job.folder) / SCRATCH
+    home.mkdir(parents=True, exist_ok=True)
+    return str(home)
 
 
 def device() -> str:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
+from synth_spark.core.schema import Column
 from synth_spark.records.base import present, within
 from synth_spark.spark import tables
 from synth_spark.spark.ingest import (
@@ -183,3 +185,24 @@ def test_a_short_key_and_a_missing_column_are_refused(spark, tmp_path: Path) -> 
     with pytest.raises(NoColumnError) as caught:
         ingest(source, EVENTS, tmp_path / "run", key=KEY)
     assert caught.value.facts["missing"] == ["kind"]
+
+
+def test_the_key_and_the_columns_may_have_the_names_of_our_own_expressions(
+    spark, tmp_path: Path
+) -> None:
+    renamed = {"phone": "e", "at": "t", "kind": "r", "spent.eur": "n", "other": "u"}
+    table = events(rows=600)
+    table = table.rename_columns([renamed[c] for c in table.column_names])
+    columns = tuple(replace(c, name=renamed[c.name]) for c in EVENTS.columns)
+    for key in ("e", "n", "u"):
+        new = {"e": key, key: "e"}
+        swapped = table.rename_columns([new.get(c, c) for c in table.column_names])
+        schema = replace(
+            EVENTS,
+            key=Column(name=key, kind="identifier"),
+            time="t",
+            columns=tuple(replace(c, name=new.get(c.name, c.name)) for c in columns),
+        )
+        source = open_source(spark, put(swapped, tmp_path / f"{key}.parquet"))
+        report = ingest(source, schema, tmp_path / key, key=KEY, settings=SETTINGS)
+        assert (report.rows_kept, report.subjects_train + report.subjects_holdout) == (600, 60)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tempfile
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -118,6 +120,28 @@ def test_a_killed_run_goes_on_with_the_next_wave(
     with pytest.raises(TableTakenError) as caught:
         fanout.sample_table(spark, recipe, path, **(sample | {"facts": FACTS | {"plan": "p2"}}))
     assert caught.value.facts["found"] == {"plan": "p1"}
+
+
+def test_a_table_that_was_never_begun_is_made(spark, recipe, one, tmp_path: Path) -> None:
+    (tmp_path / "twin" / "_delta_log").mkdir(parents=True)  # killed before the first commit
+    done = fanout.sample_table(spark, recipe, tmp_path / "twin", facts=FACTS, rows_per_subject=50.0)
+    assert done["rows"] == one.num_rows
+
+
+def test_a_model_that_is_sent_to_workers_lies_in_the_run_folder_and_nowhere_else(
+    spark, recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = tmp_path / "temporary"
+    elsewhere.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(elsewhere))
+    folder = tmp_path / "run" / "models" / "twin"
+    folder.mkdir(parents=True)
+    (folder / "model.json").write_text("{}")
+    for _ in range(2):
+        fanout._ship(spark, folder, "model-0.zip")
+    assert list(elsewhere.iterdir()) == []
+    with zipfile.ZipFile(folder.with_name("model-0.zip")) as packed:
+        assert packed.namelist() == ["model.json"]
 
 
 def test_the_same_wave_twice_writes_its_rows_once(spark, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from synth_spark.spark.session import (
     SparkVersionError,
     _check_version,
     _cores,
+    _submitted,
     delta_jars,
     driver_memory_mb,
     java_version,
@@ -63,3 +64,13 @@ def test_the_size_of_the_machine_is_read() -> None:
     assert _cores("local-cluster[2,1,1024]") == 2
     assert _cores("local[*]") >= 1
     assert 1024 <= driver_memory_mb() <= 4096
+
+
+@pytest.mark.parametrize(("remote", "elsewhere"), [("local[2]", False), ("sc://host:15002", True)])
+def test_a_connect_server_on_this_machine_is_started_with_our_settings(
+    monkeypatch: pytest.MonkeyPatch, remote: str, elsewhere: bool
+) -> None:
+    for word in ("SPARK_ENV_LOADED", "DATABRICKS_RUNTIME_VERSION", "PYSPARK_GATEWAY_PORT"):
+        monkeypatch.delenv(word, raising=False)
+    monkeypatch.setenv("SPARK_REMOTE", remote)
+    assert _submitted() is elsewhere

@@ -102,6 +102,57 @@ def test_nested_and_binary_columns_are_named_and_may_be_left_out(spark, tmp_path
     assert open_source(spark, str(tmp_path / "n.parquet"), drop=("b", "c", "d")).columns == ["a"]
 
 
+def test_the_refusal_of_a_nested_column_says_which_flag_leaves_it_out(
+    spark, tmp_path: Path
+) -> None:
+    (tmp_path / "n.jsonl").write_text('{"a": 1, "my place": {"b": 2}}\n')
+    with pytest.raises(NestedColumnError, match="--drop 'my place'"):
+        open_source(spark, str(tmp_path / "n.jsonl"))
+
+
+@pytest.mark.parametrize("name", ["calls [1] {x}*.parquet", "50%20?.parquet"])
+def test_signs_in_a_file_name_are_no_pattern(spark, tmp_path: Path, name: str) -> None:
+    pq.write_table(pa.table({"a": [1, 2]}), tmp_path / name)
+    pq.write_table(pa.table({"a": [3]}), tmp_path / "calls 1 x.parquet")
+    for place in (str(tmp_path / name), f"file://{tmp_path / name}"):
+        assert sorted(open_source(spark, place).head(9)["a"].to_pylist()) == [1, 2]
+
+
+def test_a_colon_in_a_path_is_named(spark, tmp_path: Path) -> None:
+    pq.write_table(pa.table({"a": [1, 2]}), (tmp_path / "a:b.parquet").open("wb"))
+    with pytest.raises(SourceFormatError, match="colon"):
+        open_source(spark, str(tmp_path / "a:b.parquet"))
+
+
+def test_a_column_may_be_called_as_spark_calls_its_bad_lines(spark, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("_corrupt_record,x\na,1\nb,2\n")
+    (tmp_path / "a.jsonl").write_text('{"_corrupt_record": "a", "x": 1}\n{"x": 2}\n{torn\n')
+    csv = open_source(spark, str(tmp_path / "a.csv"))
+    assert csv.types == {"_corrupt_record": "string", "x": "bigint"}
+    lines = open_source(spark, str(tmp_path / "a.jsonl"))
+    assert lines.types == {"_corrupt_record": "string", "x": "bigint"}
+    assert [r[CORRUPT] for r in lines.frame.collect()] == [None, None, "{torn"]
+
+
+def test_whole_numbers_too_long_for_any_number_type_stay_text(spark, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("a,b\n12345678901234567890,1.5\n12345678901234567891,2\n")
+    source = open_source(spark, str(tmp_path / "a.csv"))
+    assert source.types == {"a": "string", "b": "double"}
+
+
+def test_a_table_at_an_address_is_written_and_found_by_spark_alone(
+    spark, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    far = f"file://{tmp_path / 'lake' / 'twin'}"
+    monkeypatch.setattr(tables, "local_path", lambda _: None)  # as if it were s3a://
+    monkeypatch.setattr(twin_out, "local_path", lambda _: None)
+    source = open_source(spark, real(tmp_path))
+    assert not tables.there(spark, far)
+    twin_out.deliver(drawn(spark), SCHEMA, source, {"kind": "Kind of call"}, far)
+    assert tables.there(spark, far)
+    assert tables.read(spark, far).columns == source.columns
+
+
 def test_names_that_differ_in_case_only_are_refused(spark, tmp_path: Path) -> None:
     pq.write_table(pa.table({"PID": [1], "Pid": [2]}), tmp_path / "n.parquet")
     with pytest.raises(SameNameError):

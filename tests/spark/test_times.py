@@ -81,6 +81,21 @@ def test_a_clock_goes_back_into_the_type_it_came_from(spark, kind: str) -> None:
     assert row["was"] == row["now"]
 
 
+@pytest.mark.parametrize(
+    ("form", "written"), [("%Y-%m-%dT%H:%M:%S%:z", "+00:00"), ("%Y-%m-%dT%H:%M:%S%z", "Z")]
+)
+def test_a_zone_is_read_however_it_is_written(spark, form: str, written: str) -> None:
+    stem = "2024-10-27T0{}:30:00{}"
+    texts = [stem.format(2, "+02:00"), stem.format(2, "+0100"), stem.format(1, "Z")]
+    frame = spark.createDataFrame([(t,) for t in [*texts, "soon"]], "t string")
+    clock = to_clock(frame["t"], "string", form, "Europe/Berlin")
+    back = from_clock(clock, "string", form, "UTC")
+    found = frame.select(clock, back).collect()
+    # before and after the clocks went back, and the second of these instants once more
+    assert [str(r[0]) for r in found] == ["2024-10-27 02:30:00"] * 3 + ["None"]
+    assert [r[1] for r in found] == [f"2024-10-27T02:30:00{written}"] * 3 + [None]
+
+
 def test_a_directive_that_cannot_be_read_is_named() -> None:
     assert java_format("%Y-%m-%dT%H:%M:%S") == "yyyy-MM-dd'T'HH:mm:ss"
     with pytest.raises(TimeFormatError, match="%U"):

@@ -96,23 +96,41 @@ def test_twin_hands_over_all_that_was_said(tmp_path: Path, calls: list[tuple[Any
     data.write_text("a\n1\n")
     words = ["twin", str(data), "--out", "t.csv", "--key", "k", "--time", "t", "--seed", "4"]
     words += ["--generator", "independent", "--subjects", "9", "--run-folder", "r", "--overwrite"]
+    words += ["--drop", "a b", "--drop", "c", "--resume", "if-possible"]
     assert cli.main(words) == 0
     assert calls == [
         (
-            data,
-            Path("t.csv"),
+            str(data),
+            "t.csv",
             {
                 "key": "k",
                 "time": "t",
+                "drop": ("a b", "c"),
                 "generator": "independent",
                 "subjects": 9,
                 "seed": 4,
-                "run_folder": Path("r"),
+                "run_folder": "r",
                 "overwrite": True,
+                "resume": "if-possible",
                 "quiet": False,
             },
         )
     ]
+
+
+def test_an_address_keeps_both_its_slashes(calls: list[tuple[Any, ...]]) -> None:
+    assert cli.main(["twin", "s3a://bucket/calls", "--out", "hdfs://lake/twin"]) == 0
+    assert cli.main(["detect", "abfss://c@account/calls"]) == 0
+    assert [made[0] for made in calls] == ["s3a://bucket/calls", "abfss://c@account/calls"]
+    assert calls[0][1] == "hdfs://lake/twin"
+
+
+def test_a_way_to_resume_that_is_none_is_refused(
+    tmp_path: Path, calls: list[tuple[Any, ...]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["twin", str(tmp_path), "--out", "x", "--resume", "maybe"]) == 2
+    assert "never, always, if-possible" in capsys.readouterr().err
+    assert calls == []
 
 
 def test_twin_refuses_a_missing_file_and_an_unknown_generator_before_anything_starts(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from synth_spark.pipelines.folder import (
+    BusyRunError,
     FolderError,
     NotARunError,
     NothingToResumeError,
@@ -47,6 +50,28 @@ def test_a_folder_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(NotARunError):
         RunFolder(tmp_path).open("")
     assert [p.name for p in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+HOLDER = """
+import os, signal, sys
+from pathlib import Path
+from synth_spark.pipelines.folder import RunFolder
+with RunFolder(Path(sys.argv[1])).locked():
+    print("held", flush=True)
+    signal.pause()
+"""
+
+
+def test_a_folder_is_one_runs_at_a_time_and_free_when_that_is_killed(folder: RunFolder) -> None:
+    command = [sys.executable, "-c", HOLDER, str(folder.path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(BusyRunError, match=f"process {other.pid} on"), folder.locked():
+            pass
+        other.kill()
+    with folder.locked():
+        pass
 
 
 def test_a_place_that_cannot_be_written_is_refused(tmp_path: Path) -> None:

@@ -162,3 +162,16 @@ def test_single_with_two_ranks_is_refused(tmp_path) -> None:
         train_on_ranks(
             None, world.train(), tmp_path, ranks=2, collective="single", folder=tmp_path, seed=1
         )
+
+
+def test_what_a_rank_spills_lies_in_sparks_folder_or_the_runs_and_is_cleared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    this = job(tmp_path)
+    monkeypatch.setenv("SPARK_LOCAL_DIRS", f"{tmp_path},/elsewhere")
+    assert life._scratch_home(this) == str(tmp_path)
+    monkeypatch.delenv("SPARK_LOCAL_DIRS")
+    left = tmp_path / life.SCRATCH / "of-a-run-that-was-killed"
+    left.mkdir(parents=True)
+    life.alone(this, lambda _: None)
+    assert not (tmp_path / life.SCRATCH).exists()

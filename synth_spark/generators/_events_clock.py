@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 DAY_S = 86_400.0
@@ -145,24 +144,3 @@ def _jumps(horizon_days: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         starts.append(starts[-1] + max(1, starts[-1] // 3))
     first = np.array(starts, np.int64)
     return first, np.concatenate([first[1:] - 1, [max(horizon_days - 1, starts[-1])]])
-
-
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
-def gap_of(sub, token, u):  # type: ignore[no-untyped-def]
-    """Seconds of a gap token, `u` in [0, 1) placing it between the bin's sub-quantiles."""
-    place = u * (sub.shape[1] - 1)
-    k = int(place)
-    return sub[token, k] + (place - k) * (sub[token, k + 1] - sub[token, k])
-
-
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
-def moment_in(day, hour, slot, earliest, u):  # type: ignore[no-untyped-def]
-    """Seconds since the unit's start, in a slot (-1: in the hour), not before `earliest`."""
-    start = day * 86_400.0 + hour * 3_600.0
-    width = 3_600.0
-    if slot >= 0:
-        start += slot * 300.0
-        width = 300.0
-    end = start + width
-    start = max(start, earliest)
-    return start + u * max(end - start, 0.0)

@@ -18,11 +18,9 @@ from typing import Any, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from synth_spark.columns.category import Category
-from synth_spark.columns.number import Number
-from synth_spark.columns.place import Place, cells_of
-from synth_spark.columns.survey import Survey, values_of
-from synth_spark.columns.time import DAY_US, Time, micros, precision_us, tidy_precision_us
+from synth_spark.columns.place import cells_of
+from synth_spark.columns.survey import values_of
+from synth_spark.columns.time import DAY_US, micros
 from synth_spark.core.batch import Coded, Records
 from synth_spark.core.schema import Column, Schema
 from synth_spark.core.shelf import CODECS
@@ -31,9 +29,6 @@ from synth_spark.generators._events_clock import DAY_S, Clock
 
 Mode = Literal["day", "week", "whole"]  # the calendar of a unit; whole: from the first event's day
 RANKS = 10  # own 1st, ..., own 10th; then other; then missing
-MOST_PLAIN = 30  # labels of a plain category
-SPIKES = 0.01  # of a number's rows on one value: a token of its own
-LONG = 200  # events: subjects with more are cut into episodes
 
 
 class NoTimeError(SynthError):
@@ -247,96 +242,6 @@ def number_values(schema: Schema, name: str, how: str, records: Records) -> NDAr
     return np.where(missing, np.nan, (other - own) / 1e6)
 
 
-def learn_coder(
-    schema: Schema, survey: Survey, sample: Records, *, min_subjects: int, bins: int
-) -> Coder:
-    """Choose units, time tokens and codes from the survey of all rows and a sample of subjects."""
-    stamps = checked_times(sample, schema.time)
-    mode, episodes = _calendar(stamps // DAY_US, sample)
-    step_us = tidy_precision_us(precision_us(stamps % DAY_US))
-    columns = [
-        c for c in schema.columns if c.name not in _partners(schema) and c.name != schema.time
-    ]
-    cats, nums, subject = [], [], []
-    for column in columns:
-        if column.per == "subject":
-            if column.kind != "identifier":
-                subject.append(_subject_column(column, survey, min_subjects))
-        elif column.kind in ("category", "place") or (
-            column.kind == "identifier" and column.counterpart
-        ):
-            cats.append(_category_column(column, survey, min_subjects))
-        elif column.kind == "number":
-            codec = survey.codec(
-                column.name, bins=bins, min_subjects=min_subjects, spike_share=SPIKES
-            )
-            nums.append(
-                EventColumn(column.name, "number", codec.vocabulary, codec.missing_token, codec)
-            )
-        elif column.kind == "time":
-            raw = number_values(schema, column.name, "offset", sample)
-            codec = Number.finish(
-                Number.summarise(raw, sample.owners), bins=bins, spike_share=SPIKES
-            )
-            nums.append(
-                EventColumn(column.name, "offset", codec.vocabulary, codec.missing_token, codec)
-            )
-    cats.sort(key=lambda c: (c.how != "ranked", -c.tokens))  # the widest first: it is the main one
-    horizon = {"day": 1, "week": 7}.get(mode) or _longest_days(stamps // DAY_US, sample)
-    clock = Clock.learn(_gaps(stamps, sample), horizon_days=horizon, tick_s=step_us / 1e6)
-    most = max(int(survey.longest), 1) if survey.longest < 20_000 else 20_000
-    return Coder(
-        schema, mode, episodes, clock, step_us, tuple(cats), tuple(nums), tuple(subject), most
-    )
-
-
-def _partners(schema: Schema) -> set[str]:
-    return {c.partner for c in schema.columns if c.partner}
-
-
-def _calendar(days: NDArray[np.int64], sample: Records) -> tuple[Mode, bool]:
-    """The unit: the smallest calendar unit that holds every subject, or all, or episodes."""
-    some = sample.lengths > 0
-    first, last = days[sample.offsets[:-1][some]], days[sample.offsets[1:][some] - 1]
-    if bool((first == last).all()):
-        return "day", False
-    if bool((floor_day(first, "week") == floor_day(last, "week")).all()):
-        return "week", False
-    lengths = sample.lengths[some]
-    if np.quantile(lengths, 0.98) <= LONG and lengths.max() <= 10 * LONG:
-        return "whole", False
-    weeks = np.unique(sample.owners * 100_000 + floor_day(days, "week") // 7, return_counts=True)[1]
-    return ("week" if np.quantile(weeks, 0.75) <= LONG else "day"), True
-
-
-def _longest_days(days: NDArray[np.int64], sample: Records) -> int:
-    some = sample.lengths > 0
-    return int((days[sample.offsets[1:][some] - 1] - days[sample.offsets[:-1][some]]).max()) + 1
-
-
-def _gaps(stamps: NDArray[np.int64], sample: Records) -> NDArray[np.float64]:
-    inner = np.diff(sample.owners) == 0
-    return np.asarray(np.diff(stamps)[inner] / 1e6)
-
-
-def _category_column(column: Column, survey: Survey, min_subjects: int) -> EventColumn:
-    if column.kind == "identifier":
-        return EventColumn(column.name, "ranked", RANKS + 2, RANKS + 1, None)
-    codec: Category | Place = survey.codec(column.name, min_subjects=min_subjects)
-    ranked = column.kind == "place" or codec.vocabulary > MOST_PLAIN
-    if isinstance(codec, Category):
-        ranked |= codec.rare_labels > MOST_PLAIN
-    if ranked:
-        return EventColumn(column.name, "ranked", RANKS + 2, RANKS + 1, codec)
-    return EventColumn(column.name, "plain", max(codec.vocabulary, 1), codec.missing_token, codec)
-
-
-def _subject_column(column: Column, survey: Survey, min_subjects: int) -> EventColumn:
-    settings = {} if column.kind == "time" else {"min_subjects": min_subjects}
-    codec: Category | Number | Place | Time = survey.codec(column.name, **settings)
-    return EventColumn(column.name, "plain", max(codec.vocabulary, 1), codec.missing_token, codec)
-
-
 def subject_tokens(coder: Coder, records: Records) -> NDArray[np.int32]:
     """Tokens of the subjects' own columns, shape (subjects, columns); each subject has an event."""
     rows = records.offsets[:-1]
@@ -347,4 +252,4 @@ def subject_tokens(coder: Coder, records: Records) -> NDArray[np.int32]:
     return tokens
 
 
-__all__ = ["DAY_S", "Coder", "EventColumn", "NoTimeError", "Units", "learn_coder", "subject_tokens"]
+__all__ = ["DAY_S", "Coder", "EventColumn", "NoTimeError", "Units", "subject_tokens"]

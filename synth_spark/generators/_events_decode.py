@@ -13,12 +13,13 @@ from synth_spark.core.batch import Records, Values
 from synth_spark.core.ports import Fold, Learning, Take
 from synth_spark.core.schema import Schema
 from synth_spark.core.seeds import generator
-from synth_spark.generators._events_coder import Coder, EventColumn, learn_coder
+from synth_spark.generators._events_choice import learn_coder
+from synth_spark.generators._events_coder import Coder, EventColumn
 from synth_spark.generators._events_episodes import Drawn, Histories
 from synth_spark.generators._events_identity import Identity, decode_ranked
 
-EVENTS_A_BLOCK = 400_000  # about so many events are in memory at once while sampling
-MOST_SUBJECTS = 4_096
+EVENTS_A_BLOCK = 200_000  # about so many events are in memory at once while sampling
+MOST_SUBJECTS = 2_048
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,8 @@ def learn_base(
     identities = tuple(
         Identity.learn(c, coder, sample) if c.how == "ranked" else None for c in coder.cats
     )
-    size = 1 << int(np.clip(np.log2(EVENTS_A_BLOCK / max(survey.mean_length, 1)), 0, 12))
+    room = min(EVENTS_A_BLOCK / max(survey.mean_length, 1), MOST_SUBJECTS)
+    size = 1 << int(np.log2(max(room, 1)))
     facts = {
         "unit": coder.mode,
         "episodes": coder.episodes,
@@ -79,7 +81,7 @@ def learn_base(
         "longest": survey.longest,
         "columns": {c.name: [c.how, c.tokens] for c in (*coder.cats, *coder.nums, *coder.subject)},
     }
-    return Base(coder, histories, identities, min(size, MOST_SUBJECTS), facts), sample
+    return Base(coder, histories, identities, size, facts), sample
 
 
 def decode(

@@ -1,155 +1,164 @@
-"""Compiled draws of the event network: masked softmax draws and one step of many units at once.
+"""Compiled draws of the event network: the next token of many units, by their logits.
 
-Every unit has a SplitMix64 stream of its own, so what is drawn for it does not depend on how many
-other units are still going on.
+A unit that is at its end keeps its place in the arrays until the step is over, with the time of
+its last event; what is drawn for it is thrown away.
 """
 
+# ruff: noqa: PLR0912 -- compiled loops take plain arrays and read as one story
 from __future__ import annotations
 
 import numpy as np
 from numba import njit
 
-from synth_spark.generators._events_tables import uniform
+from synth_spark.generators._events_kernels import (
+    DAY,
+    FAR,
+    HOUR,
+    SLOT,
+    after_gap,
+    moment_in,
+    plus,
+    softmax_pick,
+    uniform,
+)
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
-def softmax_pick(logits, allowed, u):  # type: ignore[no-untyped-def]
-    """An allowed entry with probability in proportion to exp(logit); -1 if none is allowed."""
-    top = -np.inf
-    for k in range(len(logits)):
-        if allowed[k] and logits[k] > top:
-            top = logits[k]
-    if top == -np.inf:
-        return -1
-    total = 0.0
-    for k in range(len(logits)):
-        if allowed[k]:
-            total += np.exp(logits[k] - top)
-    goal, best = u * total, -1
-    for k in range(len(logits)):
-        if allowed[k]:
-            best = k
-            goal -= np.exp(logits[k] - top)
-            if goal < 0:
-                break
-    return best
-
-
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
 def draw_time(  # type: ignore[no-untyped-def]
-    on,
-    s,
-    states,
-    logits,
-    owed,
-    gate,
-    cut,
-    horizon,
-    horizon_days,
-    tick,
-    gap_lo,
-    gap_sub,
-    jump_lo,
-    t,
-    token,
-):
-    """Time tokens; the time itself where it is a gap. The first event is never the end."""
+    unit, s, owed, states, logits, bias, gate, cut, horizon, horizon_days, tick,
+    gap_lo, gap_sub, jump_lo, t, token, far,
+):  # fmt: skip
+    """Time tokens; the time itself where it is a gap. The first event is never the end.
+
+    The rows that jump go to `far`; gives how many.
+    """
     gaps, jumps = len(gap_lo), len(jump_lo)
-    allowed = np.ones(gaps + jumps + 1, np.bool_)
-    for a in range(len(on)):
-        u = on[a]
-        now = s[u, 0]
+    end = gaps + jumps
+    row = np.empty(end + 1, np.float32)
+    found = 0
+    for a in range(len(unit)):
+        state, now = states[unit[a]], s[a, 0]
         first = now < 0
-        today = 0 if first else int(now // 86_400.0)
-        for k in range(gaps):
-            allowed[k] = not first and now + gap_lo[k] < horizon
+        today = 0 if first else int(now // DAY)
+        plus(logits[a], bias, row)
+        if first:
+            row[:gaps] = FAR
+        elif now + cut >= horizon:
+            for k in range(gaps):
+                if now + gap_lo[k] >= horizon:
+                    row[k] = FAR
         for k in range(jumps):
-            d = jump_lo[k]
-            allowed[gaps + k] = today + d < horizon_days and (
-                d > 0 or first or now - today * 86_400.0 + cut < 86_400.0
-            )
-        allowed[gaps + jumps] = not first and owed[a] < gate
-        k = softmax_pick(logits[a], allowed, uniform(states[u]))
+            if today + jump_lo[k] >= horizon_days:
+                row[gaps + k] = FAR
+        if not first and now - today * DAY + cut >= DAY:
+            row[gaps] = FAR
+        if first or owed[a] >= gate:
+            row[end] = FAR
+        k = softmax_pick(row, uniform(state))
         if k < 0:
-            k = gaps + jumps
-        token[a] = k
+            k = end
+        t[a] = max(now, 0.0)
         if k < gaps:
-            place = uniform(states[u]) * (gap_sub.shape[1] - 1)
-            i = int(place)
-            gap = gap_sub[k, i] + (place - i) * (gap_sub[k, i + 1] - gap_sub[k, i])
-            then = now + np.floor(gap / tick + 0.5) * tick
-            t[a] = then
-            if then >= horizon:  # the next event lies beyond the unit
-                token[a] = gaps + jumps
+            then = after_gap(now, gap_sub, k, tick, uniform(state))
+            if then < horizon:
+                t[a] = then
+            else:  # the next event lies beyond the unit
+                k = end
+        elif k < end:
+            far[found] = a
+            found += 1
+        token[a] = k
+    return found
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
-def draw_hour(on, s, states, logits, jump, cut, hour):  # type: ignore[no-untyped-def]
-    """Hours of the units `on`, on the same day only beyond the shortest jump."""
-    allowed = np.ones(24, np.bool_)
-    for a in range(len(on)):
-        now = s[on[a], 0]
-        earliest = now % 86_400.0 + cut if jump[a] == 0 and now >= 0 else -1.0
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
+def draw_hour(far, unit, s, states, logits, bias, jump, cut, hour):  # type: ignore[no-untyped-def]
+    """Hours of the rows `far`, on the same day only beyond the shortest jump."""
+    row = np.empty(24, np.float32)
+    for i in range(len(far)):
+        a = far[i]
+        now = s[a, 0]
+        earliest = now % DAY + cut if jump[i] == 0 and now >= 0 else -1.0
+        plus(logits[i], bias, row)
         for k in range(24):
-            allowed[k] = (k + 1) * 3_600.0 > earliest
-        hour[a] = max(softmax_pick(logits[a], allowed, uniform(states[on[a]])), 0)
+            if (k + 1) * HOUR <= earliest:
+                row[k] = FAR
+        hour[i] = max(softmax_pick(row, uniform(states[unit[a]])), 0)
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
 def draw_slot(  # type: ignore[no-untyped-def]
-    on, s, states, logits, jump, hour, cut, horizon_days, tick, jump_lo, jump_hi, t
+    far, unit, s, states, logits, bias, jump, hour, cut, horizon_days, tick, jump_lo, jump_hi, t
 ):
-    """Five minutes of the units `on`, then their time."""
-    allowed = np.ones(12, np.bool_)
-    for a in range(len(on)):
-        now, state = s[on[a], 0], states[on[a]]
-        today = 0 if now < 0 else int(now // 86_400.0)
-        same = jump[a] == 0 and now >= 0
-        earliest = now % 86_400.0 + cut if same else 0.0
+    """Five minutes of the rows `far`, then their time."""
+    row = np.empty(12, np.float32)
+    for i in range(len(far)):
+        a, state = far[i], states[unit[far[i]]]
+        now = s[a, 0]
+        today = 0 if now < 0 else int(now // DAY)
+        earliest = now + cut if jump[i] == 0 and now >= 0 else -1.0
+        plus(logits[i], bias, row)
         for k in range(12):
-            allowed[k] = hour[a] * 3_600.0 + (k + 1) * 300.0 > earliest
-        slot = max(softmax_pick(logits[a], allowed, uniform(state)), 0)
-        lo = jump_lo[jump[a]]
-        day = today + lo + int(uniform(state) * (jump_hi[jump[a]] - lo + 1))
+            if today * DAY + hour[i] * HOUR + (k + 1) * SLOT <= earliest:
+                row[k] = FAR
+        slot = max(softmax_pick(row, uniform(state)), 0)
+        lo = jump_lo[jump[i]]
+        day = today + lo + int(uniform(state) * (jump_hi[jump[i]] - lo + 1))
         day = min(day, horizon_days - 1)
-        start = max(hour[a] * 3_600.0 + slot * 300.0, earliest)
-        end = hour[a] * 3_600.0 + (slot + 1) * 300.0
-        then = day * 86_400.0 + start + uniform(state) * max(end - start, 0.0)
-        then = np.floor(then / tick) * tick
-        t[a] = max(then, now) if now >= 0 else then
+        t[a] = max(moment_in(day, hour[i], slot, earliest, tick, uniform(state)), now)
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
-def draw_category(on, states, logits, share, met, earlier, value):  # type: ignore[no-untyped-def]
-    """A category of the units `on`: only values with a share, and that met the earlier tokens."""
-    width = logits.shape[1]
-    allowed = np.ones(width, np.bool_)
-    for a in range(len(on)):
-        u = on[a]
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
+def draw_category(  # type: ignore[no-untyped-def]
+    unit, states, logits, bias, pointer, share, met, tokens, j
+):
+    """Category j of the units: only values with a share, and that met the earlier tokens.
+
+    Logits past the values are weights of the features of each value (`pointer`).
+    """
+    width = met.shape[2]
+    features = logits.shape[1] - width
+    row, weight = np.empty(width, np.float32), np.empty(features, np.float32)
+    for a in range(len(unit)):
+        u = unit[a]
+        plus(logits[a, :width], bias, row)
+        if features:
+            plus(logits[a, width:], bias[width:], weight)
+            for k in range(width):
+                for f in range(features):
+                    row[k] += weight[f] * pointer[a, k, f]
         some = False
         for k in range(width):
-            allowed[k] = share[u, k] > 0
-            for e in range(earlier.shape[1]):
-                allowed[k] = allowed[k] and met[e, earlier[a, e], k]
-            some = some or allowed[k]
+            allowed = share[u, k] > 0
+            for e in range(j):
+                allowed = allowed and met[e, tokens[a, e], k]
+            some = some or allowed
+            if not allowed:
+                row[k] = FAR
         if not some:
             for k in range(width):
-                allowed[k] = share[u, k] > 0
-        value[a] = max(softmax_pick(logits[a], allowed, uniform(states[u])), 0)
+                row[k] = logits[a, k] + bias[k] if share[u, k] > 0 else FAR
+        tokens[a, j] = max(softmax_pick(row, uniform(states[u])), 0)
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
-def draw_number(on, states, logits, met, cats, value):  # type: ignore[no-untyped-def]
-    """A number's token of the units `on`: only kinds of value that met the event's categories."""
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
+def draw_number(unit, states, logits, bias, met, every, tokens, j):  # type: ignore[no-untyped-def]
+    """The number of head j: only kinds of value that met the event's categories.
+
+    `every` says which category values met all kinds.
+    """
     width = logits.shape[1]
-    allowed = np.ones(width, np.bool_)
-    for a in range(len(on)):
-        some = False
-        for k in range(width):
-            allowed[k] = True
-            for c in range(cats.shape[1]):
-                allowed[k] = allowed[k] and met[c, cats[a, c], k]
-            some = some or allowed[k]
-        if not some:
-            allowed[:] = True
-        value[a] = softmax_pick(logits[a], allowed, uniform(states[on[a]]))
+    row, allowed = np.empty(width, np.float32), np.empty(width, np.bool_)
+    for a in range(len(unit)):
+        plus(logits[a], bias, row)
+        allowed[:] = True
+        for c in range(len(met)):
+            v = tokens[a, c]
+            if not every[c, v]:
+                for k in range(width):
+                    allowed[k] = allowed[k] and met[c, v, k]
+        if allowed.any():
+            for k in range(width):
+                if not allowed[k]:
+                    row[k] = FAR
+        tokens[a, j] = softmax_pick(row, uniform(states[unit[a]]))

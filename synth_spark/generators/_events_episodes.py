@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from synth_spark.core.batch import Encoded, Records
 from synth_spark.core.seeds import generator
-from synth_spark.generators._events_attributes import Attributes, Floats
+from synth_spark.generators._events_attributes import Attributes
 from synth_spark.generators._events_coder import Coder, Units, subject_tokens
+from synth_spark.generators._events_facts import Floats, Slots, measure
 from synth_spark.generators._forest import Forest
 
 GIVEN_LAST = ("n_before", "n_before_that", "silent", "place", "anchor")
@@ -182,8 +183,6 @@ class Histories:
 
 def _profile(coder: Coder, units: Units, width: int) -> dict[str, Floats]:
     """What is a subject's own over all its units, each of shape (subjects,)."""
-    from synth_spark.generators._events_attributes import Slots, measure
-
     subjects = int(units.owner.max(initial=-1)) + 1
     facts, counts = measure(coder, Slots.learn(coder, units), units)
     some = units.lengths > 0

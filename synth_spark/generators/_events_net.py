@@ -17,19 +17,20 @@ from synth_spark.core.batch import Records
 from synth_spark.core.ports import Learning, Schedule, Train, Trained
 from synth_spark.core.schema import Schema
 from synth_spark.core.seeds import generator, stream_key
-from synth_spark.generators import _events_draws as draws
-from synth_spark.generators import _events_statistics as walks
 from synth_spark.generators._events_decode import Base, decode, learn_base
 from synth_spark.generators._events_episodes import Drawn
+from synth_spark.generators._events_folded import Folded
+from synth_spark.generators._events_kernels import STRIDE
 from synth_spark.generators._events_plan import Contexts, token_shares
-from synth_spark.generators._events_statistics import AFTER
-from synth_spark.generators._events_train import OWED, EventTrainee, Seen, encode
+from synth_spark.generators._events_seen import Seen, encode
+from synth_spark.generators._events_support import Support
+from synth_spark.generators._events_train import EventTrainee
+from synth_spark.generators._events_window import Ahead, Walker
 
 LOSSES = ("epoch", "train_nats", "valid_nats")  # of the curve; times would change the bytes
 LONGEST = 1.3  # times its drawn count, a unit's greatest length
 KNOTS = np.log([2, 6, 15, 40, 100, 250, 600])  # counts at which the pace is set
 CALIBRATION = 80_000  # events of the units that it is set on
-AT_ONCE = 4_096  # units that move on together
 EXAMPLES = 2_500_000  # about so many examples are enough for the network
 
 
@@ -52,52 +53,6 @@ class EventsParams:
     patience: int = 6
 
 
-@dataclass(frozen=True, slots=True)
-class Support:
-    """Which values met in one event of the sample; what never met is not drawn."""
-
-    cats: tuple[NDArray[np.bool_], ...]  # (earlier, widest, values) of each category
-    nums: tuple[NDArray[np.bool_], ...]  # (categories, widest, tokens) of each number
-
-    @classmethod
-    def learn(cls, base: Base, contexts: Contexts, sample: Records) -> Self:
-        """Look at every pair of columns of the sample's events."""
-        units = base.coder.units(sample)
-        widest = int(contexts.widths.max(initial=1))
-        cats, nums = [], []
-        for j, column in enumerate(base.coder.cats):
-            met = np.ones((j, widest, column.tokens), bool)
-            for e in range(j):
-                met[e] = _met(units.cats[:, e], units.cats[:, j], widest, column.tokens)
-            cats.append(met)
-        for j, column in enumerate(base.coder.nums):
-            size = int(np.diff(contexts.num_start)[j])
-            kinds = _kinds(column.codec, size)
-            met = np.ones((len(base.coder.cats), widest, size), bool)
-            for c in range(len(base.coder.cats)):
-                pair = _met(units.cats[:, c], kinds[units.nums[:, j]], widest, size + 1)
-                met[c] = pair[:, kinds]
-            nums.append(met)
-        return cls(tuple(cats), tuple(nums))
-
-
-def _met(a: NDArray[Any], b: NDArray[Any], rows: int, columns: int) -> NDArray[np.bool_]:
-    flat = np.bincount(a.astype(np.int64) * columns + b, minlength=rows * columns)
-    return np.asarray(flat.reshape(rows, columns) > 0)
-
-
-def _kinds(codec: Any, size: int) -> NDArray[np.int64]:
-    """The kind of each token: itself for missing and spikes, one kind for all ordinary bins."""
-    kinds = np.full(size, size, np.int64)
-    special = [*np.asarray(codec.spike_tokens).tolist(), codec.missing_token]
-    if len(special) > size // 2:  # mostly spikes: a small lattice of values, not special ones
-        special = [codec.missing_token]
-    for token in special:
-        if token >= 0:
-            kinds[token] = token
-    return kinds
-
-
 @dataclass(slots=True)
 class EventsModel:
     """Attributes, a network, and what turns tokens back into records."""
@@ -109,7 +64,7 @@ class EventsModel:
     weights: dict[str, NDArray[Any]]
     facts: dict[str, Any]
     pace: NDArray[np.float64]  # the count is shown so many times as large, at each of KNOTS
-    _net: Any = field(default=None, repr=False, compare=False)
+    _walker: Walker | None = field(default=None, repr=False, compare=False)
 
     @property
     def block_size(self) -> int:
@@ -126,43 +81,39 @@ class EventsModel:
         self, drawn: Drawn, seed: int, block: int
     ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int32], NDArray[np.int32]]:
         """Events of units: length of each unit; times, categories and numbers end to end."""
-        attributes = self.base.histories.attributes
+        attributes, layout = self.base.histories.attributes, self.seen.layout
         n = np.rint(drawn.table[:, attributes.index("n")]).astype(np.int64)
         u = generator(seed, "net/noise", block).random((len(n), 2))
         paces = self.paces(n)
         shown, scaled = self.seen.of_units(self.base, drawn.table, u, paces)
-        shares = token_shares(attributes, self.seen.contexts, drawn.table)
-        key = stream_key(seed, f"net/{block}") & 0x7FFFFFFFFFFFFFFF
+        shares = token_shares(attributes, self.seen.contexts, drawn.table).astype(np.float32)
+        longest = 2 * LONGEST if self.seen.loose else LONGEST
+        most = np.minimum(np.floor(longest * n + 0.5).astype(np.int64), layout.most_events)
+        # A count shown too large drives an episode's first days and is let go towards its end.
+        ease = 1 / np.maximum(paces, 1) - 1 if self.seen.loose else 0 * paces
         order = np.argsort(-n, kind="stable")
-        order = order[n[order] > 0]
-        parts = []
-        for a in range(0, len(order), AT_ONCE):
-            units = order[a : a + AT_ONCE]
-            run = _Run(self, units, drawn, n, shown, scaled, shares, key, paces)
-            parts.append(run.to_end())
-        unit = np.concatenate([np.zeros(0, np.int64), *(p[0] for p in parts)])
-        back = np.argsort(unit, kind="stable")
-        t = np.concatenate([np.zeros(0), *(p[1] for p in parts)])[back]
-        widths = (len(self.base.coder.cats), len(self.base.coder.nums))
-        cats, nums = (
-            np.concatenate([np.zeros((0, w), np.int32), *(p[2 + k] for p in parts)])[back]
-            for k, w in enumerate(widths)
-        )
-        return np.bincount(unit, minlength=len(n)).astype(np.int64), t, cats, nums
+        key = np.uint64(stream_key(seed, f"net/{block}") & 0x7FFFFFFFFFFFFFFF)
+        with np.errstate(over="ignore"):
+            random = np.arange(len(n), dtype=np.uint64) * STRIDE + key
+        ahead = Ahead(
+            order[n[order] > 0], most, (drawn.anchor + 3) % 7, shown, ease, scaled, shares,
+            random[:, None],
+        )  # fmt: skip
+        lengths, t, tokens = self.walker().walk(ahead).packed()
+        categories = len(layout.widths)
+        return lengths, t, tokens[:, :categories], tokens[:, categories:]
 
     def paces(self, n: NDArray[Any]) -> NDArray[np.float64]:
         """How many times as large each drawn count is shown, shape (units,)."""
         return np.asarray(np.interp(np.log(np.maximum(n, 1)), KNOTS, self.pace))
 
-    def net(self) -> Any:
-        """The network with its weights, for inference."""
-        if self._net is None:
-            import torch
-
-            module = self.trainee.build()
-            module.load_state_dict({k: torch.as_tensor(v) for k, v in self.weights.items()})
-            self._net = module.eval()
-        return self._net
+    def walker(self) -> Walker:
+        """What draws the events of units."""
+        if self._walker is None:
+            net = Folded.of(self.weights, self.seen.layout)
+            clock = self.base.coder.clock
+            self._walker = Walker(net, self.seen.layout, clock, self.support, self.seen.gate)
+        return self._walker
 
     def state(self) -> dict[str, Any]:
         schedule = self.trainee.schedule
@@ -197,124 +148,6 @@ class EventsModel:
 
     def about(self) -> dict[str, Any]:
         return {**self.base.facts, **self.facts, "pace": np.round(self.pace, 4).tolist()}
-
-
-class _Run:
-    """Units of one block on their way, moved on by one event at a time."""
-
-    def __init__(
-        self, model: EventsModel, units: NDArray[np.int64], drawn: Drawn, n: NDArray[np.int64],
-        shown: NDArray[np.float64], scaled: NDArray[np.float32],
-        shares: NDArray[np.float64], key: int, paces: NDArray[np.float64],
-    ) -> None:  # fmt: skip
-        self.model, self.units = model, units
-        self.layout = model.seen.layout
-        self.p = self.layout.packed()
-        self.weekday = (drawn.anchor[units] + 3) % 7
-        self.shown, self.scaled = shown[units], scaled[units]
-        # A count shown too large drives an episode's first days and is let go towards its end.
-        self.ease = 1 / np.maximum(paces[units], 1) - 1 if model.seen.loose else 0 * paces[units]
-        self.shares = np.ascontiguousarray(shares[units], np.float32)
-        longest = 2 * LONGEST if model.seen.loose else LONGEST
-        most = np.floor(longest * n[units] + 0.5).astype(np.int64)
-        self.most = np.minimum(most, self.layout.most_events)
-        self.state = np.empty((len(units), self.layout.state_size))
-        for row in self.state:
-            walks.reset(row, self.p)
-        with np.errstate(over="ignore"):
-            mixed = units.astype(np.uint64) * np.uint64(0xD1342543DE82EF95) + np.uint64(key)
-        self.random = mixed[:, None].copy()
-
-    def to_end(self) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[Any], NDArray[Any]]:
-        """Draw until every unit has ended; unit, time, categories and numbers of all events."""
-        import torch
-
-        on = np.arange(len(self.units), dtype=np.int64)
-        out: list[tuple[Any, ...]] = []
-        with torch.inference_mode():
-            while len(on):
-                on, t, cats, nums = self.step(on)
-                out.append((self.units[on], t, cats, nums))
-                on = on[self.state[on, 1] < self.most[on]]
-        unit, t, cats, nums = (np.concatenate([o[k] for o in out]) for k in range(4))
-        return unit, t, cats, nums
-
-    def step(self, on: NDArray[np.int64]) -> tuple[Any, ...]:
-        """One event of each unit in `on`; gives the units that had one, and the events."""
-        import torch
-
-        net, clock = self.model.net(), self.model.base.coder.clock
-        x = np.empty((len(on), self.model.seen.inputs), np.float32)
-        shown = self.shown * (1 + self.ease * np.maximum(self.state[:, 0], 0) / clock.horizon_s)
-        walks.features_before(on, self.state, self.p, self.weekday, shown, self.scaled, x)
-        hidden = net.trunk(torch.from_numpy(x))
-        width = net.shape.head
-        slices = net.fused(hidden)
-        logits = net.time(slices[:, :width])
-        t, token = np.zeros(len(on)), np.zeros(len(on), np.int64)
-        draws.draw_time(
-            on, self.state, self.random, logits.numpy(), x[:, OWED], self.model.seen.gate,
-            clock.cut_s,
-            clock.horizon_s, clock.horizon_days,
-            clock.tick_s, clock.gap_lo, clock.gap_sub, clock.jump_lo, t, token,
-        )  # fmt: skip
-        far = np.flatnonzero((token >= clock.gaps) & (token < clock.end))
-        if len(far):
-            t[far] = self._jump(
-                net, on[far], token[far] - clock.gaps, slices[torch.from_numpy(far)]
-            )
-        going = np.flatnonzero(token != clock.end)
-        if len(going) < len(on):
-            on, t = on[going], t[going]
-            slices = slices[torch.from_numpy(going)]
-        cats, nums = self._values(net, on, t, slices)
-        walks.take_in(on, self.state, self.p, t, cats, nums)
-        return on, t, cats, nums
-
-    def _jump(self, net: Any, on: NDArray[np.int64], jump: NDArray[np.int64], slices: Any) -> Any:
-        import torch
-
-        clock, width = self.model.base.coder.clock, net.shape.head
-        hour, t = np.zeros(len(on), np.int64), np.zeros(len(on))
-        logits = net.hour(slices[:, width : 2 * width], torch.from_numpy(jump)).numpy()
-        draws.draw_hour(on, self.state, self.random, logits, jump, clock.cut_s, hour)
-        logits = net.slot(slices[:, 2 * width : 3 * width], torch.from_numpy(hour)).numpy()
-        draws.draw_slot(
-            on, self.state, self.random, logits, jump, hour, clock.cut_s, clock.horizon_days,
-            clock.tick_s, clock.jump_lo, clock.jump_hi, t,
-        )  # fmt: skip
-        return t
-
-    def _values(self, net: Any, on: NDArray[np.int64], t: NDArray[np.float64], slices: Any) -> Any:
-        import torch
-
-        layout, width, rows = self.layout, net.shape.head, len(on)
-        z = np.empty((rows, AFTER), np.float32)
-        q = np.empty((rows, layout.main, layout.pointer), np.float32)
-        walks.features_after(
-            on, self.state, self.p, self.weekday, t, self.shares[:, : layout.main], z, q
-        )
-        after, pointer = torch.from_numpy(z), torch.from_numpy(q)
-        parts = slices[:, 3 * width :].split(width, dim=1)
-        cats = np.zeros((rows, len(layout.widths)), np.int32)
-        nums = np.zeros((rows, len(layout.numbers)), np.int32)
-        drawn: list[Any] = []
-        chosen, at = after[:, :0], 0
-        for j, size in enumerate(layout.widths.tolist()):
-            logits = net.category(j, parts[j], after, drawn, chosen if j else pointer).numpy()
-            share, met = self.shares[:, at : at + size], self.model.support.cats[j]
-            draws.draw_category(on, self.random, logits, share, met, cats[:, :j], cats[:, j])
-            drawn.append(torch.from_numpy(cats[:, j].astype(np.int64)))
-            if not j:
-                chosen = pointer[torch.arange(rows), drawn[0]]
-            at += size
-        known = net.known(after, drawn, chosen)
-        earlier: list[Any] = []
-        for j in range(len(layout.numbers)):
-            logits = net.number(j, parts[cats.shape[1] + j], known, earlier).numpy()
-            draws.draw_number(on, self.random, logits, self.model.support.nums[j], cats, nums[:, j])
-            earlier.append(torch.from_numpy(nums[:, j].astype(np.int64)))
-        return cats, nums
 
 
 def calibrated(model: EventsModel, seed: int) -> EventsModel:

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from synth_spark.core.batch import Records
 from synth_spark.generators import _events_tables as tables
-from synth_spark.generators._events_attributes import Attributes, Floats
+from synth_spark.generators._events_attributes import Attributes
 from synth_spark.generators._events_coder import DAY_S, Coder, Units
 from synth_spark.generators._events_decode import Base
+from synth_spark.generators._events_facts import Floats
 
 TELLING = 0.02  # nats that a parent must tell to be one
 

@@ -4,9 +4,11 @@ One state row a unit, in a flat float array whose layout `Layout` names. `before
 known before an event's time is drawn, `after` what its time adds (with features of each value of
 the main category: how recent, how often), `update` takes the event in. Training walks real events
 through the same three functions, so the two uses cannot differ.
+
+Features that are one of many (the last three values of a category, the weekday, the hour) stand
+behind the others: training writes them out, sampling looks their weights up.
 """
 
-# ruff: noqa: PLR0915 -- compiled loops take plain arrays and read as one story
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -17,9 +19,12 @@ from numba import njit
 from numpy.typing import NDArray
 
 BEFORE = 28  # features before the time that do not depend on the columns
-AFTER = 42
+OWED = 16  # place of the share still owed among them
+AFTER_DENSE = 11  # features of the time besides the weekday and the hour
+AFTER = AFTER_DENSE + 7 + 24
 POINTER = 10  # features of a value of the main category, before the second category's part
 SECOND = 6  # values of the second category that are remembered for a main value
+LAST = 3  # events back of which the categories are seen
 _T, _I, _GAPS, _TODAY, _DAYS, _DAY, _NIGHT, _HOURS = 0, 1, 2, 5, 6, 7, 8, 9
 _FIXED = 10
 
@@ -49,9 +54,14 @@ class Layout:
         return min(int(self.widths[1]), SECOND) if len(self.widths) > 1 else 0
 
     @property
+    def dense(self) -> int:
+        """Features before the time that are not one of many."""
+        return BEFORE + self.values + 3 * self.main + 2 * len(self.numbers)
+
+    @property
     def before(self) -> int:
         """Features before the time, without the attributes."""
-        return BEFORE + 4 * self.values + 3 * self.main + 2 * len(self.numbers)
+        return self.dense + LAST * self.values
 
     @property
     def pointer(self) -> int:
@@ -94,20 +104,26 @@ def reset(s, p):  # type: ignore[no-untyped-def]
     s[at + 3 * main :] = -1.0
 
 
-@njit(cache=True, nogil=True, fastmath=True)  # type: ignore[untyped-decorator, unused-ignore]
+@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
+def _turn(share, out):  # type: ignore[no-untyped-def]
+    """Sine and cosine of the time of day, of its double and its triple: out[0 : 6]."""
+    s, c = np.sin(share * 2 * np.pi), np.cos(share * 2 * np.pi)
+    out[0], out[1] = s, c
+    out[2], out[3] = 2 * s * c, c * c - s * s
+    out[4], out[5] = out[2] * c + out[3] * s, out[3] * c - out[2] * s
+
+
+@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
 def before(s, p, weekday, shown, out):  # type: ignore[no-untyped-def]
-    """Features before the time: out[0 : layout.before]; `shown` is the count the net sees."""
+    """Features before the time: out[0 : layout.dense]; `shown` is the count the net sees."""
     horizon, most, c, m = p[0], p[2], int(p[3]), int(p[4])
     i, t = s[_I], s[_T]
     first = i == 0
     now = 0.0 if first else t
     day = np.floor(now / 86_400.0)
-    turn = (now / 86_400.0 - day) * 2 * np.pi
-    out[: BEFORE + 0] = 0.0
+    out[:BEFORE] = 0.0
     if not first:
-        for k in range(3):
-            out[2 * k] = np.sin((k + 1) * turn)
-            out[2 * k + 1] = np.cos((k + 1) * turn)
+        _turn(now / 86_400.0 - day, out)
         out[8 + (weekday + int(day)) % 7] = 1.0
     left = max(horizon - now, 0.0) / 86_400.0
     owed = shown - i
@@ -126,32 +142,26 @@ def before(s, p, weekday, shown, out):  # type: ignore[no-untyped-def]
     # A unit's drawn share of nights and mean hour are kept to where it is seen how far they are.
     out[26] = s[_NIGHT] / max(i, 1.0) * 4
     out[27] = 0.0 if first else s[_HOURS] / i / 6 - 2
-    at, place = BEFORE, _FIXED + 3 * c
-    total = max(i, 1.0)
-    counts = place
+    values = 0
     for j in range(c):
-        width = int(p[5 + j])
-        out[at : at + 4 * width] = 0.0
-        for k in range(3):
-            last = int(s[_FIXED + 3 * j + k])
-            if last >= 0:
-                out[at + k * width + last] = 1.0
-        for v in range(width):
-            out[at + 3 * width + v] = s[counts + v] / total
-        at += 4 * width
-        counts += width
+        values += int(p[5 + j])
+    counts, at, share = _FIXED + 3 * c, BEFORE, 1.0 / max(i, 1.0)
+    for v in range(values):
+        out[at + v] = s[counts + v] * share
+    at, place = at + values, counts + values
     main = int(p[5]) if c > 0 else 0
     for v in range(main):
-        seen = s[counts + v]
+        seen = s[place + v]
         if seen >= 0:
-            dt, steps = now - seen, i - s[counts + main + v]
-            out[at + v] = np.exp(-dt / 600.0)
-            out[at + main + v] = np.exp(-dt / 21_600.0)
+            dt, steps = now - seen, i - s[place + main + v]
+            slow = np.exp(-dt / 21_600.0)
+            out[at + v] = ((slow**3) ** 3) ** 4  # of ten minutes: its 36th power
+            out[at + main + v] = slow
             out[at + 2 * main + v] = np.exp(-steps / 4.0)
         else:
             out[at + v] = out[at + main + v] = out[at + 2 * main + v] = 0.0
     at += 3 * main
-    numbers = counts + 3 * main
+    numbers = place + 3 * main
     for j in range(m):
         token = s[numbers + j]
         gone = token == p[5 + c + m + j]
@@ -159,32 +169,43 @@ def before(s, p, weekday, shown, out):  # type: ignore[no-untyped-def]
         out[at + 2 * j + 1] = 0.0 if token < 0 or gone else 2 * token / max(p[5 + c + j], 1.0) - 1
 
 
-@njit(cache=True, nogil=True, fastmath=True)  # type: ignore[untyped-decorator, unused-ignore]
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+def last_values(s, p, rows):  # type: ignore[no-untyped-def]
+    """Which of the features behind the dense ones are 1: their places in rows; gives how many."""
+    start, found = 0, 0
+    for j in range(int(p[3])):
+        width = int(p[5 + j])
+        for k in range(LAST):
+            last = int(s[_FIXED + 3 * j + k])
+            if last >= 0:
+                rows[found] = start + k * width + last
+                found += 1
+        start += LAST * width
+    return found
+
+
+@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
 def after(s, p, weekday, t, share, out, pointer):  # type: ignore[no-untyped-def]
-    """Features once the time `t` is known: out[0 : AFTER] and pointer[main, layout.pointer]."""
+    """Features once the time `t` is known: out[0 : AFTER_DENSE], pointer[main, layout.pointer].
+
+    Gives the weekday and the hour of the event.
+    """
     horizon, c = p[0], int(p[3])
     day = np.floor(t / 86_400.0)
     clock = t / 86_400.0 - day
-    turn = clock * 2 * np.pi
-    out[:] = 0.0
-    for k in range(3):
-        out[2 * k] = np.sin((k + 1) * turn)
-        out[2 * k + 1] = np.cos((k + 1) * turn)
-    out[6 + (weekday + int(day)) % 7] = 1.0
+    _turn(clock, out)
     i = s[_I]
     gap = t - s[_T] if i > 0 else 0.0
-    out[13] = np.log1p(gap) * 0.2 if i > 0 else 0.0
-    out[14] = 1.0 if i > 0 and gap < p[1] else 0.0
-    out[15] = 1.0 if day != s[_DAY] else 0.0
-    out[16] = t / horizon
-    out[17] = 1.0 if i == 0 else 0.0
-    out[18 + min(int(clock * 24), 23)] = 1.0
-    if c == 0:
-        return
-    main, values = int(p[5]), 0
+    out[6] = np.log1p(gap) * 0.2 if i > 0 else 0.0
+    out[7] = 1.0 if i > 0 and gap < p[1] else 0.0
+    out[8] = 1.0 if day != s[_DAY] else 0.0
+    out[9] = t / horizon
+    out[10] = 1.0 if i == 0 else 0.0
+    main, values = int(p[5]) if c > 0 else 0, 0
     for j in range(c):
         values += int(p[5 + j])
-    counts, last = _FIXED + 3 * c, _FIXED + 3 * c + values
+    last = _FIXED + 3 * c + values
+    counts = _FIXED + 3 * c
     second = min(int(p[6]), SECOND) if c > 1 else 0
     total = max(i, 1.0)
     for v in range(main):
@@ -198,14 +219,14 @@ def after(s, p, weekday, t, share, out, pointer):  # type: ignore[no-untyped-def
             q[0] = n / total
             q[1] = 1.0
             q[2] = 1.0 if n > 1 else 0.0
-            q[3] = np.exp(-steps / 1.5)
-            q[4] = np.exp(-steps / 6.0)
-            q[5] = np.exp(-dt / 300.0)
-            q[6] = np.exp(-dt / 3_600.0)
-            q[7] = np.exp(-dt / 43_200.0)
+            few, slow = np.exp(-steps / 6.0), np.exp(-dt / 43_200.0)
+            hour = (slow**3) ** 4
+            q[3], q[4] = few**4, few
+            q[5], q[6], q[7] = (hour**3) ** 4, hour, slow  # five minutes, an hour, half a day
             kind = int(s[last + 2 * main + v])
             if 0 <= kind < second:
                 q[POINTER + kind] = 1.0
+    return (weekday + int(day)) % 7, min(int(clock * 24), 23)
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
@@ -252,48 +273,23 @@ def unroll(end, weekday, shown, t, cats, nums, share, p, size, x, z, q):  # type
     s = np.empty(size)
     reset(s, p)
     previous = np.empty(len(t))
-    xs, zs = np.empty(x.shape[1]), np.empty(z.shape[1])
-    qs = np.zeros((q.shape[1], q.shape[2]))
+    rows = np.empty(LAST * int(p[3]), np.int64)
+    dense = x.shape[1]
+    for j in range(int(p[3])):
+        dense -= LAST * int(p[5 + j])
     for r in range(len(t)):
         previous[r] = s[_T]
-        before(s, p, weekday[r], shown[r], xs)
-        x[r] = xs
+        before(s, p, weekday[r], shown[r], x[r])
+        x[r, dense:] = 0
+        for k in range(last_values(s, p, rows)):
+            x[r, dense + rows[k]] = 1
+        z[r] = 0
         if end[r]:
-            z[r] = 0
             q[r] = 0
             reset(s, p)
             continue
-        after(s, p, weekday[r], t[r], share[r], zs, qs)
-        z[r] = zs
-        q[r] = qs
+        day, hour = after(s, p, weekday[r], t[r], share[r], z[r], q[r])
+        z[r, AFTER_DENSE + day] = 1
+        z[r, AFTER_DENSE + 7 + hour] = 1
         update(s, p, t[r], cats[r], nums[r])
     return previous
-
-
-# The walks of many units stand here and not with the draws: a compiled function that is kept on
-# disk is only renewed when its own file changes, not when one it calls does.
-
-
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
-def features_before(on, s, p, weekday, shown, attributes, x):  # type: ignore[no-untyped-def]
-    """Inputs of the units `on`: statistics, then attributes."""
-    size = x.shape[1] - attributes.shape[1]
-    for a in range(len(on)):
-        u = on[a]
-        before(s[u], p, weekday[u], shown[u], x[a, :size])
-        x[a, size:] = attributes[u]
-
-
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
-def features_after(on, s, p, weekday, t, share, z, q):  # type: ignore[no-untyped-def]
-    """What the time adds, for the units `on`."""
-    for a in range(len(on)):
-        u = on[a]
-        after(s[u], p, weekday[u], t[a], share[u], z[a], q[a])
-
-
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
-def take_in(on, s, p, t, cats, nums):  # type: ignore[no-untyped-def]
-    """Take the drawn events in."""
-    for a in range(len(on)):
-        update(s[on[a]], p, t[a], cats[a], nums[a])

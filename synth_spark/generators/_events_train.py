@@ -1,169 +1,24 @@
-"""What the training loop is given: encoded units, examples with features, and the loss."""
+"""What the training loop is given: the network, examples with features, and the loss."""
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from synth_spark.core.batch import Encoded, Records
+from synth_spark.core.batch import Encoded
 from synth_spark.core.ports import Schedule
-from synth_spark.core.seeds import uniforms
 from synth_spark.generators import _events_statistics as stats
-from synth_spark.generators._events_attributes import Floats
 from synth_spark.generators._events_clock import DAY_S, HOUR_S, SLOT_S, Clock
-from synth_spark.generators._events_coder import Units
-from synth_spark.generators._events_decode import Base
-from synth_spark.generators._events_plan import Contexts, token_shares
+from synth_spark.generators._events_seen import SCALE, Seen
 
 if TYPE_CHECKING:
     import torch
 
-NOISE = 0.10  # log-normal noise on the count that the network is shown
-LOOSE = 0.2  # the same for episodes: a count that is taken loosely leaves no rush at the end
-OWED = 16  # place of the share still owed among the statistics
-GATE = 0.3  # with more than this share of the shown count owed, the end is not on offer
-LOOSE_GATE = 0.5
-SCALE = 4_096  # attributes lie in [-4, 4] and travel as whole numbers
 FAR = -1e9  # a logit that is never drawn
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """What the network sees of a unit: which attributes, and how they are scaled."""
-
-    layout: stats.Layout
-    columns: NDArray[np.int64]  # attributes that are inputs
-    contexts: Contexts
-    seed: int
-    loose: bool  # a unit is an episode: its count is a pace rather than a promise
-
-    @classmethod
-    def learn(cls, base: Base, contexts: Contexts, seed: int) -> Self:
-        """Choose the inputs.
-
-        What is left of a stick is not one, nor is a subject's profile: with few subjects it would
-        name each of them, and the episode's own attributes already follow from it.
-        """
-        attributes, clock = base.histories.attributes, base.coder.clock
-        hidden = {"left", "owed", "place"}
-        if base.histories.episodes:
-            hidden |= {n for n in base.histories.names if not re.fullmatch(r"own\d+", n)}
-        kept = [j for j, c in enumerate(attributes.columns) if c.name not in hidden]
-        layout = stats.Layout(
-            contexts.widths,
-            np.diff(contexts.num_start),
-            np.array([c.missing for c in base.coder.nums], np.int64),
-            clock.horizon_s,
-            clock.cut_s,
-            base.coder.most_events,
-        )
-        return cls(layout, np.array(kept, np.int64), contexts, seed, base.histories.episodes)
-
-    @property
-    def gate(self) -> float:
-        """With more than this share of the shown count owed, the end is not on offer."""
-        return LOOSE_GATE if self.loose else GATE
-
-    @property
-    def inputs(self) -> int:
-        return self.layout.before + len(self.columns)
-
-    def of_units(
-        self, base: Base, x: Floats, u: Floats, pace: Floats | float = 1.0
-    ) -> tuple[Floats, NDArray[np.float32]]:
-        """The count that is shown, and the scaled attributes, of units.
-
-        Args:
-            base: The model's base.
-            x: Attributes, shape (units, columns).
-            u: Two uniforms a unit, shape (units, 2).
-            pace: The count is shown so many times as large (1 in training), shape (units,).
-        """
-        attributes = base.histories.attributes
-        z = np.sqrt(-2 * np.log(np.maximum(u[:, 0], 1e-12))) * np.cos(2 * np.pi * u[:, 1])
-        at = attributes.index("n")
-        shown = x[:, at] * np.exp((LOOSE if self.loose else NOISE) * z) * pace
-        seen = x.copy()
-        seen[:, at] = shown
-        return shown, attributes.standard(seen)[:, self.columns]
-
-    def state(self) -> dict[str, Any]:
-        """A tree for `core/wire.py`."""
-        return {
-            "layout": self.layout.state(),
-            "columns": self.columns,
-            "contexts": self.contexts.state(),
-            "seed": self.seed,
-            "loose": self.loose,
-        }
-
-    @classmethod
-    def from_state(cls, state: dict[str, Any]) -> Self:
-        """What `state` came from."""
-        return cls(
-            stats.Layout.from_state(state["layout"]),
-            state["columns"],
-            Contexts.from_state(state["contexts"]),
-            state["seed"],
-            state["loose"],
-        )
-
-
-def encode(base: Base, seen: Seen, records: Records) -> Encoded:
-    """Subjects as rows of events, with one more row after each unit for its end."""
-    units = base.coder.units(records)
-    histories = base.histories
-    x = histories.attributes.table(base.coder, units, histories.given(base.coder, records, units))
-    some = np.flatnonzero(units.lengths > 0)
-    number = _fingerprint(units)
-    u = np.column_stack([uniforms(seen.seed, f"noise{k}", number) for k in range(2)])
-    shown, scaled = seen.of_units(base, x, u)
-    shares = token_shares(histories.attributes, seen.contexts, x)
-    lengths = units.lengths[some]
-    rows = lengths + 1
-    last = np.cumsum(rows) - 1
-    end = np.zeros(int(rows.sum()), bool)
-    end[last] = True
-    unit = np.repeat(some, rows)
-
-    def spread(values: NDArray[Any]) -> NDArray[Any]:
-        out = np.zeros((len(end), *values.shape[1:]), values.dtype)
-        out[~end] = values
-        return out
-
-    token, hour, slot = base.coder.clock.encode(units.t, units.previous)
-    clock = np.column_stack([token, hour, slot]).astype(np.int16)
-    clock = spread(clock)
-    clock[end] = (base.coder.clock.end, -1, -1)
-    capped = np.repeat(lengths >= base.coder.most_events, rows) & end
-    clock[capped, 0] = -1  # a history cut at its greatest length tells nothing of ends
-    subjects = np.searchsorted(units.owner[unit], np.arange(records.subjects + 1))
-    events = {
-        "end": end[:, None],
-        "t": spread(units.t)[:, None],
-        "clock": clock,
-        "cats": spread(units.cats),
-        "nums": spread(units.nums),
-        "weekday": ((units.anchor[unit] + 3) % 7).astype(np.int8)[:, None],
-        "shown": shown[unit].astype(np.float32)[:, None],
-        "attributes": np.rint(scaled[unit] * SCALE).astype(np.int16),
-        "shares": np.ceil(np.minimum(shares[unit], 1.0) * 255).astype(np.uint8),  # 0 only where 0
-    }
-    return Encoded({}, events, subjects.astype(np.int64))
-
-
-def _fingerprint(units: Units) -> NDArray[np.uint64]:
-    """A number for each unit that follows from its content, for noise that no partition changes."""
-    total = np.zeros(len(units.anchor))
-    unit = np.repeat(np.arange(len(total)), units.lengths)
-    np.add.at(total, unit, units.t)
-    mixed = np.floor(total * 8).astype(np.uint64) * np.uint64(1_000_003)
-    return mixed + units.anchor.astype(np.uint64) * np.uint64(131) + units.lengths.astype(np.uint64)
 
 
 @dataclass(slots=True)
@@ -224,7 +79,7 @@ class EventTrainee:
         clock, now = batch["clock"].long(), batch["now"][:, 0]
         slices = module.slices(x)
         event = (clock[:, 0] != self.clock.end) & (clock[:, 0] >= 0)
-        logits = module.time(slices[0]) + self._time_mask(now, clock[:, 0], x[:, OWED])
+        logits = module.time(slices[0]) + self._time_mask(now, clock[:, 0], x[:, stats.OWED])
         total = _nats(logits, clock[:, 0].clamp(min=0)) * (clock[:, 0] >= 0)
         at = torch.nonzero(clock[:, 1] >= 0)[:, 0]
         if len(at):

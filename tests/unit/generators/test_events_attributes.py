@@ -4,14 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from synth_spark.generators._events_attributes import (
-    Attribute,
-    Attributes,
-    Slots,
-    measure,
-    own_levels,
-)
+from synth_spark.generators._events_attributes import Attributes, own_levels
 from synth_spark.generators._events_episodes import Histories
+from synth_spark.generators._events_facts import Attribute, Slots, measure
 from tests.unit.generators.events_world import phones
 from tests.unit.generators.test_events_coder import learned
 

@@ -8,8 +8,10 @@ import pytest
 from synth_spark.columns.survey import Survey, survey_state
 from synth_spark.core.batch import Records
 from synth_spark.core.wire import dumps, loads
-from synth_spark.generators._events_clock import Clock, gap_of
-from synth_spark.generators._events_coder import Coder, NoTimeError, learn_coder, own_ranks
+from synth_spark.generators._events_choice import learn_coder
+from synth_spark.generators._events_clock import Clock
+from synth_spark.generators._events_coder import Coder, NoTimeError, own_ranks
+from synth_spark.generators._events_kernels import gap_of
 from tests.unit.generators.events_world import SCHEMA, phones
 
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
 from synth_spark.core.local import Local
 from synth_spark.core.ports import Train, learn
+from synth_spark.generators import _events_folded as folded
 from synth_spark.generators import _events_statistics as stats
-from synth_spark.generators._events_draws import softmax_pick
+from synth_spark.generators._events_folded import Folded
+from synth_spark.generators._events_kernels import FAR, exp32, softmax_pick
 from synth_spark.generators._events_net import EventsModel, EventsParams, learn_events
+from synth_spark.generators._events_seen import encode
 from tests.unit.generators.events_world import SCHEMA, phones
 
 RECORDS = phones(60, 8)
@@ -47,29 +51,125 @@ def test_walking_real_events_gives_the_features_that_sampling_sees() -> None:
     )
     p, weekday, shown = LAYOUT.packed(), np.zeros(rows, np.int64), np.full(rows, 4.0)
     stats.unroll(end, weekday, shown, t, cats, nums, share, p, LAYOUT.state_size, x, z, q)
-    s, one = np.empty(LAYOUT.state_size), np.empty(LAYOUT.before)
+    s, one = np.empty(LAYOUT.state_size), np.empty(LAYOUT.dense)
+    hot = np.empty(2 * stats.LAST, np.int64)
     stats.reset(s, p)
     for r in range(5, 8):  # the second unit starts afresh
         stats.before(s, p, 0, 4.0, one)
-        np.testing.assert_allclose(one, x[r], atol=1e-6)
+        np.testing.assert_allclose(one, x[r, : LAYOUT.dense], atol=1e-6)
+        ones = np.flatnonzero(x[r, LAYOUT.dense :])
+        assert sorted(hot[: stats.last_values(s, p, hot)]) == ones.tolist()
+        assert len(ones) == 2 * min(r - 5, stats.LAST)
         stats.update(s, p, t[r], cats[r], nums[r])
 
 
 def test_features_at_the_start_say_so_and_hold_no_past() -> None:
-    s, x = np.empty(LAYOUT.state_size), np.empty(LAYOUT.before)
+    s, x = np.empty(LAYOUT.state_size), np.empty(LAYOUT.dense)
     stats.reset(s, LAYOUT.packed())
     stats.before(s, LAYOUT.packed(), 0, 10.0, x)
     assert x[7] == 1.0
-    assert (x[stats.BEFORE :] == 0).sum() >= LAYOUT.before - stats.BEFORE - 1
+    assert (x[stats.BEFORE :] == 0).sum() >= LAYOUT.dense - stats.BEFORE - 1
+    assert stats.last_values(s, LAYOUT.packed(), np.empty(6, np.int64)) == 0
 
 
 def test_only_allowed_entries_are_picked_and_by_their_weight() -> None:
-    logits = np.log(np.array([0.2, 0.5, 0.3]))
-    allowed = np.array([True, False, True])
-    picks = [softmax_pick(logits, allowed, u) for u in np.linspace(0, 0.9999, 1_000)]
+    logits = np.log(np.array([0.2, 0.5, 0.3], np.float32))
+    logits[1] = FAR
+    picks = [softmax_pick(logits.copy(), u) for u in np.linspace(0, 0.9999, 1_000)]
     assert set(picks) == {0, 2}
     assert abs(picks.count(0) / 1_000 - 0.4) < 0.01
-    assert softmax_pick(logits, np.zeros(3, bool), 0.5) == -1
+    assert softmax_pick(np.full(3, FAR), 0.5) == -1
+
+
+def test_the_short_exponential_is_near_the_real_one() -> None:
+    x = np.linspace(-20, 20, 2_001).astype(np.float32)
+    got = np.array([exp32(v) for v in x])
+    np.testing.assert_allclose(got, np.exp(x.astype(np.float64)), rtol=2e-4)
+    assert 0 < exp32(np.float32(-1e6)) < 1e-20
+
+
+def test_the_folded_network_gives_the_logits_of_the_network(model: EventsModel) -> None:
+    torch = pytest.importorskip("torch")
+    net, layout = model.trainee.build().eval(), model.seen.layout
+    net.load_state_dict({k: torch.as_tensor(v) for k, v in model.weights.items()})
+    example = model.trainee.examples(encode(model.base, model.seen, RECORDS))
+    token = example["clock"][:, 0]
+    rows = np.flatnonzero((token >= 0) & (token != model.base.coder.clock.end))[:300]
+    part = {k: v[rows] for k, v in example.items()}
+    x, z, q = (part[k].astype(np.float32) for k in ("x", "after", "pointer"))
+    tokens = np.concatenate([part["cats"], part["nums"]], axis=1).astype(np.int32)
+    time, heads = _folded_logits(Folded.of(model.weights, layout), layout, x, z, q, tokens)
+
+    with torch.inference_mode():
+        slices = net.slices(torch.from_numpy(x))
+        np.testing.assert_allclose(time, net.time(slices[0]).numpy(), atol=1e-3)
+        after, pointer = torch.from_numpy(z), torch.from_numpy(q)
+        drawn = [torch.from_numpy(t.astype(np.int64)) for t in tokens.T]
+        chosen = pointer[torch.arange(len(rows)), drawn[0]]
+        cats = len(layout.widths)
+        for j, got in enumerate(heads[:cats]):
+            given = chosen if j else pointer
+            want = net.category(j, slices[3 + j], after, drawn[:j], given).numpy()
+            np.testing.assert_allclose(got, want, atol=1e-3)
+        known = net.known(after, drawn[:cats], chosen)
+        for j, got in enumerate(heads[cats:]):
+            want = net.number(j, slices[3 + cats + j], known, drawn[cats : cats + j]).numpy()
+            np.testing.assert_allclose(got, want, atol=1e-3)
+
+
+def _folded_logits(net, layout, x, z, q, tokens):
+    """Logits of the time and of each value, by the folded weights; one-hots given as x and z."""
+    hot = [np.flatnonzero(row) for row in x[:, layout.dense : layout.before]]
+    found = np.array([len(h) for h in hot])
+    at = np.zeros((len(x), max(found)), np.int64)
+    for row, h in zip(at, hot, strict=True):
+        row[: len(h)] = h
+    own = x[:, layout.before :] @ net.own.weight + net.own.bias
+    h = x[:, : layout.dense] @ net.dense
+    folded.add_last(np.arange(len(x)), own, at, found, net.last, h)
+    g = np.empty((len(x), h.shape[1] + stats.AFTER_DENSE), np.float32)
+    folded.add_bias(h @ net.second.weight, net.second.bias, g)
+    trunk, head = g[:, : h.shape[1]], len(net.outs[0].weight)
+    hidden = np.empty((len(x), head), np.float32)
+    folded.add_bias(trunk @ net.time.weight, net.time.bias, hidden)
+    time = hidden @ net.time_out.weight + net.time_out.bias
+    g[:, h.shape[1] :] = z[:, : stats.AFTER_DENSE]
+    v, day = g @ net.values, z[:, stats.AFTER_DENSE : stats.AFTER_DENSE + 7].argmax(1)
+    hour = z[:, stats.AFTER_DENSE + 7 :].argmax(1)
+    folded.add_clock(v, day, hour, net.weekday, net.hours, hidden)
+    out = []
+    for j, linear in enumerate(net.outs):
+        if j == 1:
+            folded.add_chosen(v, head, tokens, q, net.chosen)
+        if j:
+            folded.add_token(v, j, tokens, net.told, net.starts[j - 1], hidden)
+        logits = hidden @ linear.weight + linear.bias
+        if not j:
+            width = layout.main
+            by = np.einsum("rkf,rf->rk", q, logits[:, width:])
+            logits = logits[:, :width] + by
+        out.append(logits)
+    return time, out
+
+
+def test_bytes_do_not_depend_on_threads(model: EventsModel) -> None:
+    with threadpool_limits(limits=1):
+        one = model.sample(0, 400, 3)
+    with threadpool_limits(limits=2):
+        two = model.sample(0, 400, 3)
+    assert list(one.columns) == list(two.columns)
+    np.testing.assert_array_equal(one.columns["at"], two.columns["at"])
+    np.testing.assert_array_equal(one.columns["seconds"], two.columns["seconds"])
+
+
+def test_units_that_wait_for_a_place_get_their_events_too(
+    model: EventsModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wide = model.sample(0, 300, 4)
+    monkeypatch.setattr("synth_spark.generators._events_window.AT_ONCE", 7)
+    narrow = model.sample(0, 300, 4)
+    same = narrow.lengths == wide.lengths
+    assert same.mean() > 0.98  # up to rounding of the products
 
 
 def test_the_net_keeps_order_calendar_and_support(model: EventsModel) -> None:

@@ -1,0 +1,64 @@
+"""Which values met in one event of the sample; what never met is not drawn by the network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synth_spark.core.batch import Records
+from synth_spark.generators._events_decode import Base
+from synth_spark.generators._events_plan import Contexts
+
+
+@dataclass(frozen=True, slots=True)
+class Support:
+    """Pairs of columns of one event."""
+
+    cats: tuple[NDArray[np.bool_], ...]  # (earlier, widest, values) of each category
+    nums: tuple[NDArray[np.bool_], ...]  # (categories, widest, tokens) of each number
+
+    @property
+    def every(self) -> list[NDArray[np.bool_]]:
+        """Whether a category's value met all tokens, (categories, widest) of each number."""
+        return [np.asarray(met.all(axis=2)) for met in self.nums]
+
+    @classmethod
+    def learn(cls, base: Base, contexts: Contexts, sample: Records) -> Self:
+        """Look at every pair of columns of the sample's events."""
+        units = base.coder.units(sample)
+        widest = int(contexts.widths.max(initial=1))
+        cats, nums = [], []
+        for j, column in enumerate(base.coder.cats):
+            met = np.ones((j, widest, column.tokens), bool)
+            for e in range(j):
+                met[e] = _met(units.cats[:, e], units.cats[:, j], widest, column.tokens)
+            cats.append(met)
+        for j, column in enumerate(base.coder.nums):
+            size = int(np.diff(contexts.num_start)[j])
+            kinds = _kinds(column.codec, size)
+            met = np.ones((len(base.coder.cats), widest, size), bool)
+            for c in range(len(base.coder.cats)):
+                pair = _met(units.cats[:, c], kinds[units.nums[:, j]], widest, size + 1)
+                met[c] = pair[:, kinds]
+            nums.append(met)
+        return cls(tuple(cats), tuple(nums))
+
+
+def _met(a: NDArray[Any], b: NDArray[Any], rows: int, columns: int) -> NDArray[np.bool_]:
+    flat = np.bincount(a.astype(np.int64) * columns + b, minlength=rows * columns)
+    return np.asarray(flat.reshape(rows, columns) > 0)
+
+
+def _kinds(codec: Any, size: int) -> NDArray[np.int64]:
+    """The kind of each token: itself for missing and spikes, one kind for all ordinary bins."""
+    kinds = np.full(size, size, np.int64)
+    special = [*np.asarray(codec.spike_tokens).tolist(), codec.missing_token]
+    if len(special) > size // 2:  # mostly spikes: a small lattice of values, not special ones
+        special = [codec.missing_token]
+    for token in special:
+        if token >= 0:
+            kinds[token] = token
+    return kinds

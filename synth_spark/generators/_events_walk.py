@@ -1,0 +1,181 @@
+"""Draws of `markov`: units filled with events from the count tables, one unit after the other.
+
+A unit's state while walking: its time, how often each category value came, the last values.
+"""
+
+# ruff: noqa: PLR0912 -- compiled loops take plain arrays and read as one story
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from synth_spark.generators._events_kernels import (
+    DAY,
+    HOUR,
+    SLOT,
+    STRIDE,
+    after_gap,
+    moment_in,
+    pick,
+    uniform,
+)
+from synth_spark.generators._events_tables import (
+    LAST,
+    SHARE_EDGES,
+    level,
+    number_context,
+    pace_of,
+    part_of_week,
+    selfs_edges,
+)
+
+TRIES = 24
+OVER = 3  # gaps that lead out of the unit before it ends early
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+def next_time(  # type: ignore[no-untyped-def]
+    now, owed, gap, anchor, style, end, horizon, tick, cut, gap_sub, jump_lo, jump_hi, time, hours,
+    slots, pace_edges, last_edges, state,
+):  # fmt: skip
+    """Time of the next event in seconds, not before `now`, below the horizon; -1: the unit ends.
+
+    A unit whose gaps lead out of it again and again (a regular clock at its end) ends early.
+    """
+    past = 0
+    today = int(now // 86_400.0)
+    block = int((now - today * 86_400.0) // 7_200.0)
+    pace = pace_of(owed, max(end - now, 0.0), pace_edges)
+    last = level(last_edges, gap) if gap >= 0 else LAST - 1
+    cdf = time[style, pace, block, last, part_of_week(anchor, today)]
+    gaps, end_jump = gap_sub.shape[0], hours.shape[1] - 1
+    for _ in range(TRIES):
+        token = pick(cdf, uniform(state))
+        if token < gaps:
+            then = after_gap(now, gap_sub, token, tick, uniform(state))
+            if then < horizon:
+                return then
+            past += 1
+            if past == OVER:
+                return -1.0
+            continue
+        token -= gaps
+        if token >= len(jump_lo):
+            continue
+        lo, hi = jump_lo[token], jump_hi[token]
+        day = today + lo + int(uniform(state) * (hi - lo + 1))
+        if day * DAY >= horizon:
+            continue
+        earliest = now + cut if day == today else 0.0
+        hour = pick(hours[style, min(day - today, end_jump), block], uniform(state))
+        slot = pick(slots[hour], uniform(state))
+        if day * DAY + hour * HOUR + (slot + 1) * SLOT <= earliest:
+            continue
+        return max(moment_in(day, hour, slot, earliest, tick, uniform(state)), now)
+    left = max(horizon - now, 0.0) / (owed + 1.0)
+    return min(now + np.floor(uniform(state) * left / tick) * tick, max(horizon - tick, now))
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+def next_category(  # type: ignore[no-untyped-def]
+    c, i, n, gap, event, before, counts, shares, selfs, starts, width, cat_parent, lifts, stays,
+    moves, gap_edges, weight, state,
+):  # fmt: skip
+    """Token of category c of event i: stay with the last value, or what is still owed to each."""
+    a = starts[c]
+    parent = event[cat_parent[c]] if cat_parent[c] >= 0 else 0
+    same = 1 if c > 0 and event[0] == before[0] else 0
+    if i > 0:
+        w = before[c]
+        stay = stays[
+            c,
+            level(gap_edges, gap),
+            level(selfs_edges(), selfs[c]),
+            level(SHARE_EDGES, shares[a + w]),
+            same,
+        ]
+        if cat_parent[c] >= 0:  # a value that goes badly with its parent is left sooner
+            stay *= min(lifts[a + w, parent], 1.0)
+        if shares[a + w] > 0 and uniform(state) < stay:
+            return w
+    total = 0.0
+    for v in range(width):
+        share = shares[a + v]
+        p = 0.0
+        if share > 0 and not (i > 0 and v == before[c]):
+            p = max(share * n - counts[a + v], 0.02)
+            if c > 0 and i > 0:
+                p *= moves[a + before[c], same, v]
+            if cat_parent[c] >= 0:
+                p *= lifts[a + v, parent]
+        weight[v] = p
+        total += p
+    if total <= 1e-12:
+        if i > 0 and shares[a + before[c]] > 0:
+            return before[c]
+        total = 0.0
+        for v in range(width):
+            weight[v] = shares[a + v]
+            total += weight[v]
+    goal = uniform(state) * total
+    best = 0
+    for v in range(width):
+        if weight[v] > 0:
+            best = v
+            goal -= weight[v]
+            if goal < 0:
+                break
+    return best
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+def walk(  # type: ignore[no-untyped-def]
+    key, offsets, anchors, clocks, first_day, ends, shares, selfs, means, starts, widths,
+    cat_parent, num_cat, num_num, num_level, pace_edges, last_edges, gap_edges, horizon, tick, cut,
+    gap_sub, jump_lo, jump_hi, time, hours, first_hours, slots, stays, moves, lifts, numbers,
+    num_start, t, cats, nums, lengths,
+):  # fmt: skip
+    """Fill units with events, end to end (t, cats, nums, lengths in place); gives their number."""
+    columns, numeric = cats.shape[1], nums.shape[1]
+    counts = np.zeros(shares.shape[1])
+    weight = np.zeros(max(shares.shape[1], 1))
+    state = np.zeros(1, np.uint64)
+    at = 0
+    for u in range(len(offsets) - 1):
+        state[0] = np.uint64(key) + np.uint64(u) * STRIDE
+        n = offsets[u + 1] - offsets[u]
+        counts[:] = 0.0
+        gap = -1.0
+        for i in range(n):
+            r = at
+            if i == 0:
+                day = first_day[u]
+                hour = pick(first_hours[clocks[u], part_of_week(anchors[u], day)], uniform(state))
+                slot = pick(slots[hour], uniform(state))
+                t[r] = moment_in(day, hour, slot, 0.0, tick, uniform(state))
+                cats_before = cats[r]
+            else:
+                then = next_time(
+                    t[r - 1], n - i, gap, anchors[u], clocks[u], ends[u], horizon, tick, cut,
+                    gap_sub, jump_lo, jump_hi, time, hours, slots, pace_edges, last_edges, state,
+                )  # fmt: skip
+                if then < 0:
+                    break
+                t[r] = then
+                gap = t[r] - t[r - 1]
+                cats_before = cats[r - 1]
+            for c in range(columns):
+                v = next_category(
+                    c, i, n, gap, cats[r], cats_before, counts, shares[u], selfs[u], starts,
+                    widths[c], cat_parent, lifts, stays, moves, gap_edges, weight, state,
+                )  # fmt: skip
+                cats[r, c] = v
+                counts[starts[c] + v] += 1
+            for j in range(numeric):
+                x = cats[r, num_cat[j]] if num_cat[j] >= 0 else 0
+                p = number_context(num_num[j], nums, r, i == 0, j, num_level, num_start)
+                cdf = numbers[x, means[u, j], p, num_start[j] : num_start[j + 1]]
+                nums[r, j] = pick(cdf, uniform(state))
+            at += 1
+            lengths[u] += 1
+    return at

@@ -1,0 +1,259 @@
+"""Units of one block drawn event by event: a window of them at a time.
+
+All units in the window move on by one event a step. When one ends, the next takes its place, the
+longest units first, so that the products stay wide until the block is nearly done.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from synth_spark.generators import _events_draws as draws
+from synth_spark.generators import _events_folded as folded
+from synth_spark.generators import _events_statistics as stats
+from synth_spark.generators._events_clock import Clock
+from synth_spark.generators._events_folded import Folded, Linear
+from synth_spark.generators._events_statistics import AFTER_DENSE, LAST, OWED, Layout
+from synth_spark.generators._events_support import Support
+
+AT_ONCE = 512  # units in the window
+
+
+@dataclass(frozen=True, slots=True)
+class Ahead:
+    """What is known of each unit before its events."""
+
+    order: NDArray[np.int64]  # units in the order in which they enter the window
+    most: NDArray[np.int64]  # (units,), greatest length
+    weekday: NDArray[np.int64]  # (units,), of the first day
+    shown: NDArray[np.float64]  # (units,), the count that the network sees
+    ease: NDArray[np.float64]  # (units,), by how much it changes to the horizon, relatively
+    scaled: NDArray[np.float32]  # (units, attributes that the network sees)
+    shares: NDArray[np.float32]  # (units, values)
+    random: NDArray[np.uint64]  # (units, 1), streams, moved on by drawing
+
+
+@dataclass(frozen=True, slots=True)
+class Events:
+    """Room for the events of all units, `most` for each."""
+
+    start: NDArray[np.int64]  # (units,)
+    made: NDArray[np.int64]  # (units,)
+    t: NDArray[np.float64]
+    tokens: NDArray[np.int32]  # (events, heads)
+
+    @classmethod
+    def room(cls, most: NDArray[np.int64], heads: int) -> Events:
+        """None drawn yet."""
+        start, total = np.cumsum(most) - most, int(most.sum())
+        empty = np.empty((total, heads), np.int32)
+        return cls(start, np.zeros(len(most), np.int64), np.empty(total), empty)
+
+    def packed(self) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int32]]:
+        """Length of each unit; times and tokens of the drawn events, end to end."""
+        unit = np.repeat(np.arange(len(self.made)), self.made)
+        first = np.cumsum(self.made) - self.made
+        at = np.arange(len(unit)) - (first - self.start)[unit]
+        return self.made, self.t[at], self.tokens[at]
+
+
+@dataclass(frozen=True, slots=True)
+class Walker:
+    """The network and all that bounds what it draws."""
+
+    net: Folded
+    layout: Layout
+    clock: Clock
+    support: Support
+    gate: float  # with more than this share of the shown count owed, the end is not on offer
+
+    def walk(self, ahead: Ahead) -> Events:
+        """Draw all events of all units.
+
+        On one thread: the products are too small for more, and bytes must not depend on threads.
+        """
+        events = Events.room(ahead.most, len(self.net.outs))
+        window = _Window(self, ahead, events)
+        with threadpool_limits(limits=1, user_api="blas"):
+            while window.size:
+                window.step()
+        return events
+
+
+class _Window:
+    """The units under way; row a of every buffer belongs to the a-th of them."""
+
+    def __init__(self, walker: Walker, ahead: Ahead, events: Events) -> None:
+        self.walker, self.ahead, self.events = walker, ahead, events
+        net, layout = walker.net, walker.layout
+        self.size = rows = min(AT_ONCE, len(ahead.order))
+        self.queue = np.array([rows])  # the next of `order` to enter
+        self.p, self.every = layout.packed(), walker.support.every
+        self.own = ahead.scaled @ net.own.weight + net.own.bias
+        self.unit = ahead.order[:rows].copy()
+        self.state = np.empty((rows, layout.state_size))
+        for row in self.state:
+            stats.reset(row, self.p)
+        width, head, size = len(net.dense[0]), len(net.outs[0].weight), net.values.shape[1]
+        f32 = np.float32
+        self.x = np.empty((rows, layout.dense), f32)
+        self.hot = np.empty((rows, LAST * len(layout.widths)), np.int64)
+        self.found = np.empty(rows, np.int64)
+        self.h, self.h2 = np.empty((rows, width), f32), np.empty((rows, width), f32)
+        self.g = np.empty((rows, width + AFTER_DENSE), f32)  # the trunk, then the time's features
+        self.slice, self.hidden = np.empty((rows, head), f32), np.empty((rows, head), f32)
+        self.logits: dict[object, NDArray[np.float32]] = {}
+        self.v = np.empty((rows, size), f32)
+        self.t, self.token = np.empty(rows), np.empty(rows, np.int64)
+        self.far = np.empty(rows, np.int64)
+        self.day, self.hour = np.empty(rows, np.int64), np.empty(rows, np.int64)
+        self.pointer = np.zeros((rows, layout.main, layout.pointer), f32)
+        self.tokens = np.zeros((rows, len(net.outs)), np.int32)
+
+    def step(self) -> None:
+        """One event of each unit in the window."""
+        n, w, ahead = self.size, self.walker, self.ahead
+        unit, state, x = self.unit[:n], self.state, self.x[:n]
+        _look(
+            unit, state, self.p, ahead.weekday, ahead.shown, ahead.ease, w.clock.horizon_s, x,
+            self.hot, self.found,
+        )  # fmt: skip
+        self._times(n, unit, state, self._trunk(n, unit, x), x)
+        _look_again(
+            unit, state, self.p, ahead.weekday, self.t, ahead.shares,
+            self.g[:, -AFTER_DENSE:], self.pointer, self.day, self.hour,
+        )  # fmt: skip
+        self._values(n, unit)
+        self.size = _move_on(
+            unit, state, self.p, self.t, self.token, w.clock.end, self.tokens,
+            len(w.layout.widths), ahead.most, ahead.order, self.queue,
+            self.events.start, self.events.made, self.events.t, self.events.tokens,
+        )  # fmt: skip
+
+    def _trunk(self, n: int, unit: NDArray[np.int64], x: NDArray[np.float32]) -> Any:
+        net, h, h2 = self.walker.net, self.h[:n], self.h2[:n]
+        np.dot(x, net.dense, out=h)
+        folded.add_last(unit, self.own, self.hot, self.found, net.last, h)
+        np.dot(h, net.second.weight, out=h2)
+        folded.add_bias(h2, net.second.bias, self.g)
+        return self.g[:n, : h.shape[1]]
+
+    def _out(self, name: object, hidden: NDArray[np.float32], out: Linear) -> Any:
+        """Logits less their bias, in a buffer of their own."""
+        if name not in self.logits:
+            self.logits[name] = np.empty((len(self.v), out.weight.shape[1]), np.float32)
+        logits = self.logits[name][: len(hidden)]
+        np.dot(hidden, out.weight, out=logits)
+        return logits
+
+    def _times(self, n: int, unit: Any, state: Any, trunk: Any, x: Any) -> None:
+        net, clock, random = self.walker.net, self.walker.clock, self.ahead.random
+        part, opened = self.slice[:n], self.hidden[:n]
+        np.dot(trunk, net.time.weight, out=part)
+        folded.add_bias(part, net.time.bias, opened)
+        found = draws.draw_time(
+            unit, state, x[:, OWED], random, self._out("time", opened, net.time_out),
+            net.time_out.bias, self.walker.gate, clock.cut_s, clock.horizon_s, clock.horizon_days,
+            clock.tick_s, clock.gap_lo, clock.gap_sub, clock.jump_lo, self.t, self.token, self.far,
+        )  # fmt: skip
+        if not found:
+            return
+        far = self.far[:found]
+        jump = self.token[far] - clock.gaps
+        slices = trunk[far] @ net.clock
+        hidden, hour = np.empty((found, part.shape[1]), np.float32), np.empty(found, np.int64)
+        folded.add_row(slices, 0, net.jump, jump, hidden)
+        logits = self._out("hour", hidden, net.hour_out)
+        draws.draw_hour(
+            far, unit, state, random, logits, net.hour_out.bias, jump, clock.cut_s, hour
+        )
+        folded.add_row(slices, part.shape[1], net.hour, hour, hidden)
+        logits = self._out("slot", hidden, net.slot_out)
+        draws.draw_slot(
+            far, unit, state, random, logits, net.slot_out.bias, jump, hour, clock.cut_s,
+            clock.horizon_days, clock.tick_s, clock.jump_lo, clock.jump_hi, self.t,
+        )  # fmt: skip
+
+    def _values(self, n: int, unit: Any) -> None:
+        net, support, random = self.walker.net, self.walker.support, self.ahead.random
+        v, hidden, tokens = self.v[:n], self.hidden[:n], self.tokens
+        np.dot(self.g[:n], net.values, out=v)
+        folded.add_clock(v, self.day, self.hour, net.weekday, net.hours, hidden)
+        at = 0
+        for j, out in enumerate(net.outs):
+            if j == 1 and len(support.cats):
+                folded.add_chosen(v, hidden.shape[1], tokens, self.pointer, net.chosen)
+            if j:
+                folded.add_token(v, j, tokens, net.told, net.starts[j - 1], hidden)
+            logits = self._out(j, hidden, out)
+            if j < len(support.cats):
+                met = support.cats[j]
+                share = self.ahead.shares[:, at : at + met.shape[2]]
+                draws.draw_category(
+                    unit, random, logits, out.bias, self.pointer, share, met, tokens, j
+                )
+                at += met.shape[2]
+            else:
+                k = j - len(support.cats)
+                draws.draw_number(
+                    unit, random, logits, out.bias, support.nums[k], self.every[k],
+                    tokens, j,
+                )  # fmt: skip
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+def _look(unit, s, p, weekday, shown, ease, horizon, x, hot, found):  # type: ignore[no-untyped-def]
+    """Statistics before the time."""
+    for a in range(len(unit)):
+        u = unit[a]
+        count = shown[u] * (1 + ease[u] * max(s[a, 0], 0.0) / horizon)
+        stats.before(s[a], p, weekday[u], count, x[a])
+        found[a] = stats.last_values(s[a], p, hot[a])
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+def _look_again(unit, s, p, weekday, t, shares, z, pointer, day, hour):  # type: ignore[no-untyped-def]
+    """What the time adds to them."""
+    for a in range(len(unit)):
+        u = unit[a]
+        day[a], hour[a] = stats.after(s[a], p, weekday[u], t[a], shares[u], z[a], pointer[a])
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+def _move_on(  # type: ignore[no-untyped-def]
+    unit, s, p, t, token, end, tokens, categories, most, order, queue, start, made, out_t, out
+):  # fmt: skip
+    """Keep the events, take them into the states, and let units in for those that ended.
+
+    Gives how many are in the window; `unit` and `s` then hold them in the first rows.
+    """
+    size = len(unit)
+    for a in range(size):
+        if token[a] == end:
+            continue
+        u = unit[a]
+        at = start[u] + made[u]
+        out_t[at] = t[a]
+        out[at] = tokens[a]
+        made[u] += 1
+        stats.update(s[a], p, t[a], tokens[a, :categories], tokens[a, categories:])
+    kept = 0
+    for a in range(size):
+        u = unit[a]
+        if token[a] == end or made[u] >= most[u]:
+            if queue[0] == len(order):
+                continue
+            u = order[queue[0]]
+            queue[0] += 1
+            stats.reset(s[kept], p)
+        elif kept < a:
+            s[kept] = s[a]
+        unit[kept] = u
+        kept += 1
+    return kept

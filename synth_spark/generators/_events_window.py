@@ -100,7 +100,7 @@ class _Window:
         self.state = np.empty((rows, layout.state_size))
         for row in self.state:
             stats.reset(row, self.p)
-        width, head, size = len(net.dense[0]), len(net.outs[0].weight), net.values.shape[1]
+        (width, head), size = net.time.weight.shape, net.values.shape[1]
         f32 = np.float32
         self.x = np.empty((rows, layout.dense), f32)
         self.hot = np.empty((rows, LAST * len(layout.widths)), np.int64)
@@ -182,6 +182,8 @@ class _Window:
 
     def _values(self, n: int, unit: Any) -> None:
         net, support, random = self.walker.net, self.walker.support, self.ahead.random
+        if not net.outs:
+            return  # events of nothing but a time
         v, hidden, tokens = self.v[:n], self.hidden[:n], self.tokens
         np.dot(self.g[:n], net.values, out=v)
         folded.add_clock(v, self.day, self.hour, net.weekday, net.hours, hidden)

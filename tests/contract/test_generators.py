@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -118,3 +119,16 @@ def test_drawn_categories_come_from_the_records(case: Learned) -> None:
 
 def test_facts_for_the_card_are_json(case: Learned) -> None:
     assert json.loads(json.dumps(case.model.about()))
+
+
+@pytest.mark.parametrize("kept", [("at",), ("at", "what"), ("at", "seconds")], ids="+".join)
+@pytest.mark.parametrize("name", [n for n, shape in PAIRS if shape == "events"])
+def test_events_of_few_columns_are_drawn(name: str, kept: tuple[str, ...]) -> None:
+    whole, made = CASES["events"]
+    schema = replace(whole, columns=tuple(c for c in whole.columns if c.name in kept))
+    records = made()
+    records = Records({n: records.columns[n] for n in kept}, records.offsets)
+    story = GENERATORS.get(name).learn(schema, GENERATORS.example(name), 5)
+    drawn = learn(story, Local(records, train=train_local)).sample(0, 60, 1)
+    assert sorted(drawn.columns) == sorted(kept)
+    assert 0.3 < drawn.rows / 60 / (records.rows / records.subjects) < 3  # lengths are 1 to 39

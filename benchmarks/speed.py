@@ -51,6 +51,7 @@ DROPPED = {
     )
 }  # fmt: skip
 REPEATS = 3
+HEAP = "2g"  # of the JVM in the growth runs
 GROWTH = (400, 4_000, 40_000)  # subscribers of a week
 
 
@@ -156,13 +157,22 @@ def sampling(scratch: Path, case: str | None = None) -> dict[str, Any]:
 
 
 def grown(subscribers: int, scratch: Path) -> dict[str, Any]:
-    """One whole run (ingest, fit, sample, evaluate) with `markov`; seconds by step, and memory."""
+    """One whole run (ingest, fit, sample, evaluate) with `markov`; seconds by step, and memory.
+
+    The table is made by another process, as that takes memory by the row; the heap of the JVM is
+    the same for every size, as Java fills whatever it is given before it cleans up.
+    """
     folder = scratch / f"growth-{subscribers}"
+    world = f"world:cdr?subscribers={subscribers}&days=7"
+    made = "import sys; from synth_spark.records.world import materialise; from pathlib import Path"
+    made += "; print(materialise(sys.argv[1], Path(sys.argv[2])))"
+    command = [sys.executable, "-c", made, world, str(scratch / "world")]
+    table = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
     plan = {
         "name": "growth",
-        "source": {"path": f"world:cdr?subscribers={subscribers}&days=7"},
+        "source": {"path": table},
         "generator": {"name": "markov"},
-        "run": {"folder": str(folder), "quiet": True},
+        "run": {"folder": str(folder), "quiet": True, "conf": {"spark.driver.memory": HEAP}},
     }
     start = time.perf_counter()
     with Peak() as peak:

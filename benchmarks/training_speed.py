@@ -61,7 +61,7 @@ def table(rows: int) -> tuple[Schema, Records]:
 def first_training(schema: Schema, records: Records) -> Train:
     """The training that `autoregressive` asks for on this table."""
     generator = GENERATORS.get("autoregressive")
-    story = generator().learn(schema, generator.Params(), 0)
+    story = generator.learn(schema, generator.Params(), 0)
     engine, answer = Local(records), None
     while True:
         request = story.send(answer)
@@ -106,6 +106,7 @@ def session() -> Any:
 
     os.environ |= {"SPARK_LOCAL_IP": "127.0.0.1", "PYSPARK_PYTHON": sys.executable}
     builder = SparkSession.builder.master("local[2]").config("spark.ui.enabled", "false")
+    builder = builder.config("spark.ui.showConsoleProgress", "false")
     for name in ("spark.driver.host", "spark.driver.bindAddress"):
         builder = builder.config(name, "127.0.0.1")
     found = builder.config("spark.log.level", "ERROR").getOrCreate()

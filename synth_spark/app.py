@@ -7,29 +7,26 @@ passed; what is refused leaves as a `SynthError`, which the callers turn into st
 from __future__ import annotations
 
 import json
-import platform
 import sys
-import time as clock
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path, PurePath, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import synth_spark
 from synth_spark.config import STEPS, NoSourceError, Plan, Step, plan_from, read_plan
 from synth_spark.core.paths import local_path, plain, stem
 from synth_spark.core.progress import Log, Progress
 from synth_spark.core.schema import Schema
 from synth_spark.core.shelf import GENERATORS
 from synth_spark.errors import SynthError
-from synth_spark.metrics.base import Evaluation
-from synth_spark.pipelines.folder import FolderError, RunFolder, write_text
+from synth_spark.pipelines.folder import RunFolder, write_text
 from synth_spark.pipelines.run import Job, check
 from synth_spark.pipelines.run import run as run_job
+from synth_spark.places import check_places
 from synth_spark.records.detect import Counts, Detection, apart_from_marks
 from synth_spark.records.detect import detect as guess
+from synth_spark.telling import finish, print_detection, print_dry, print_outcome
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -39,19 +36,12 @@ if TYPE_CHECKING:
 
 Resume = Literal["never", "always", "if-possible"]
 SAMPLE_ROWS = 50_000  # that detection looks at
-LIBRARIES = ("pyspark", "delta-spark", "torch", "horovod", "numpy", "pandas", "pyarrow", "numba")
 
 
 class TwinTakenError(SynthError):
     """The place of the twin is taken."""
 
     code = "SYN-135"
-
-
-class SamePlaceError(SynthError):
-    """The source, the twin and the run folder lie in one another."""
-
-    code = "SYN-136"
 
 
 def twin(
@@ -130,7 +120,7 @@ def run(
     GENERATORS.get(plan.generator.name)
     if not plan.source.path:
         raise NoSourceError("The plan names no source.", hint="--source.path FILE")
-    _check_places(plan, dry_run=dry_run)
+    check_places(plan, dry_run=dry_run)
     spelled = plan.schema_of()
     if spelled:
         check(plan, spelled)
@@ -168,7 +158,7 @@ def _in_session(
         settled = _settle(spark, plan, spelled)
         check(settled.plan, settled.schema)
         if dry_run:
-            _print_dry(settled.plan, settled.schema, steps)
+            print_dry(settled.plan, settled.schema, steps)
             return 0
         return _carry_out(spark, settled, folder, steps)
 
@@ -197,7 +187,7 @@ def detect(
     )
     with session("synth_spark detect") as spark:
         found = _detect(_open(spark, plan), key or "", time or "")
-    _print_detection(found)
+    print_detection(found)
     if out is not None:
         write_text(out, plan.with_schema(*apart_from_marks(found.schema)).to_yaml())
         sys.stdout.write(f"\nPlan written to {out}; run it with: synth-spark run --plan {out}\n")
@@ -205,45 +195,6 @@ def detect(
 
 
 # ---- parts --------------------------------------------------------------------------------------
-
-
-def _check_places(plan: Plan, *, dry_run: bool) -> None:
-    """Refuse places that would destroy the source or the run, and those that cannot be written.
-
-    Raises:
-        SamePlaceError: The source, the twin and the run folder lie in one another (SYN-136).
-        TableTakenError: A folder that is no Delta table stands where the twin goes (SYN-215).
-    """
-    from synth_spark.spark.twin_out import check_target
-
-    if local_path(plan.run.folder) is None:
-        raise FolderError(
-            f"The run folder {plan.run.folder} is an address that only Spark reaches.",
-            hint="--run-folder (in a plan run.folder) on a disk or mount that all machines see",
-            path=plan.run.folder,
-        )
-    folder = plan.folder.resolve()
-    twin = _resolved(plan.sample.out) if plan.sample.out else None
-    source = None if plan.source.path.startswith("world:") else _resolved(plan.source.path)
-    pairs = [("twin", twin, "source", source), ("source", source, "twin", twin)]
-    pairs += [("run folder", folder, "source", source), ("run folder", folder, "twin", twin)]
-    pairs += [("source", source, "run folder", folder)]
-    for name, path, other, around in pairs:
-        if path and around and (path == around or around in path.parents):
-            where = "is" if path == around else "lies in"
-            raise SamePlaceError(
-                f"The {name} {where} the {other}: {path}.",
-                hint="another place (--out, --run-folder; in a plan sample.out, run.folder)",
-                path=str(path),
-            )
-    if plan.sample.out and not dry_run:
-        check_target(plan.sample.out, replace=True)
-
-
-def _resolved(place: str) -> PurePath:
-    """A place to be compared with others: links followed, or an address as it was said."""
-    local = local_path(place)
-    return PurePosixPath(place) if local is None else local.resolve()
 
 
 def _taken(out: str | Path) -> TwinTakenError:
@@ -355,119 +306,5 @@ def _carry_out(
     shop = SparkWorkshop(spark, plan, schema, folder, settled.source, say)
     outcome = run_job(Job(plan, schema, folder, shop, say), steps, finish)
     if not plan.run.quiet:
-        _print_outcome(plan, outcome.evaluation, outcome.missed)
+        print_outcome(plan, outcome.evaluation, outcome.missed)
     return outcome.exit_code
-
-
-def finish(job: Job, evaluation: Evaluation) -> None:
-    """Write the report of a run: report.json and report.html in its folder."""
-    from synth_spark import report
-
-    report.write(job.folder.path, evaluation, facts(job))
-
-
-def facts(job: Job) -> dict[str, Any]:
-    """What the report says of the run beside its scores; see `report.write` for the keys."""
-    steps = {s: job.folder.step(s) or {"facts": {}, "seconds": 0.0} for s in STEPS}
-    ingest = steps["ingest"]["facts"]
-    fit, sample = steps["fit"]["facts"].get("twin", {}), steps["sample"]["facts"].get("twin", {})
-    seconds = float(sample.get("seconds") or 0.0)
-    timings = {name: entry["seconds"] for name, entry in steps.items() if entry["seconds"]}
-    return {
-        "title": job.plan.name,
-        "source": job.plan.source.path.rstrip("/").rpartition("/")[2],
-        "generator": job.plan.generator.name,
-        "seed": job.plan.seed,
-        "made_at": clock.strftime("%Y-%m-%d %H:%M UTC", clock.gmtime()),
-        "rows": sample.get("rows"),
-        "subjects": sample.get("subjects"),
-        "wall_s": sum(timings.values()),
-        "ingest": {
-            "rows_in": ingest.get("rows_in"),
-            "kept": ingest.get("rows_kept"),
-            "quarantined": ingest.get("rows_quarantined"),
-            "repeats": ingest.get("rows_repeated"),
-            "cut": ingest.get("rows_cut"),
-            "reasons": ingest.get("reasons", {}),
-        },
-        "grouped": _grouped(ingest),
-        "run": {
-            "family": job.schema.family,
-            "plan hash": job.plan.fingerprint("evaluate"),
-            "model hash": fit.get("sha256", ""),
-            "model": json.dumps(fit.get("about", {}), default=str),
-        },
-        "versions": versions(),
-        "timings_s": {**timings, "fit of the generator": fit.get("fit_s")},
-        "sampling": {**sample, "rows_per_s": sample.get("rows", 0) / seconds if seconds else None},
-        "not_tested": [
-            "Membership, linkage and attribute attacks: no number here is a privacy proof.",
-            "Whether models trained on the twin do as well on real records.",
-        ],
-    }
-
-
-def _grouped(ingest: dict[str, Any]) -> list[str]:
-    """Sentences on what ingest cut."""
-    if not ingest.get("rows_cut"):
-        return []
-    return [
-        f"{ingest['rows_cut']:,} events of {ingest['subjects_cut']:,} subjects with too many "
-        "were cut (ingest.max_events_per_subject)."
-    ]
-
-
-def versions() -> dict[str, str]:
-    """Releases that may bear on the bytes of the rows."""
-    found = {"synth_spark": synth_spark.__version__, "python": platform.python_version()}
-    for library in LIBRARIES:
-        try:
-            found[library] = version(library)
-        except PackageNotFoundError:
-            continue
-    return found | {"processor": platform.machine()}
-
-
-# ---- what is printed ----------------------------------------------------------------------------
-
-
-def _print_dry(plan: Plan, schema: Schema, steps: Sequence[Step]) -> None:
-    columns = ", ".join(f"{c.name} ({c.kind})" for c in schema.columns)
-    key = f"key {schema.key.name}, " if schema.key else ""
-    sys.stdout.write(
-        f"Would {', '.join(steps)} {plan.source.path} as {schema.shape} of {schema.family}:\n"
-    )
-    sys.stdout.write(f"  {key}columns {columns}\n  into {plan.folder}; nothing was written.\n")
-
-
-def _print_detection(found: Detection) -> None:
-    schema = found.schema
-    sys.stdout.write(
-        f"A table of {schema.family}: {schema.shape}, from {found.sample_rows:,} rows looked at.\n"
-    )
-    for name, why in found.why.items():
-        sys.stdout.write(f"  {name:<24} {why}\n")
-    for name, why in found.dropped.items():
-        sys.stdout.write(f"  {name:<24} left out: {why}\n")
-    for note in found.notes:
-        sys.stdout.write(f"  {note}\n")
-
-
-def _print_outcome(plan: Plan, evaluation: Evaluation | None, missed: Sequence[str]) -> None:
-    if plan.sample.out:
-        sys.stdout.write(f"Twin: {plan.sample.out}\n")
-    if evaluation is not None:
-        for name in ("accuracy", "coherence", "copies"):
-            line = evaluation.line(name)
-            if line is not None and line.value is not None:
-                shown = [f"{name} {line.value:.3f}"]
-                shown += [f"floor {line.floor:.3f}"] if line.floor is not None else []
-                shown += (
-                    [f"independent {line.independence:.3f}"]
-                    if line.independence is not None
-                    else []
-                )
-                sys.stdout.write(f"{shown[0]:<20} ({', '.join(shown[1:])})\n")
-        sys.stdout.write(f"Report: {plan.folder / 'report.html'}\n")
-    for sentence in missed:
-        sys.stdout.write(f"Gate not passed: {sentence}\n")

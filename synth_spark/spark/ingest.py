@@ -10,37 +10,30 @@ replaced by keyed hashes there, in quarantine too.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from functools import partial, reduce
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import pyarrow as pa
-
 from synth_spark.core.paths import address, exact
-from synth_spark.core.schema import Column, Schema
-from synth_spark.core.wire import dumps, loads
+from synth_spark.core.schema import Schema
 from synth_spark.errors import SynthError
 from synth_spark.records.base import Rule
-from synth_spark.spark import histories, tables, times
+from synth_spark.spark import histories, tables
 from synth_spark.spark.arrow import (
     map_in_arrow,
     quoted,
-    to_values,
 )
 from synth_spark.spark.checks import all_columns, check, stage_ddl
-from synth_spark.spark.source import CORRUPT, MISSING_WORDS, Source
+from synth_spark.spark.source import Source
+from synth_spark.spark.typed import typed
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column as SparkColumn
     from pyspark.sql import DataFrame, SparkSession
 
 LEAST_KEY_BYTES = 16
-FORMAT_ROWS = 100_000  # rows whose identifiers show the format
 _U53 = 2**53
-_WHOLE = ("tinyint", "smallint", "int", "bigint", "float", "double")
 
 
 class IdKeyError(SynthError):
@@ -137,7 +130,7 @@ def ingest(
     tables.check_writable(folder)
     stage = folder / "stage"
     try:
-        checked = _typed(source, schema, named, chosen)
+        checked = typed(source, schema, named, seed=chosen.seed, zone=chosen.zone)
         work = partial(check, schema, tuple(rules), key, named)
         with tables.clear_errors(folder):
             map_in_arrow(checked, work, stage_ddl(schema)).write.mode("overwrite").parquet(
@@ -146,76 +139,6 @@ def ingest(
         return _settle(source.frame.sparkSession, schema, folder, chosen)
     finally:
         shutil.rmtree(stage, ignore_errors=True)
-
-
-# ---- on Spark: types ----------------------------------------------------------------------------
-
-
-def _typed(
-    source: Source, schema: Schema, named: Mapping[str, str], settings: IngestSettings
-) -> DataFrame:
-    """Typed columns, the raw text where a value does not fit, hashes, and the row's place."""
-    from pyspark.sql import functions as sf
-
-    columns, typed, raw = all_columns(schema), [], []
-    for i, column in enumerate(columns):
-        value, fits = _as_kind(
-            sf.col(quoted(named[column.name])),
-            column,
-            source.types[named[column.name]],
-            settings.zone,
-        )
-        typed.append(value.alias(column.name))
-        if fits is not None:
-            raw.append(
-                sf.when(~fits, sf.col(quoted(named[column.name])).cast("string")).alias(f"_raw{i}")
-            )
-    texts = source.format in ("csv", "jsonl") and CORRUPT in source.frame.columns
-    line = [sf.col(CORRUPT).alias("_line")] if texts else []
-    place = sf.monotonically_increasing_id().alias("_row")
-    frame = source.frame.select(place, *typed, *raw, *line)
-    content = [sf.col(quoted(c.name)) for c in schema.columns if c.kind != "identifier"]
-    whole = [sf.col(quoted(c.name)) for c in columns]
-    drawn = (
-        sf.xxhash64(sf.lit(settings.seed), quoted(schema.key.name))
-        if schema.key
-        else sf.lit(0).cast("bigint")
-    )
-    return frame.select(
-        "*",
-        histories.content_hash(settings.seed, content).alias("_hash"),
-        histories.content_hash(settings.seed, whole).alias("_same"),
-        drawn.alias("_draw"),
-    )
-
-
-def _as_kind(
-    value: SparkColumn, column: Column, source_type: str, zone: str
-) -> tuple[SparkColumn, SparkColumn | None]:
-    """A source column in our type, and whether each value fits it (None: every value does)."""
-    from pyspark.sql import functions as sf
-
-    if column.kind in ("number", "place"):
-        text = source_type == "string"
-        missing = value.isNull() | (sf.trim(value).isin(*MISSING_WORDS) if text else sf.lit(False))
-        number = (
-            value.cast("int").cast("double")
-            if source_type == "boolean"
-            else value.try_cast("double")
-        )
-        number = sf.when(~missing & ~sf.isnan(number), number)
-        return number, (missing | value.try_cast("double").isNotNull() if text else None)
-    if column.kind == "time":
-        missing = value.isNull() | (
-            sf.trim(value).isin(*MISSING_WORDS) if source_type == "string" else sf.lit(False)
-        )
-        clock = times.to_clock(value, source_type, column.time_format, zone)
-        return sf.when(~missing, clock), missing | clock.isNotNull()
-    if source_type in ("float", "double") or source_type.startswith("decimal"):
-        whole = (value == sf.floor(value)) & (sf.abs(value) < sf.lit(1e15))
-        text = sf.when(whole, value.cast("bigint").cast("string")).otherwise(value.cast("string"))
-        return sf.when(~sf.isnan(value.cast("double")), text), None
-    return value.cast("string"), None
 
 
 # ---- on Spark: split and store ------------------------------------------------------------------
@@ -394,49 +317,3 @@ def _part_counts(spark: SparkSession, folder: Path) -> dict[str, Any]:
         "subjects_holdout": holdout["subjects"],
         "longest": max(train["longest"], holdout["longest"]),
     }
-
-
-# ---- identifier formats -------------------------------------------------------------------------
-
-
-def identifier_states(
-    source: Source,
-    schema: Schema,
-    names: Mapping[str, str],
-    summarise: Callable[[Any, Any], Any],
-    merge: Callable[[Any, Any], Any],
-) -> dict[str, Any]:
-    """The codec state of every identifier column ("#key" for the key), from the first rows.
-
-    Only what the codec keeps of a format leaves the workers, never an id.
-    """
-    from pyspark.sql import functions as sf
-
-    columns = {c.name: c for c in schema.of_kind("identifier")}
-    if schema.key:
-        columns["#key"] = schema.key
-    if not columns:
-        return {}
-    picked = []
-    for role, column in columns.items():
-        name = names.get(column.name, column.name)
-        number = source.types[name] in _WHOLE  # the codec reads numbers as whole ones
-        picked.append(sf.col(quoted(name)).cast("double" if number else "string").alias(role))
-    frame = source.frame.select(*picked).limit(FORMAT_ROWS)
-    rows = (
-        map_in_arrow(frame, partial(_format_states, summarise), "state binary")
-        .toArrow()
-        .column("state")
-        .to_pylist()
-    )
-    states = [loads(row) for row in rows]
-    return {role: reduce(merge, [s[role] for s in states]) for role in columns}
-
-
-def _format_states(
-    summarise: Callable[[Any, Any], Any], batches: Iterator[pa.RecordBatch]
-) -> Iterator[pa.RecordBatch]:
-    for batch in batches:
-        owners = np.arange(batch.num_rows, dtype=np.int64)
-        state = {n: summarise(to_values(batch.column(n)), owners) for n in batch.schema.names}
-        yield pa.RecordBatch.from_arrays([pa.array([dumps(state)], pa.binary())], names=["state"])

@@ -19,7 +19,7 @@ from synth_spark.pipelines.drawer import load_drawer
 from synth_spark.pipelines.folder import RunFolder
 from synth_spark.pipelines.model_folder import load_saved
 from synth_spark.records.world import materialise
-from synth_spark.spark import fanout, histories, ingest, tables, twin_out
+from synth_spark.spark import fanout, histories, id_formats, ingest, tables, twin_out
 from synth_spark.spark.engine import SparkEngine, engine_of
 from synth_spark.spark.ranks import train_on_ranks
 from synth_spark.spark.source import Source, open_source
@@ -84,7 +84,7 @@ class SparkWorkshop:
             settings=settings,
         )
         codec = CODECS.get("identifier")
-        states = ingest.identifier_states(source, schema, names, codec.summarise, codec.merge)
+        states = id_formats.identifier_states(source, schema, names, codec.summarise, codec.merge)
         formats = {role: codec.finish(state).state() for role, state in states.items()}
         done = {"rows_in": report.rows_in, "rows_kept": report.rows_kept}
         seconds = time.perf_counter() - start

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from synth_spark import app
-from synth_spark.app import SamePlaceError, TwinTakenError
+from synth_spark.app import TwinTakenError
 from synth_spark.config import plan_from
 from synth_spark.pipelines.folder import BusyRunError, FolderError, RunFolder
+from synth_spark.places import SamePlaceError
 from synth_spark.spark.twin_out import FarFileError
 
 

@@ -1,0 +1,55 @@
+"""Where a run reads and writes: no place may destroy another."""
+
+from __future__ import annotations
+
+from pathlib import PurePath, PurePosixPath
+
+from synth_spark.config import Plan
+from synth_spark.core.paths import local_path
+from synth_spark.errors import SynthError
+from synth_spark.pipelines.folder import FolderError
+
+
+class SamePlaceError(SynthError):
+    """The source, the twin and the run folder lie in one another."""
+
+    code = "SYN-136"
+
+
+def check_places(plan: Plan, *, dry_run: bool) -> None:
+    """Refuse places that would destroy the source or the run, and those that cannot be written.
+
+    Raises:
+        SamePlaceError: The source, the twin and the run folder lie in one another (SYN-136).
+        TableTakenError: A folder that is no Delta table stands where the twin goes (SYN-215).
+    """
+    from synth_spark.spark.twin_out import check_target
+
+    if local_path(plan.run.folder) is None:
+        raise FolderError(
+            f"The run folder {plan.run.folder} is an address that only Spark reaches.",
+            hint="--run-folder (in a plan run.folder) on a disk or mount that all machines see",
+            path=plan.run.folder,
+        )
+    folder = plan.folder.resolve()
+    twin = _resolved(plan.sample.out) if plan.sample.out else None
+    source = None if plan.source.path.startswith("world:") else _resolved(plan.source.path)
+    pairs = [("twin", twin, "source", source), ("source", source, "twin", twin)]
+    pairs += [("run folder", folder, "source", source), ("run folder", folder, "twin", twin)]
+    pairs += [("source", source, "run folder", folder)]
+    for name, path, other, around in pairs:
+        if path and around and (path == around or around in path.parents):
+            where = "is" if path == around else "lies in"
+            raise SamePlaceError(
+                f"The {name} {where} the {other}: {path}.",
+                hint="another place (--out, --run-folder; in a plan sample.out, run.folder)",
+                path=str(path),
+            )
+    if plan.sample.out and not dry_run:
+        check_target(plan.sample.out, replace=True)
+
+
+def _resolved(place: str) -> PurePath:
+    """A place to be compared with others: links followed, or an address as it was said."""
+    local = local_path(place)
+    return PurePosixPath(place) if local is None else local.resolve()

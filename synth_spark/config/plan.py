@@ -184,4 +184,5 @@ def _column(plan: ColumnPlan, family: str) -> Column:
         partner=plan.partner or (field.partner if field else ""),
         counterpart=counterpart,
         time_format=plan.time_format,
+        decimal_comma=plan.decimal_comma,
     )

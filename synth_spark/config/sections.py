@@ -59,6 +59,9 @@ class ColumnPlan(Section):
     time_format: str = Field(
         default="", description="Times held as text: strftime; or epoch_s, epoch_ms."
     )
+    decimal_comma: bool = Field(
+        default=False, description="Numbers held as text with a decimal comma: 1.234,5."
+    )
 
 
 class Records(Section):

@@ -26,6 +26,7 @@ class Column:
     time_format: str = (
         ""  # a time that the source holds as text (strftime) or "epoch_s", "epoch_ms"
     )
+    decimal_comma: bool = False  # a number that the source holds as text such as 1.234,5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

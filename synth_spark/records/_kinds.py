@@ -142,6 +142,9 @@ def _text(  # noqa: PLR0911 (a list of cases)
     ):
         blanks = column.blanks()
         more = f"; {blanks:,} blank texts in the sample count as missing" if blanks else ""
+        if column.decimal_comma:
+            reason = f"numbers held as text with a decimal comma{more}"
+            return _made(column, "number", reason, decimal_comma=True)
         return _made(column, "number", f"numbers held as text{more}")
     if column.nearly_unique and column.distinct > 20:
         return _made(

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 BLANKS = frozenset({"", "na", "n/a", "nan", "null", "none", "-", "--", "?", "\\n"})
 _NUMBER = re.compile(r"[+-]?(?:0|[1-9]\d*|\d*(?=\.\d))(?:\.\d*)?(?:[eE][+-]?\d+)?")
+_COMMA_NUMBER = re.compile(r"[+-]?(?:\d{1,3}(?:\.\d{3})+|\d+)(?:,\d+)?")
 _HEX = re.compile(r"[0-9a-fA-F]{8,}")
 _UUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
 _PHONE = re.compile(r"\+?\d{7,15}")
@@ -79,7 +80,23 @@ class Profile:
         if self.is_number:
             return np.asarray([float(v) for v in self.labels], dtype=np.float64)
         found = [v.strip().replace("\u2212", "-") for v in self.labels]
+        if self.decimal_comma:
+            found = [v.replace(".", "").replace(",", ".") for v in found]
         return np.array([float(v) if _NUMBER.fullmatch(v) else np.nan for v in found])
+
+    @property
+    def decimal_comma(self) -> bool:
+        """Whether texts are numbers such as 3,50 and 1.234,5, and none is one such as 3.5.
+
+        1,234 alone may be a thousand: a comma with another number of digits behind it decides.
+        """
+        if not self.is_text:
+            return False
+        texts = [v.strip().replace("\u2212", "-") for v in self.labels]
+        there = [v for v in texts if v.lower() not in BLANKS]
+        commas = [v for v in there if "," in v]
+        telling = any(len(v.rpartition(",")[2]) != 3 for v in commas)
+        return telling and all(_COMMA_NUMBER.fullmatch(v) for v in there)
 
     def number_share(self) -> float:
         """Share of the rows, of those with a text that is not a blank, whose text is a number."""

@@ -193,7 +193,7 @@ def _judge(profiles: dict[str, Profile], dropped: dict[str, str], key: str, time
             continue
         column, reason = column_of(measured, profiles, pairs, key=key, events=events, time=time)
         if name in per_subject:
-            column = _per_subject(column)
+            column = replace(column, per="subject")
             reason += "; the same in all rows of a subject"
         columns.append(column)
         why[name] = reason
@@ -243,18 +243,6 @@ def _shape(profiles: dict[str, Profile], key: str, time: str, notes: list[str]) 
             return "", ""
         notes.append(f"Events: {key} repeats and looks like a subject, {time} orders its rows.")
     return key, time
-
-
-def _per_subject(column: Column) -> Column:
-    return Column(
-        name=column.name,
-        kind=column.kind,
-        source_type=column.source_type,
-        per="subject",
-        partner=column.partner,
-        counterpart=column.counterpart,
-        time_format=column.time_format,
-    )
 
 
 def _demand_columns(sample: pa.Table, named: list[str]) -> None:

@@ -75,9 +75,11 @@ def _as_source(column: Column, source_type: str, zone: str) -> SparkColumn:
     if column.kind in ("number", "place"):
         if source_type == "string":
             whole = (value == sf.floor(value)) & (sf.abs(value) < sf.lit(1e15))
-            return sf.when(whole, value.cast("bigint").cast("string")).otherwise(
+            text = sf.when(whole, value.cast("bigint").cast("string")).otherwise(
                 value.cast("string")
             )
+            comma = sf.replace(text, sf.lit("."), sf.lit(","))
+            return comma if column.decimal_comma else text
         if source_type == "boolean":
             return value.cast("int").cast("boolean")
         if source_type in _BITS:

@@ -62,6 +62,8 @@ def _as_kind(
 
     if column.kind in ("number", "place"):
         text = source_type == "string"
+        if column.decimal_comma and text:
+            value = sf.replace(sf.replace(value, sf.lit("."), sf.lit("")), sf.lit(","), sf.lit("."))
         missing = value.isNull() | (sf.trim(value).isin(*MISSING_WORDS) if text else sf.lit(False))
         number = (
             value.cast("int").cast("double")

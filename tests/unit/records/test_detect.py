@@ -311,3 +311,12 @@ def test_whole_numbers_that_a_float_cannot_hold_are_ids_or_names_not_amounts() -
     assert found.schema.key is not None
     assert found.schema.key.name == "held"  # the one that looks like an id, not like an amount
     assert "rounded" in found.why["time_ns"]
+
+
+def test_a_decimal_comma_is_told_from_a_comma_between_thousands() -> None:
+    charge = [f"{x:.2f}".replace(".", ",") for x in RNG.uniform(1, 99, ROWS)]
+    thousands = [f"{x:,}" for x in RNG.integers(1_000, 9_999, ROWS)]
+    found = detect(pa.table({"charge": charge, "thousands": thousands}))
+    charged, other = found.schema.columns
+    assert (charged.kind, charged.decimal_comma) == ("number", True)
+    assert not other.decimal_comma

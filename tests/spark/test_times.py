@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from synth_spark.core.schema import Column
-from synth_spark.spark.ingest import _as_kind
 from synth_spark.spark.times import TimeFormatError, from_clock, java_format, to_clock
+from synth_spark.spark.typed import _as_kind
 
 SPRING = 1711845000  # 2024-03-31 00:30 UTC, half an hour before the clocks of Berlin jump
 AUTUMN = 1729989000  # 2024-10-27 00:30 UTC, half an hour before they go back

@@ -128,7 +128,8 @@ def run(
     if not dry_run:
         folder.open(None)
     with nullcontext() if dry_run else folder.locked():
-        if not dry_run and plan.run.resume == "never":
+        far = fresh_twin and plan.sample.out and local_path(plan.sample.out) is None
+        if not dry_run and plan.run.resume == "never" and not far:  # far: not ours until looked at
             folder.open(plan.to_yaml())
         return _in_session(plan, spelled, folder, steps, dry_run=dry_run, fresh_twin=fresh_twin)
 

@@ -9,6 +9,11 @@ from synth_spark.core.paths import local_path
 from synth_spark.errors import SynthError
 from synth_spark.pipelines.folder import FolderError
 
+OWN = (  # what a run keeps in its folder
+    "baseline", "checkpoints", "histories", "models", "quarantine", "records", "shards", "stage",
+    "steps", "twin", "world",
+)  # fmt: skip
+
 
 class SamePlaceError(SynthError):
     """The source, the twin and the run folder lie in one another."""
@@ -45,6 +50,12 @@ def check_places(plan: Plan, *, dry_run: bool) -> None:
                 hint="another place (--out, --run-folder; in a plan sample.out, run.folder)",
                 path=str(path),
             )
+    if twin and folder in twin.parents and twin.relative_to(folder).parts[0] in OWN:
+        raise SamePlaceError(
+            f"The twin {twin} would replace a table of the run itself.",
+            hint=f"another name than {', '.join(OWN)} inside the run folder",
+            path=str(twin),
+        )
     if plan.sample.out and not dry_run:
         check_target(plan.sample.out, replace=True)
 

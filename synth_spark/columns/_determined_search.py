@@ -253,9 +253,11 @@ def _roundest(low: float, high: float, steps: Sequence[float]) -> float:
     """A number above `low`, at most `high`, with few digits: it does not tell a record's value."""
     for step in steps:
         candidate = float(np.floor(high / step) * step)
-        if low < candidate <= high:
+        if low < candidate < high or (candidate == high and step >= 1 and step in _STEPS):
             return candidate
-    return high
+        if candidate == high:
+            break
+    return (low + high) / 2
 
 
 def _day_of(schema: Schema, column: Column, sample: Records) -> str:

@@ -1,7 +1,8 @@
 """The tables of columns that follow from another one: counted over all rows, then judged.
 
-State, per candidate: its keys, and per key the rows, the subjects, the most frequent value of each
-child and the rows that have another one. `finish` keeps what holds.
+State, per candidate: its keys, and per key the rows, and of each child every value with its rows
+and subjects, so that parts merge in any order. `finish` keeps what holds, and of it what enough
+subjects hold.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ def codes_of(values: Values) -> tuple[Codes, int]:
 
 
 def count(schema: Schema, candidates: Sequence[Candidate], records: Records) -> list[Any]:
-    """Per candidate the keys, and per key its rows, subjects, values and exceptions."""
+    """Per candidate the keys, and per key its rows and the children's values."""
     return [_count(schema, c, records) for c in candidates]
 
 
@@ -81,18 +82,12 @@ def _count(schema: Schema, candidate: Candidate, records: Records) -> dict[str, 
             x[missing] = np.nan
         real, codes = np.unique(x, return_inverse=True)
         keys = [float(v) if np.isfinite(v) else None for v in real]
-    pairs = np.unique(codes.astype(np.int64) * max(records.subjects, 1) + records.owners)
-    found: dict[str, Any] = {
-        "keys": keys,
-        "rows": np.bincount(codes, minlength=len(keys)).tolist(),
-        "subjects": np.bincount(
-            pairs // max(records.subjects, 1), minlength=len(keys)
-        ).tolist(),
-        "children": [
-            _values(codes.astype(np.int64), values_of(schema.column(c), records))
-            for c in candidate.children
-        ],
-    }  # fmt: skip
+    told = [
+        _values(codes.astype(np.int64), len(keys), values_of(schema.column(c), records), records)
+        for c in candidate.children
+    ]
+    rows = np.bincount(codes, minlength=len(keys)).tolist()
+    found: dict[str, Any] = {"keys": keys, "rows": rows, "children": told}
     return found if len(keys) <= MOST_KEYS else {"keys": None}
 
 
@@ -103,16 +98,18 @@ def _labels(values: Values) -> tuple[list[str | None], Codes]:
     return [values.labels[i] if i >= 0 else None for i in there], codes.astype(np.int64)
 
 
-def _values(keys: Codes, values: Values) -> dict[str, list[Any]]:
-    """Per key its most frequent value and the rows that have another one."""
-    codes, size = codes_of(values)
-    pairs, first, counts = np.unique(keys * size + codes, return_index=True, return_counts=True)
-    starts = np.flatnonzero(np.diff(pairs // size, prepend=-1))
-    ends = np.append(starts[1:], len(pairs))
-    best = [int(s + np.argmax(counts[s:e])) for s, e in zip(starts, ends, strict=True)]
-    off = np.add.reduceat(counts, starts) - counts[best] if len(starts) else counts[:0]
-    picked = first[best].astype(np.int64)
-    return {"values": _plain(values, picked), "off": off.tolist()}
+def _values(keys: Codes, size: int, values: Values, records: Records) -> list[dict[Any, list[int]]]:
+    """Per key, each value with its rows and its subjects."""
+    codes, many = codes_of(values)
+    pair, subjects = keys * many + codes, max(records.subjects, 1)
+    there, first, rows = np.unique(pair, return_index=True, return_counts=True)
+    spoken = np.unique(pair * subjects + records.owners) // subjects
+    held = np.unique(spoken, return_counts=True)[1]
+    out: list[dict[Any, list[int]]] = [{} for _ in range(size)]
+    named = _plain(values, first.astype(np.int64))
+    for key, value, n, h in zip(there // many, named, rows.tolist(), held.tolist(), strict=True):
+        out[key][value] = [n, h]
+    return out
 
 
 def _plain(values: Values, rows: NDArray[np.int64]) -> list[Any]:
@@ -134,25 +131,35 @@ def _merged(left: dict[str, Any], right: dict[str, Any]) -> dict[str, Any]:
         return {"keys": None}
     place = {key: i for i, key in enumerate(left["keys"])}
     for j, key in enumerate(right["keys"]):
-        i = place.get(key)
-        if i is None:
+        if key not in place:
+            place[key] = len(place)
             left["keys"].append(key)
-            left["rows"].append(right["rows"][j])
-            left["subjects"].append(right["subjects"][j])
-            for a, b in zip(left["children"], right["children"], strict=True):
-                a["values"].append(b["values"][j])
-                a["off"].append(b["off"][j])
-            continue
-        for a, b in zip(left["children"], right["children"], strict=True):
-            if a["values"][i] != b["values"][j]:  # the lighter side's rows are exceptions
-                ours, theirs = left["rows"][i] - a["off"][i], right["rows"][j] - b["off"][j]
-                if theirs > ours:
-                    a["values"][i] = b["values"][j]
-                a["off"][i] += min(ours, theirs)
-            a["off"][i] += b["off"][j]
-        left["rows"][i] += right["rows"][j]
-        left["subjects"][i] += right["subjects"][j]
+            left["rows"].append(0)
+            for child in left["children"]:
+                if child is not None:
+                    child.append({})
+        left["rows"][place[key]] += right["rows"][j]
+    left["children"] = [
+        _joined(a, b, [place[key] for key in right["keys"]])
+        for a, b in zip(left["children"], right["children"], strict=True)
+    ]
     return left if len(left["keys"]) <= MOST_KEYS else {"keys": None}
+
+
+def _joined(
+    left: list[dict[Any, list[int]]] | None,
+    right: list[dict[Any, list[int]]] | None,
+    at: list[int],
+) -> list[dict[Any, list[int]]] | None:
+    """The values of two parts; None once they are too many for a column that follows."""
+    if left is None or right is None:
+        return None
+    for i, values in zip(at, right, strict=True):
+        for value, (rows, subjects) in values.items():
+            mine = left[i].setdefault(value, [0, 0])
+            mine[0] += rows
+            mine[1] += subjects
+    return left if sum(map(len, left)) <= 2 * MOST_KEYS else None
 
 
 def finish(
@@ -178,21 +185,22 @@ def _group(
     if counted["keys"] is None:
         return None
     keys, rows = counted["keys"], np.array(counted["rows"], np.float64)
-    held = np.array(counted["subjects"]) >= min_subjects
-    order = sorted(
-        (i for i in range(len(keys)) if held[i]),
-        key=lambda i: _rank(keys[i]),
-    )
+    held, best = np.ones(len(keys), bool), {}
+    for name, child in zip(candidate.children, counted["children"], strict=True):
+        chosen = None if child is None else [_heaviest(values) for values in child]
+        if chosen is None:
+            continue
+        off = rows.sum() - sum(n for _, n, _ in chosen)
+        if off <= exceptions(len({v for v, _, _ in chosen})) * rows.sum():
+            best[name] = [value for value, _, _ in chosen]
+            held &= np.array([h >= min_subjects for _, _, h in chosen])
+    order = sorted((i for i in range(len(keys)) if held[i]), key=lambda i: _rank(keys[i]))
     if candidate.how == "range" and (len(order) != len(keys) or not _whole(keys, candidate)):
         return None  # a range held by too few cannot be left out: the ones beside it would grow
     if rows[order].sum() < COVERED * rows.sum():
         return None
-    children, tables = [], []
-    for name, child in zip(candidate.children, counted["children"], strict=True):
-        values = {child["values"][i] for i in order}
-        if sum(child["off"]) <= exceptions(len(values)) * rows.sum():
-            children.append(name)
-            tables.append(_table([child["values"][i] for i in order], schema.column(name)))
+    children = list(best)
+    tables = [_table([best[n][i] for i in order], schema.column(n)) for n in children]
     if not children:
         return None
     if candidate.how == "range":
@@ -206,6 +214,12 @@ def _group(
     labels = tuple(key[0] if pairs else key for key in named)
     seconds = tuple(key[1] for key in named) if pairs else ()
     return Group(*head, tuple(children), labels, seconds, real, rows[order], tuple(tables))
+
+
+def _heaviest(values: dict[Any, list[int]]) -> tuple[Any, int, int]:
+    """The value with the most rows (the last in order among equals), its rows and subjects."""
+    value = max(values, key=lambda v: (values[v][0], repr(v)))
+    return value, *values[value]
 
 
 def _rank(key: Any) -> Any:
@@ -223,6 +237,6 @@ def _whole(keys: list[Any], candidate: Candidate) -> bool:
 def _table(values: list[Any], column: Column) -> Values:
     if column.partner:
         return np.array([[np.nan if v is None else v for v in pair] for pair in values])
-    if column.kind == "number":
+    if column.kind == "number" or not all(v is None or isinstance(v, str) for v in values):
         return np.array([np.nan if v is None else v for v in values], np.float64)
     return Coded.of(values)

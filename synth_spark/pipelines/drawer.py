@@ -8,7 +8,6 @@ other parties of a subject's events from the labels that the model gave them wit
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -90,7 +89,6 @@ class ModelDrawer:
         return replace(made, whole=whole or made.whole).widened(top)
 
 
-@lru_cache(maxsize=2)
 def load_drawer(folder: str) -> ModelDrawer:
-    """The drawer of a model folder; the last two are kept."""
+    """The drawer of a model folder, read anew: another run may have put another model there."""
     return ModelDrawer(load_saved(folder))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 BLANKS = frozenset({"", "na", "n/a", "nan", "null", "none", "-", "--", "?", "\\n"})
 _NUMBER = re.compile(r"[+-]?(?:0|[1-9]\d*|\d*(?=\.\d))(?:\.\d*)?(?:[eE][+-]?\d+)?")
-_COMMA_NUMBER = re.compile(r"[+-]?(?:\d{1,3}(?:\.\d{3})+|\d+)(?:,\d+)?")
+COMMA_NUMBER = re.compile(r"[+-]?(?:\d{1,3}(?:\.\d{3})+|\d+)(?:,\d+)?")
 _HEX = re.compile(r"[0-9a-fA-F]{8,}")
 _UUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
 _PHONE = re.compile(r"\+?\d{7,15}")
@@ -96,7 +96,7 @@ class Profile:
         there = [v for v in texts if v.lower() not in BLANKS]
         commas = [v for v in there if "," in v]
         telling = any(len(v.rpartition(",")[2]) != 3 for v in commas)
-        return telling and all(_COMMA_NUMBER.fullmatch(v) for v in there)
+        return telling and all(COMMA_NUMBER.fullmatch(v) for v in there)
 
     def number_share(self) -> float:
         """Share of the rows, of those with a text that is not a blank, whose text is a number."""

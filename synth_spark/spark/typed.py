@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from synth_spark.core.schema import Column, Schema
+from synth_spark.records._profile import BLANKS, COMMA_NUMBER
 from synth_spark.spark import histories, times
 from synth_spark.spark.arrow import quoted
 from synth_spark.spark.checks import all_columns
-from synth_spark.spark.source import CORRUPT, MISSING_WORDS, Source
+from synth_spark.spark.source import CORRUPT, Source
 
 if TYPE_CHECKING:
     from pyspark.sql import Column as SparkColumn
@@ -60,22 +61,21 @@ def _as_kind(
     """A source column in our type, and whether each value fits it (None: every value does)."""
     from pyspark.sql import functions as sf
 
+    text = source_type == "string"
     if column.kind in ("number", "place"):
-        text = source_type == "string"
+        missing, good = _blank(value, text), sf.lit(True)
         if column.decimal_comma and text:
+            good = sf.trim(value).rlike(f"^(?:{COMMA_NUMBER.pattern})$")  # 12.75 is not 1275
             value = sf.replace(sf.replace(value, sf.lit("."), sf.lit("")), sf.lit(","), sf.lit("."))
-        missing = value.isNull() | (sf.trim(value).isin(*MISSING_WORDS) if text else sf.lit(False))
         number = (
             value.cast("int").cast("double")
             if source_type == "boolean"
             else value.try_cast("double")
         )
-        number = sf.when(~missing & ~sf.isnan(number), number)
-        return number, (missing | value.try_cast("double").isNotNull() if text else None)
+        number = sf.when(good & ~missing & ~sf.isnan(number), number)
+        return number, (missing | (good & value.try_cast("double").isNotNull()) if text else None)
     if column.kind == "time":
-        missing = value.isNull() | (
-            sf.trim(value).isin(*MISSING_WORDS) if source_type == "string" else sf.lit(False)
-        )
+        missing = _blank(value, text)
         clock = times.to_clock(value, source_type, column.time_format, zone)
         return sf.when(~missing, clock), missing | clock.isNotNull()
     if source_type in ("float", "double") or source_type.startswith("decimal"):
@@ -83,3 +83,11 @@ def _as_kind(
         text = sf.when(whole, value.cast("bigint").cast("string")).otherwise(value.cast("string"))
         return sf.when(~sf.isnan(value.cast("double")), text), None
     return value.cast("string"), None
+
+
+def _blank(value: SparkColumn, text: bool) -> SparkColumn:
+    """Whether a value is missing, as null or as a text that means so."""
+    from pyspark.sql import functions as sf
+
+    said = sf.lower(sf.trim(value)).isin(*sorted(BLANKS)) if text else sf.lit(False)
+    return value.isNull() | said

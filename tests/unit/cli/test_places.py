@@ -80,3 +80,11 @@ def test_what_is_there_is_not_replaced_unasked(table: Path, tmp_path: Path) -> N
     (tmp_path / "twin.csv").write_text("old")
     with pytest.raises(TwinTakenError):
         app.twin(table, tmp_path / "twin.csv", generator="independent")
+
+
+def test_a_twin_that_would_replace_a_table_of_the_run_is_refused(
+    table: Path, tmp_path: Path
+) -> None:
+    for name in ("twin", "histories"):
+        with pytest.raises(SamePlaceError, match="of the run itself"):
+            app.twin(table, tmp_path / "run" / name, run_folder=tmp_path / "run")

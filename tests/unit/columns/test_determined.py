@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import reduce
+from itertools import permutations
 
 import numpy as np
 import pytest
@@ -220,3 +221,30 @@ def test_a_place_follows_from_area_and_cell_together(rng: np.random.Generator) -
     drawn = set(out.complete(new, schema, 1, 0).columns["site"].texts())  # type: ignore[union-attr]
     assert len(drawn) == 1
     assert drawn < {f"s{(a * 31 + 14 * 17) % 50}" for a in range(3)}
+
+
+def test_a_value_of_one_subject_is_not_told_for_a_key_of_five(rng: np.random.Generator) -> None:
+    """Five holders of the plan, each with a price of its own: too few agree to tell any."""
+    plan = np.append(rng.integers(0, 40, 20_000), [99] * 5)
+    price = np.append(plan[:-5] % 25 * 2.5, 900 + np.arange(5) + 0.11)
+    schema, records = flat(
+        {"plan": "category", "price": "number"}, plan=[f"{i}" for i in plan], price=price
+    )
+    out = found(schema, records, parts=3)
+    assert out.children == ("price",)
+    assert "99" not in out.groups[0].labels
+    assert np.asarray(out.groups[0].tables[0]).max() < 900
+
+
+def test_the_parts_may_be_cut_and_merged_in_any_order() -> None:
+    """Of one key: five rows of 1 and 2, seven of 2 and 3, three of 2; 2 is the heaviest, with 8."""
+    rows = [1, 1, 1, 2, 2, 2, 2, 2, 3, 3, 3, 3, 2, 2, 2]
+    schema, records = flat(
+        {"cell": "category", "price": "number"}, cell=["a"] * 15, price=np.array(rows, np.float64)
+    )
+    candidates = (tables.Candidate("cell", "", "label", ("price",)),)
+    cuts = [np.arange(0, 5), np.arange(5, 12), np.arange(12, 15)]
+    for order in permutations(cuts):
+        parts = [tables.count(schema, candidates, records.take(c)) for c in order]
+        (counted,) = reduce(tables.merge, parts)
+        assert counted["children"][0][0] == {1.0: [3, 3], 2.0: [8, 8], 3.0: [4, 4]}

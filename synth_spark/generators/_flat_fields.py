@@ -124,13 +124,14 @@ def _close_to(times: NDArray[Any], sample: Records, earlier: list[str]) -> str:
     for name in earlier:
         other = np.asarray(sample.columns[name])
         gap = _gap(times, other) / 86_400
-        if (known & np.isnat(other)).sum() > 0.01 * known.sum():
+        lone = int((known & np.isnat(other)).sum())  # they become missing
+        if lone > 0.01 * known.sum():
             continue
         if _of_days(times) and not _of_days(other):
             continue  # a number of seconds would not lead back to a midnight
         if _width(gap) < _CLOSE * _width(day):
             return name
-        if not on_one_side and _never_crosses(gap, day, _day(other)):
+        if not on_one_side and not lone and _never_crosses(gap, day, _day(other)):
             on_one_side = name
     return on_one_side
 

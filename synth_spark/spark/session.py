@@ -132,14 +132,15 @@ def quiet_start() -> Iterator[None]:
     gets a pipe for its standard error, and a thread hands on every other line for as long as it
     lives. If the start fails, everything it said is on the screen before the error is.
     """
-    sys.stderr.flush()
+    if sys.stderr is not None:
+        sys.stderr.flush()
     reading, writing = os.pipe()
-    screen = os.dup(2)
+    screen, kept = os.dup(2), os.dup(2)
     os.dup2(writing, 2)
     os.close(writing)
 
     def hand_on() -> None:
-        with os.fdopen(reading, "rb") as lines, os.fdopen(os.dup(screen), "wb", 0) as out:
+        with os.fdopen(reading, "rb") as lines, os.fdopen(kept, "wb", 0) as out:
             for line in lines:
                 if not line.startswith(_NOISE):
                     out.write(line)

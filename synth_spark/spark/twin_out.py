@@ -75,8 +75,11 @@ def _as_source(column: Column, source_type: str, zone: str) -> SparkColumn:
     if column.kind in ("number", "place"):
         if source_type == "string":
             whole = (value == sf.floor(value)) & (sf.abs(value) < sf.lit(1e15))
-            text = sf.when(whole, value.cast("bigint").cast("string")).otherwise(
-                value.cast("string")
+            digits = value.try_cast("decimal(30,10)").cast("string")  # 12345678.85, not 1.2E7
+            text = (
+                sf.when(whole, value.cast("bigint").cast("string"))
+                .when(sf.abs(value) >= sf.lit(1e7), sf.regexp_replace(digits, r"\.?0+$", ""))
+                .otherwise(value.cast("string"))
             )
             comma = sf.replace(text, sf.lit("."), sf.lit(","))
             return comma if column.decimal_comma else text

@@ -9,14 +9,21 @@ from synth_spark.spark.typed import _as_kind
 
 def test_numbers_with_a_decimal_comma_are_read_and_written_as_such(spark) -> None:
     """Values by hand; a text that is none of them does not fit."""
-    texts = ["3,50", "1.234,5", "-0,25", "7", "", "NA", "-", "x", "12.75"]
+    texts = ["3,50", "1.234,5", "12.345.678,85", "-0,25", "7", "", "NA", "-", "x", "12.75"]
     frame = spark.createDataFrame([(t,) for t in texts], "charge string")
     column = Column(name="charge", kind="number", decimal_comma=True)
     value, fits = _as_kind(frame["charge"], column, "string", "UTC")
     rows = frame.select(value.alias("charge"), fits.alias("fits"))
     assert [tuple(r) for r in rows.collect()] == [
-        (3.5, True), (1234.5, True), (-0.25, True), (7.0, True), (None, True), (None, True),
+        (3.5, True), (1234.5, True), (12345678.85, True), (-0.25, True), (7.0, True), (None, True), (None, True),
         (None, True), (None, False), (None, False),
     ]  # fmt: skip
     back = rows.select(_as_source(column, "string", "UTC").alias("text"))
-    assert [r.text for r in back.collect()] == ["3,5", "1234,5", "-0,25", "7", *[None] * 5]
+    assert [r.text for r in back.collect()] == [
+        "3,5",
+        "1234,5",
+        "12345678,85",
+        "-0,25",
+        "7",
+        *[None] * 5,
+    ]

@@ -14,16 +14,9 @@ def test_numbers_with_a_decimal_comma_are_read_and_written_as_such(spark) -> Non
     column = Column(name="charge", kind="number", decimal_comma=True)
     value, fits = _as_kind(frame["charge"], column, "string", "UTC")
     rows = frame.select(value.alias("charge"), fits.alias("fits"))
-    assert [tuple(r) for r in rows.collect()] == [
-        (3.5, True), (1234.5, True), (12345678.85, True), (-0.25, True), (7.0, True), (None, True), (None, True),
-        (None, True), (None, False), (None, False),
-    ]  # fmt: skip
+    read = [3.5, 1234.5, 12345678.85, -0.25, 7.0, None, None, None, None, None]
+    fitting = [True] * 8 + [False] * 2
+    assert [tuple(r) for r in rows.collect()] == list(zip(read, fitting, strict=True))
     back = rows.select(_as_source(column, "string", "UTC").alias("text"))
-    assert [r.text for r in back.collect()] == [
-        "3,5",
-        "1234,5",
-        "12345678,85",
-        "-0,25",
-        "7",
-        *[None] * 5,
-    ]
+    written = ["3,5", "1234,5", "12345678,85", "-0,25", "7", *[None] * 5]
+    assert [r.text for r in back.collect()] == written

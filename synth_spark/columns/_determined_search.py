@@ -24,6 +24,7 @@ from synth_spark.columns._determined_tables import (
     Codes,
     codes_of,
     count,
+    days_apart,
     exceptions,
     finish,
     merge,
@@ -273,7 +274,6 @@ def _day_of(schema: Schema, column: Column, sample: Records) -> str:
             continue
         times = np.asarray(sample.columns[other.name]).astype("datetime64[us]")
         moved = (times != times.astype("datetime64[D]")) & ~np.isnat(times)
-        same = (np.isnat(times) == ~known) & (~known | (times.astype("datetime64[D]") == own))
-        if moved.any() and (~same).sum() <= EXCEPTIONS * len(same):
+        if moved.any() and days_apart(own, times) <= EXCEPTIONS * len(own):
             return other.name
     return ""

@@ -44,6 +44,13 @@ def exceptions(values: int) -> float:
     return SLIPS if values >= MANY_VALUES else EXCEPTIONS
 
 
+def days_apart(dates: Values, times: Values) -> int:
+    """Rows in which a date is not the midnight before a time, or only one of them is missing."""
+    day = np.asarray(times).astype("datetime64[D]").astype("datetime64[us]")
+    own = np.asarray(dates).astype("datetime64[us]")
+    return int((~((own == day) | (np.isnat(own) & np.isnat(day)))).sum())
+
+
 def codes_of(values: Values) -> tuple[Codes, int]:
     """Equal values as equal whole numbers from 0, missing among them; and how many there are."""
     if isinstance(values, Coded):
@@ -64,7 +71,9 @@ def count(schema: Schema, candidates: Sequence[Candidate], records: Records) -> 
 
 def _count(schema: Schema, candidate: Candidate, records: Records) -> dict[str, Any]:
     if candidate.how == "day":
-        return {"keys": []}
+        other = records.columns[candidate.parent]
+        off = days_apart(records.columns[candidate.children[0]], other)
+        return {"rows": records.rows, "off": off}
     values = records.columns[candidate.parent]
     keys: list[Any]
     if candidate.how == "label":
@@ -127,6 +136,8 @@ def merge(left: list[Any], right: list[Any]) -> list[Any]:
 
 
 def _merged(left: dict[str, Any], right: dict[str, Any]) -> dict[str, Any]:
+    if "off" in left:
+        return {name: n + right[name] for name, n in left.items()}
     if left["keys"] is None or right["keys"] is None:
         return {"keys": None}
     place = {key: i for i, key in enumerate(left["keys"])}
@@ -181,6 +192,8 @@ def _group(
     per_subject = all(schema.column(p).per == "subject" for p in parents)
     head = (candidate.parent, candidate.second, candidate.part, candidate.how, per_subject)
     if candidate.how == "day":
+        if counted["off"] > EXCEPTIONS * counted["rows"]:
+            return None
         return Group(*head, candidate.children, (), (), np.zeros(0), np.zeros(0), ())
     if counted["keys"] is None:
         return None
@@ -197,12 +210,10 @@ def _group(
     order = sorted((i for i in range(len(keys)) if held[i]), key=lambda i: _rank(keys[i]))
     if candidate.how == "range" and (len(order) != len(keys) or not _whole(keys, candidate)):
         return None  # a range held by too few cannot be left out: the ones beside it would grow
-    if rows[order].sum() < COVERED * rows.sum():
+    if not best or rows[order].sum() < COVERED * rows.sum():
         return None
     children = list(best)
     tables = [_table([best[n][i] for i in order], schema.column(n)) for n in children]
-    if not children:
-        return None
     if candidate.how == "range":
         missing = [np.nan] if None in keys else []
         real = np.array([*candidate.edges, *missing])

@@ -248,3 +248,19 @@ def test_the_parts_may_be_cut_and_merged_in_any_order() -> None:
         parts = [tables.count(schema, candidates, records.take(c)) for c in order]
         (counted,) = reduce(tables.merge, parts)
         assert counted["children"][0][0] == {1.0: [3, 3], 2.0: [8, 8], 3.0: [4, 4]}
+
+
+def test_a_date_that_is_another_day_in_some_rows_is_learned(rng: np.random.Generator) -> None:
+    """The sample may show none of them: the count over all rows decides."""
+    at = np.datetime64("2026-01-05", "us") + rng.integers(0, 6e6, ROWS).astype("timedelta64[s]")
+    day = at.astype("datetime64[D]").astype("datetime64[us]")
+    late = np.where(np.arange(ROWS) % 100 == 7, day + np.timedelta64(1, "D"), day)
+    candidates = (tables.Candidate("at", "", "day", ("date",)),)
+    for dates, kept in ((day, ("date",)), (late, ())):
+        schema, records = flat({"at": "time", "date": "time"}, at=at, date=dates)
+        parts = [
+            tables.count(schema, candidates, records.take(c))
+            for c in np.array_split(np.arange(ROWS), 3)
+        ]
+        found_all = tables.finish(schema, candidates, reduce(tables.merge, parts), 5)
+        assert found_all.children == kept

@@ -21,6 +21,9 @@ _DIRECT_BUDGET = 4_000_000  # weights of all direct tables
 _FIRST_BUDGET = 6_000_000  # weights of the first layer
 _WIDE = 50  # a table with more columns is wide: each column sees its strongest slots only
 _REACH = 32  # so many of them
+_GROUPS = 32  # of a column's tokens, for mutual information
+_MUTUAL_ROWS = 20_000
+_CHANCE = 3.0  # spreads above the mutual information of shuffled rows
 _OWN_SHARE = 0.05  # a token with this share of the rows has a feature of its own
 
 
@@ -133,21 +136,27 @@ def _parents(
 ) -> tuple[_Slots, _Slots]:
     """Slots with a direct table to each column, and slots its units see (empty: all earlier).
 
-    All earlier ones, or those with the largest mutual information that fit the budget.
+    A direct table has thousands of weights; one between columns that tell nothing of each other
+    learns the noise of the records only. So a pair has one if its mutual information is more than
+    chance gives, as far as the budget goes, the most telling pairs first.
     """
     columns = len(costs_out)
     every = [tuple(s for s, slot in enumerate(slots) if slot.column < c) for c in range(columns)]
-    direct = sum(costs_in[s] * costs_out[c] for c in range(columns) for s in every[c])
-    if direct <= _DIRECT_BUDGET and columns <= _WIDE:
-        return tuple(every), ()
-    coarse = [_coarse(tokens[:5_000, s], slots[s].size) for s in range(len(slots))]
-    scored = sorted(
-        (-_mutual_nats(coarse[s], coarse[c]), c, s) for c in range(columns) for s in every[c]
-    )
+    coarse = [_coarse(tokens[:_MUTUAL_ROWS, s]) for s in range(len(slots))]
+    mixed = np.random.default_rng(0).permutation(len(coarse[0]))
+    scored = []
+    for c in range(columns):
+        for s in every[c]:
+            nats, chance = _mutual_nats(coarse[s], coarse[c]), 0.0
+            chance = _mutual_nats(coarse[s][mixed], coarse[c])
+            # twice the rows times the nats is about chi-square: its spread follows from its mean
+            beyond = _CHANCE * np.sqrt(chance / len(mixed)) + 1 / len(mixed)
+            scored.append((-(nats - chance), c, s, nats > chance + beyond))
+    scored.sort()
     left, kept = _DIRECT_BUDGET, [set[int]() for _ in range(columns)]
     reach: list[list[int]] = [[] for _ in range(columns)]
-    for _, c, s in scored:
-        if costs_in[s] * costs_out[c] <= left:
+    for _, c, s, telling in scored:
+        if telling and costs_in[s] * costs_out[c] <= left:
             left -= costs_in[s] * costs_out[c]
             kept[c].add(s)
         if len(reach[c]) < _REACH:
@@ -156,16 +165,19 @@ def _parents(
     return tuple(tuple(sorted(k)) for k in kept), near
 
 
-def _coarse(tokens: NDArray[np.int32], size: int) -> NDArray[np.int64]:
-    """At most 16 groups: tokens themselves, or neighbours together."""
-    if size <= 16:
-        return tokens.astype(np.int64)
-    order = np.sort(tokens)
-    return np.searchsorted(order, tokens, "left").astype(np.int64) * 16 // max(len(tokens), 1)
+def _coarse(tokens: NDArray[np.int32]) -> NDArray[np.int64]:
+    """At most 16 groups of tokens: the heavy ones, and between them neighbours together."""
+    rows = np.bincount(tokens)
+    if (rows > 0).sum() <= _GROUPS:
+        return np.searchsorted(np.flatnonzero(rows), tokens).astype(np.int64)
+    before = np.cumsum(rows) - rows
+    group = (before + rows / 2) * _GROUPS // max(len(tokens), 1)
+    return np.minimum(group, _GROUPS - 1).astype(np.int64)[tokens]
 
 
 def _mutual_nats(a: NDArray[np.int64], b: NDArray[np.int64]) -> float:
-    joint = np.bincount(a * 16 + b, minlength=256).reshape(16, 16) / max(len(a), 1)
+    shape = _GROUPS, _GROUPS
+    joint = np.bincount(a * _GROUPS + b, minlength=_GROUPS**2).reshape(shape) / max(len(a), 1)
     product = joint.sum(1, keepdims=True) * joint.sum(0, keepdims=True)
     some = joint > 0
     return float((joint[some] * np.log(joint[some] / product[some])).sum())

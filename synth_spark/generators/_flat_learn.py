@@ -7,6 +7,7 @@ from functools import partial
 from math import ceil, sqrt
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from synth_spark.columns.number import Number
@@ -17,12 +18,14 @@ from synth_spark.core.schema import Schema
 from synth_spark.errors import SynthError
 from synth_spark.generators import _flat_tokens as second
 from synth_spark.generators import _flat_zeros as zeros
+from synth_spark.generators._flat_boost import ROWS as BOOST_ROWS
+from synth_spark.generators._flat_boost import Boosted, boosted, candidates
 from synth_spark.generators._flat_fields import Field, fields_of, split
 from synth_spark.generators._flat_layout import layout_of
-from synth_spark.generators._flat_model import FlatModel, parameters, relations_in_words
+from synth_spark.generators._flat_model import FlatModel, Pass, parameters, relations_in_words
 from synth_spark.generators._flat_relation import Relation
 from synth_spark.generators._flat_relations import search
-from synth_spark.generators._flat_tables import fold
+from synth_spark.generators._flat_tables import ColumnTables, fold
 from synth_spark.generators._flat_tokens import Coder, Drawn, in_order
 
 if TYPE_CHECKING:
@@ -113,9 +116,24 @@ def learn_flat(schema: Schema, params: AutoregressiveParams, seed: int) -> Learn
     schedule = schedule_of(survey.rows, params)
     trained = yield Train(partial(encode, coder), FlatTrainee(layout, schedule), "flat")
     tables = fold(layout, trained.weights)
-    return FlatModel(
-        coder, tables, _facts(survey, coder, layout, tables, trained), params.block_size
-    )
+    trees = _trees(coder, tables, tokens, seed) if params.boost else ()
+    facts = _facts(survey, coder, layout, tables, trained)
+    facts["boosted"] = {coder.drawn[t.column].field.name: len(t.roots) for t in trees}
+    return FlatModel(coder, tables, facts, params.block_size, trees)
+
+
+def _trees(
+    coder: Coder, tables: tuple[ColumnTables, ...], tokens: NDArray[np.int32], seed: int
+) -> tuple[Boosted, ...]:
+    """Trees that correct the network's logits, from those that it gives on a sample."""
+    every = max(-(-len(tokens) // BOOST_ROWS), 1)
+    some = np.ascontiguousarray(tokens[::every].T)
+    wanted, net, logits = candidates(coder, some.T), Pass(tables, some), {}
+    for c in range(max(wanted, default=-1) + 1):
+        out = net.logits(c)
+        if c in wanted:
+            logits[c] = out
+    return boosted(coder, some.T, logits, seed)
 
 
 def schedule_of(rows: int, params: AutoregressiveParams) -> Schedule:

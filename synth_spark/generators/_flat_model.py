@@ -11,11 +11,44 @@ from numpy.typing import NDArray
 
 from synth_spark.core.batch import Records, Values
 from synth_spark.core.seeds import generator
+from synth_spark.generators._flat_boost import Boosted
 from synth_spark.generators._flat_fields import join
 from synth_spark.generators._flat_tables import ColumnTables
 from synth_spark.generators._flat_tokens import Coder
 
 _CEILING = np.float32(60.0)  # logits above the row's largest minus this count
+
+
+class Pass:
+    """One pass of the network over a block, column after column in their order.
+
+    `tokens`, (token columns, rows), is read as it stands: whoever draws fills it on the way.
+    """
+
+    def __init__(self, tables: tuple[ColumnTables, ...], tokens: NDArray[np.int32]) -> None:
+        width, rows = len(tables[0].hidden_bias) if tables else 0, tokens.shape[1]
+        self.tables, self.tokens, self.width = tables, tokens, width
+        self.first = np.zeros((rows, len(tables) * width), np.float32)
+        self.second = np.zeros((rows, len(tables) * width), np.float32)
+
+    def logits(self, c: int) -> NDArray[np.float32]:
+        """Of the next column, shape (rows, vocabulary); gates and earlier tokens must be there."""
+        from synth_spark.generators._flat_kernels import add_rows
+
+        t, rows, end = self.tables[c], self.tokens.shape[1], (c + 1) * self.width
+        block = np.empty((rows, self.width), np.float32)
+        add_rows(self.tokens, t.hidden_slots, t.hidden_starts, t.hidden, t.hidden_bias, block)
+        np.maximum(block, 0, out=self.first[:, end - self.width : end])
+        block = self.first[:, end - len(t.second) : end] @ t.second
+        block += t.second_bias
+        np.maximum(block, 0, out=self.second[:, end - self.width : end])
+        out = np.empty((rows, len(t.bias)), np.float32)
+        add_rows(self.tokens, t.direct_slots, t.direct_starts, t.direct, t.bias, out)
+        out += self.second[:, end - len(t.up) : end] @ t.up
+        if len(t.out):
+            out = out @ t.out
+            out += t.out_bias
+        return out
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +59,7 @@ class FlatModel:
     tables: tuple[ColumnTables, ...]
     facts: Mapping[str, Any]  # for the model card
     block_size: int = 4_096
+    trees: tuple[Boosted, ...] = ()
 
     def sample(self, block: int, subjects: int, seed: int) -> Records:
         values = self._values(self.block_size, generator(seed, "flat", block))
@@ -34,31 +68,19 @@ class FlatModel:
         return Records.flat({name: v[kept] for name, v in columns.items()})
 
     def _values(self, rows: int, rng: np.random.Generator) -> dict[str, Values]:
-        from synth_spark.generators._flat_kernels import add_rows, pick
+        from synth_spark.generators._flat_kernels import pick
 
         drawn, seen, gated = self.coder.drawn, self.coder.seen, self.coder.gated
         count = len(drawn)
         tokens = np.zeros((count + len(seen) + len(gated), rows), np.int32)
-        width = len(self.tables[0].hidden_bias) if drawn else 0
-        h = np.zeros((rows, count * width), np.float32)
-        top = np.zeros((rows, count * width), np.float32)
-        block = np.zeros((rows, width), np.float32)
+        net, trees = Pass(self.tables, tokens), {t.column: t for t in self.trees}
         values: dict[str, Values] = {}
-        for c, (column, t) in enumerate(zip(drawn, self.tables, strict=True)):
-            own, before = slice(c * width, (c + 1) * width), (c + 1) * width
-            add_rows(tokens, t.hidden_slots, t.hidden_starts, t.hidden, t.hidden_bias, block)
-            np.maximum(block, 0, out=h[:, own])
-            block2 = h[:, before - len(t.second) : before] @ t.second
-            block2 += t.second_bias
-            np.maximum(block2, 0, out=top[:, own])
+        for c, column in enumerate(drawn):
             if c in gated:
                 tokens[count + len(seen) + gated.index(c)] = column.gate(values)
-            logits = np.empty((rows, len(t.bias)), np.float32)
-            add_rows(tokens, t.direct_slots, t.direct_starts, t.direct, t.bias, logits)
-            logits += top[:, before - len(t.up) : before] @ t.up
-            if len(t.out):
-                logits = logits @ t.out
-                logits += t.out_bias
+            logits = net.logits(c)
+            if c in trees:
+                trees[c].add(tokens, logits)
             logits -= logits.max(axis=1, keepdims=True)
             np.exp(logits, out=logits)
             pick(logits, rng.random(rows), tokens[c])
@@ -78,6 +100,7 @@ class FlatModel:
             "tables": [t.state() for t in self.tables],
             "facts": dict(self.facts),
             "block_size": self.block_size,
+            "trees": [t.state() for t in self.trees],
         }
 
     @classmethod
@@ -87,6 +110,7 @@ class FlatModel:
             tuple(ColumnTables(**t) for t in state["tables"]),
             state["facts"],
             state["block_size"],
+            tuple(Boosted.from_state(t) for t in state["trees"]),
         )
 
     def about(self) -> dict[str, Any]:

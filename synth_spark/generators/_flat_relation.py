@@ -14,7 +14,7 @@ from synth_spark.core.batch import Values
 from synth_spark.generators._flat_linear import Linear
 
 Array = NDArray[np.float64]
-Form = Literal["scale", "product", "ratio", "sum", "difference", "linear"]
+Form = Literal["scale", "product", "ratio", "sum", "difference", "total", "linear"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,8 @@ class Relation:
     form: Form
     parents: tuple[str, ...]  # numbers; for "linear" the categories are in `linear`
     factor: float = 1.0
+    weights: tuple[float, ...] = ()  # total: of each parent
+    base: float = 0.0  # total: what is added
     powers: tuple[float, ...] = ()  # of s, one a parent
     floors: tuple[float, ...] = ()  # least size of each parent inside s
     exact: bool = False
@@ -43,6 +45,8 @@ class Relation:
         with np.errstate(all="ignore"):
             if self.linear is not None:
                 return self.linear.center(values)
+            if self.form == "total":
+                return np.asarray(self.base + np.column_stack(x) @ np.array(self.weights))
             return np.asarray(self.factor * _FORMS[self.form](x), np.float64)
 
     def size(self, values: Mapping[str, Values]) -> Array | float:

@@ -9,17 +9,18 @@ parent does: a relation that would blur the spikes of y does not pass.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from itertools import combinations, product
+from itertools import combinations, permutations, product
 
 import numpy as np
 from numpy.typing import NDArray
 
 from synth_spark.columns._lattice import lattice
-from synth_spark.core.batch import Values
+from synth_spark.core.batch import Coded, Values
 from synth_spark.generators._flat_linear import fit_linear
 from synth_spark.generators._flat_relation import Array, Relation
+from synth_spark.generators._flat_total import fit_total, may_be_part
 
 _ROWS = 6_000  # rows of the search
 _NEAR = 8  # best-correlated columns that are tried as parents
@@ -40,23 +41,24 @@ def search(values: Mapping[str, Values], numbers: tuple[str, ...]) -> tuple[Rela
         n for n in numbers if table.distinct[n] >= _MIN_VALUES and table.known[n].sum() >= 100
     ]
     found: dict[str, Relation] = {}
-    for exact in (True, False):  # first what can be computed, the coarsest column first
-        sign = 1 if exact else -1
-        for y in sorted(wanted, key=lambda n: (sign * table.distinct[n], n)):
+    for phase, first in _PHASES.items():
+        for y in sorted(wanted, key=lambda n: (first(table, n), n)):
             if y in found:
                 continue
-            free = [p for p in _nearest(table, y) if not _leads_to(found, p, y)]
-            computed = {n for n, r in found.items() if r.exact}
-            if not exact:
-                most = table.distinct[y]
-                free = [
-                    p for p in free
-                    if p not in computed and table.distinct[p] < most
-                ]  # fmt: skip
-            best = _best(table, y, free, values, exact=exact)
+            free = [n for n in table.ranks if n != y and not _leads_to(found, n, y)]
+            best = _best(table, y, free, values, found, phase)
             if best is not None:
                 found[y] = best
     return tuple(found.values())
+
+
+# What is looked for in turn, and which children come first. All but the last are exact.
+_PHASES: Mapping[str, Callable[[_Table, str], float]] = {
+    "sums": lambda table, y: table.distinct[y],  # of parts that all add: the whole is computed
+    "exact": lambda table, y: table.distinct[y],  # the coarsest is computed
+    "balances": lambda table, y: -_spread(table.number(y)[table.known[y]]),  # the largest is
+    "residual": lambda table, y: -table.distinct[y],
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,17 +94,31 @@ class _Table:
 
 
 def _best(
-    table: _Table, y: str, near: list[str], every: Mapping[str, Values], *, exact: bool
+    table: _Table,
+    y: str,
+    free: list[str],
+    every: Mapping[str, Values],
+    found: Mapping[str, Relation],
+    phase: str,
 ) -> Relation | None:
-    """The best relation for one child, or None; `every` holds all rows, to prove exactness on."""
+    """The best relation of one phase for one child, or None.
+
+    Args:
+        table: The rows of the search.
+        y: The child.
+        free: Numbers that do not hang on it.
+        every: All rows, to prove exactness on.
+        found: The relations so far.
+        phase: One of `_PHASES`.
+    """
+    near = [n for n in _nearest(table, y) if n in free]
+    if phase == "residual":
+        computed = {n for n, r in found.items() if r.exact}
+        near = [n for n in near if n not in computed and table.distinct[n] < table.distinct[y]]
     target = table.number(y)
     spread = _spread(target[table.known[y]])
-    candidates = _candidates(table, y, near)
-    linear = fit_linear(table.values, y, table.fitting & table.known[y])
-    if linear is not None:
-        candidates.append(Relation(y, "linear", (), linear=linear))
     scored: list[tuple[float, int, Relation]] = []
-    for relation in candidates:
+    for relation in _tried(table, y, near, free, phase):
         r = target - relation.center(table.values)
         ok = np.isfinite(r)
         if spread > 0 and ok.sum() >= max(50, 0.5 * table.known[y].sum()):
@@ -110,7 +126,7 @@ def _best(
     scored.sort(key=lambda s: s[:2])
     for ratio, _, relation in scored[:3]:
         bounded = _bounded(table, relation)
-        if exact:
+        if phase != "residual":
             if ratio < _SPREAD and _is_exact(bounded, every):
                 return replace(bounded, exact=True)
             continue
@@ -118,6 +134,23 @@ def _best(
         if ratio < _SPREAD and _worth(table, finished, near):
             return finished
     return None
+
+
+def _tried(table: _Table, y: str, near: list[str], free: list[str], phase: str) -> list[Relation]:
+    """The relations of one phase."""
+    if phase == "balances":
+        out = [Relation(y, "difference", pair) for pair in permutations(near, 2)]
+        return [*out, *_total(table, y, [*near, *free])]
+    if phase == "sums":
+        numbers = {n: table.number(n) for n in (y, *free)}
+        parts = [n for n in (*near, *free) if may_be_part(numbers[n], numbers[y])]
+        sums = [Relation(y, "sum", pair) for pair in combinations(parts[:_NEAR], 2)]
+        return [*sums, *_total(table, y, parts)]
+    out = _candidates(table, y, near)
+    linear = fit_linear(table.values, y, table.fitting & table.known[y])
+    if linear is not None:
+        out.append(Relation(y, "linear", (), linear=linear))
+    return [r for r in out if phase == "residual" or r.form != "difference"]
 
 
 def _candidates(table: _Table, y: str, near: list[str]) -> list[Relation]:
@@ -131,6 +164,12 @@ def _candidates(table: _Table, y: str, near: list[str]) -> list[Relation]:
             out.append(Relation(y, "difference", (p, q)))
             out += _scaled(table, target, Relation(y, "ratio", (p, q)))
     return out
+
+
+def _total(table: _Table, y: str, parts: list[str]) -> list[Relation]:
+    numbers = {n: table.number(n) for n in dict.fromkeys(parts) if table.distinct[n] > 1}
+    found = fit_total(y, table.number(y), numbers, table.fitting)
+    return [found] if found else []
 
 
 def _scaled(table: _Table, target: Array, relation: Relation) -> list[Relation]:
@@ -192,9 +231,7 @@ def _worth(table: _Table, relation: Relation, near: list[str]) -> bool:
     size = np.broadcast_to(relation.size(table.values), y.shape)
     with_relation = _nats(np.sort(r[fit]), r[check], 0.5 * width / size[check])
     without = np.inf
-    parents = [*relation.parents, *near[:3]]
-    for parent in dict.fromkeys(parents or [relation.child]):
-        cells = (table.ranks[parent] * 16).astype(np.int64) if parents else np.zeros(len(y), int)
+    for cells in _groupings(table, relation, near):
         total = 0.0
         for cell in np.unique(cells[check]):
             here, there = check & (cells == cell), fit & (cells == cell)
@@ -202,6 +239,17 @@ def _worth(table: _Table, relation: Relation, near: list[str]) -> bool:
             total += here.sum() * _nats(pool, y[here], np.full(here.sum(), 0.5 * width))
         without = min(without, total / check.sum())
     return with_relation + _GAIN_NATS < without
+
+
+def _groupings(table: _Table, relation: Relation, near: list[str]) -> list[NDArray[np.int64]]:
+    """Cells of rows by each of what may tell about the child: sixteenths of numbers, labels."""
+    numbers = dict.fromkeys([*relation.parents, *near[:3]])
+    cells = [(table.ranks[n] * 16).astype(np.int64) for n in numbers]
+    for name in relation.linear.names if relation.linear else ():
+        column = table.values[name]
+        assert isinstance(column, Coded)
+        cells.append(column.codes.astype(np.int64))
+    return cells or [np.zeros(len(table.fitting), np.int64)]
 
 
 def _nats(pool: Array, x: Array, half: Array) -> float:

@@ -32,6 +32,7 @@ class AutoregressiveParams:
     patience: int = 6  # epochs without a gain on held-back subjects before stopping; 0: never
     valid_share: float = 0.05  # flat: rows that only check the loss; 0.1 on small tables
     relations: bool = True  # flat: look for numbers that follow from other columns
+    boost: bool = True  # flat: trees on top where they find what the network has not
     block_size: int = 4_096  # flat: rows drawn together; part of what a seed means
     bins: int | None = None  # events: of a number
     leaf: int | None = None  # events: units in a leaf of the trees of attributes

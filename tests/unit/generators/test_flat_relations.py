@@ -43,10 +43,40 @@ def test_a_noisy_total_is_a_product_and_its_residual_gives_it_back():
 
 
 def test_a_price_list_is_found():
-    _, values = table()
+    rng, values = table()
+    extra = Coded.of([("none", "sport", "film")[i] for i in rng.integers(0, 3, N)])
+    values["extra"] = extra
+    values["price"] = np.round(values["price"] + np.array([0.0, 7.0, 12.0])[extra.codes], 2)
     relation = by_child(values, ("months", "price"))["price"]
     assert relation.form == "linear"
-    assert relation.needs == ("plan",)
+    assert relation.needs == ("extra", "plan")
+
+
+def test_a_number_with_a_few_values_for_each_label_keeps_them():
+    rng = np.random.default_rng(3)
+    grade = rng.integers(0, 30, N)
+    rate = np.round(5 + 0.7 * grade + np.array([0.0, 0.13])[rng.integers(0, 2, N)], 2)
+    term = Coded.of([("36", "60")[i] for i in rng.integers(0, 2, N)])
+    values = {"rate": rate, "grade": Coded.of([f"g{i}" for i in grade]), "term": term}
+    assert search(values, ("rate",)) == ()
+
+
+def test_a_total_of_many_parts_is_computed_from_them():
+    rng = np.random.default_rng(4)
+    values = {c: np.round(rng.gamma(2, 20, N), 2) for c in "abcdefg"}
+    values["sum"] = np.round(values["a"] + values["c"] + values["d"] + values["f"], 2)
+    values["due"] = np.round(0.17 * values["sum"] + values["b"] - values["g"], 2)
+    found = by_child(values, tuple(values))
+    assert found["sum"].exact
+    assert set(found["sum"].parents) == {"a", "c", "d", "f"}
+    np.testing.assert_allclose(found["sum"].value(values), values["sum"], atol=1e-9)
+
+
+def test_a_part_is_never_computed_from_its_total():
+    rng = np.random.default_rng(5)
+    values = {c: rng.integers(0, 40, N).astype(float) for c in "abc"}
+    values["total"] = values["a"] + values["b"] + values["c"]
+    assert set(by_child(values, tuple(values))) == {"total"}
 
 
 def test_unrelated_columns_have_no_relation():

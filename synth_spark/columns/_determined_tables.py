@@ -23,7 +23,7 @@ Codes = NDArray[np.int64]
 EXCEPTIONS = 1e-4  # share of the rows that may disagree: a rare mark must not be smoothed away
 SLIPS = 2e-3  # the same for a child of many values, where a slip is no value of its own
 MANY_VALUES = 20
-COVERED = 0.95  # share of the rows whose key is held by enough subjects
+COVERED = 0.8  # share of the rows whose key is held by enough subjects
 MOST_KEYS = 65_536
 
 

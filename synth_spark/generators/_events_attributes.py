@@ -60,13 +60,17 @@ class Attributes:
         forests = {}
         level = own_levels(columns)
         for j, column in enumerate(columns):
-            if column.role in ("drawn", "whole", "share"):
+            if column.role in ("drawn", "whole", "ratio", "share"):
                 rows = _asked(column, table, columns, some)
                 x = table[rows]
                 exact = column.role == "whole"
+                goal = x[:, j] - x[:, level[j]] if j in level else x[:, j]
+                if column.role == "ratio":
+                    after = measured["n"][rows] - 1  # the first event's own day is no question
+                    goal = np.where(after > 0, (goal - 1) / np.maximum(after, 1), 1.0)
                 forests[j] = Forest.fit(
                     x[:, :j],
-                    x[:, j] - x[:, level[j]] if j in level else x[:, j],
+                    goal,
                     leaf=leaf,
                     seed=seed,
                     name=f"{column.name}/{j}",
@@ -106,17 +110,24 @@ class Attributes:
                 case "given":
                     x[:, j] = given[column.name]
                 case "computed":
-                    x[:, j] = self._computed(column, given, stick)
+                    x[:, j] = self._computed(column, x, given, stick)
                 case "share":
                     last = column.place == self.slots.count[column.column] - 2
                     x[:, j] = stick.take(drawn, uniforms[:, j, 3], last)
+                case "ratio":
+                    many = 1 + np.floor(drawn * (stick.n - 1) + uniforms[:, j, 3])
+                    x[:, j] = self._bounded(column, x, many, stick)
                 case _:
                     x[:, j] = self._bounded(column, x, drawn, stick)
         return x
 
-    def _computed(self, column: Attribute, given: dict[str, Floats], stick: Stick) -> Floats:
+    def _computed(
+        self, column: Attribute, x: Floats, given: dict[str, Floats], stick: Stick
+    ) -> Floats:
         if column.name == "weekday":
             return np.asarray((given["anchor"] + 3) % 7)
+        if column.name == "even":
+            return facts.even_gap(x[:, self.index("span")], stick.n)
         if column.name == "left":
             return stick.left / np.maximum(stick.n, 1)
         return stick.owed if column.name == "owed" else stick.top / np.maximum(stick.n, 1)
@@ -189,13 +200,15 @@ def own_levels(columns: tuple[Attribute, ...]) -> dict[int, int]:
     """Columns that are drawn around a level of the subject's own, and where that level stands.
 
     What is learned of them is the distance from the subject's level, so that a habit outlives the
-    leaves: its level is the subject's, not the mean of the units that share a leaf.
+    leaves: its level is the subject's, not the mean of the units that share a leaf. The median gap
+    of a long history is drawn around the gap that would fill its span evenly.
     """
-    place = {c.name: i for i, c in enumerate(columns) if c.role == "given"}
+    place = {c.name: i for i, c in enumerate(columns) if c.role == "given" or c.name == "even"}
     out = {}
     for j, c in enumerate(columns):
         name = f"stick{c.column}/{c.place}" if c.role == "share" else f"own_{c.name}"
         name += str(c.column) if c.role == "drawn" and c.column >= 0 else ""
+        name = "even" if name == "own_gap" and "even" in place else name
         if c.role in ("drawn", "share") and c.name not in ("span", "first") and name in place:
             out[j] = place[name]
     return out

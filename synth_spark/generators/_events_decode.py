@@ -14,7 +14,7 @@ from synth_spark.core.ports import Fold, Learning, Take
 from synth_spark.core.schema import Schema
 from synth_spark.core.seeds import generator
 from synth_spark.generators._events_choice import learn_coder
-from synth_spark.generators._events_coder import Coder, EventColumn
+from synth_spark.generators._events_coder import DAY_S, Coder, EventColumn
 from synth_spark.generators._events_episodes import Drawn, Histories
 from synth_spark.generators._events_identity import Identity, decode_ranked
 
@@ -30,6 +30,7 @@ class Base:
     histories: Histories
     identities: tuple[Identity | None, ...]  # one a category column; None where plain
     block_size: int
+    last_day: int  # of the records, days since 1970; nothing is drawn after it
     facts: dict[str, Any]
 
     def state(self) -> dict[str, Any]:
@@ -39,6 +40,7 @@ class Base:
             "histories": self.histories.state(),
             "identities": [None if i is None else i.state() for i in self.identities],
             "block_size": self.block_size,
+            "last_day": self.last_day,
             "facts": self.facts,
         }
 
@@ -50,6 +52,7 @@ class Base:
             Histories.from_state(state["histories"]),
             tuple(None if i is None else Identity.from_state(i) for i in state["identities"]),
             state["block_size"],
+            state["last_day"],
             state["facts"],
         )
 
@@ -81,7 +84,8 @@ def learn_base(
         "longest": survey.longest,
         "columns": {c.name: [c.how, c.tokens] for c in (*coder.cats, *coder.nums, *coder.subject)},
     }
-    return Base(coder, histories, identities, size, facts), sample
+    last_day = survey.spans[schema.time][1] // DAY_US
+    return Base(coder, histories, identities, size, last_day, facts), sample
 
 
 def decode(
@@ -109,8 +113,11 @@ def decode(
     """
     coder, rng = base.coder, generator(seed, "values", block)
     of_event = np.repeat(np.arange(len(lengths)), lengths)
-    subjects = len(drawn.subject)
-    per = np.bincount(drawn.owner, lengths, subjects).astype(np.int64)
+    owner, subjects = drawn.owner[of_event], len(drawn.subject)
+    kept = drawn.anchor[of_event] + t // DAY_S <= base.last_day  # as the records are cut there
+    kept[np.flatnonzero(np.diff(owner, prepend=-1))] = True  # but for a subject's first event
+    of_event, t, cats, nums = of_event[kept], t[kept], cats[kept], nums[kept]
+    per = np.bincount(owner[kept], minlength=subjects)
     offsets = np.concatenate([[0], np.cumsum(per)])
     stamps = drawn.anchor[of_event] * DAY_US + np.floor(t * 1e6 + 0.5).astype(np.int64)
     stamps -= stamps % coder.step_us

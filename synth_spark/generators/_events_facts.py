@@ -25,7 +25,8 @@ class Attribute:
     """One column of the table of attributes."""
 
     name: str
-    role: str  # given, drawn, whole (drawn, integers), share, computed
+    role: str  # given, drawn, whole (drawn, integers), ratio (whole, drawn by the event), share,
+    # computed
     column: int = -1  # of the category or number
     place: int = -1  # of the share's slot
 
@@ -56,9 +57,11 @@ def layout(coder: Coder, slots: Slots, given: tuple[str, ...]) -> tuple[Attribut
     out += [Attribute("weekday", "computed"), Attribute("n", "whole")]
     for j in range(1, len(coder.cats)):
         out += _shares(j, int(slots.count[j]))
+    long = coder.mode == "whole"  # few share a leaf with the busiest: what grows with n is divided
     if coder.clock.horizon_days > 1:
-        out.append(Attribute("days", "whole"))
+        out.append(Attribute("days", "ratio" if long else "whole"))
     out += [Attribute("span", "drawn"), Attribute("first", "drawn")]
+    out += [Attribute("even", "computed")] if long else []
     if coder.cats:
         out += _shares(0, int(slots.count[0]))
     out += [Attribute("self", "drawn", j) for j, c in enumerate(coder.cats) if c.tokens > 1]
@@ -112,6 +115,7 @@ def measure(
         "days": np.bincount(unit[new_day], minlength=len(lengths)).astype(float),
         "first": first / DAY_S,
         "span": (last - first) / DAY_S,
+        "even": even_gap((last - first) / DAY_S, lengths.astype(float)),
         "gap": np.log1p(_median(gaps, units.offsets)),
         "night": mean((hour < 6).astype(float)),
         "weekend": mean((weekday > 4).astype(float)),
@@ -137,6 +141,11 @@ def measure(
         spread = np.bincount(unit, known * (value - average[unit]) ** 2, len(lengths)) / have
         facts[f"mean{j}"], facts[f"std{j}"] = average, np.sqrt(spread)
     return facts, counts
+
+
+def even_gap(span_days: Floats, n: Floats) -> Floats:
+    """log(1 + s) of the gap between n events that fill a span evenly; shape (units,)."""
+    return np.asarray(np.log1p(np.maximum(span_days, 0) * DAY_S / np.maximum(n - 1, 1)))
 
 
 def signed_log(values: Floats) -> Floats:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal
 
 from synth_spark.config import STEPS, NoSourceError, Plan, Step, plan_from, read_plan
@@ -125,12 +127,7 @@ def run(
     if spelled:
         check(plan, spelled)
     folder = RunFolder(plan.folder.absolute())
-    if not dry_run:
-        folder.open(None)
-    with nullcontext() if dry_run else folder.locked():
-        far = fresh_twin and plan.sample.out and local_path(plan.sample.out) is None
-        if not dry_run and plan.run.resume == "never" and not far:  # far: not ours until looked at
-            folder.open(plan.to_yaml())
+    with nullcontext() if dry_run else folder.occupied():
         return _in_session(plan, spelled, folder, steps, dry_run=dry_run, fresh_twin=fresh_twin)
 
 
@@ -147,17 +144,22 @@ def _in_session(
     from synth_spark.spark import tables
     from synth_spark.spark.failures import explained
     from synth_spark.spark.session import session
+    from synth_spark.spark.workshop import open_plan
 
     named = f"synth_spark {plan.name}"
     with (
         session(named, plan.run.conf, master=plan.run.master or "") as spark,
         explained(folder.path),
+        TemporaryDirectory() as scratch,
     ):
         out = plan.sample.out
         if fresh_twin and out and local_path(out) is None and tables.there(spark, out):
             raise _taken(out)
-        settled = _settle(spark, plan, spelled)
+        opened = partial(open_plan, spark, world=Path(scratch) if dry_run else None)
+        settled = _settle(opened, plan, spelled)
         check(settled.plan, settled.schema)
+        if "ingest" in steps and (plan.run.resume == "never" or not folder.step("ingest")):
+            settled = _looked_at(opened, settled)
         if dry_run:
             print_dry(settled.plan, settled.schema, steps)
             return 0
@@ -178,6 +180,7 @@ def detect(
         SynthError: The source cannot be read, or holds nothing that can be learned.
     """
     from synth_spark.spark.session import session
+    from synth_spark.spark.workshop import open_plan
 
     plan = plan_from(
         {
@@ -186,8 +189,8 @@ def detect(
             "records": {"drop": list(drop)},
         }
     )
-    with session("synth_spark detect") as spark:
-        found = _detect(_open(spark, plan), key or "", time or "")
+    with session("synth_spark detect") as spark, TemporaryDirectory() as scratch:
+        found = _detect(open_plan(spark, plan, world=Path(scratch)), key or "", time or "")
     print_detection(found)
     if out is not None:
         write_text(out, plan.with_schema(*apart_from_marks(found.schema)).to_yaml())
@@ -218,12 +221,6 @@ def _name(text: str) -> str:
     return kept or "run"
 
 
-def _open(spark: SparkSession, plan: Plan) -> Source:
-    from synth_spark.spark.workshop import open_plan
-
-    return open_plan(spark, plan)
-
-
 @dataclass(frozen=True, slots=True)
 class Settled:
     """What a run is about once its records are known."""
@@ -235,7 +232,7 @@ class Settled:
     found: Detection | None = None
 
 
-def _settle(spark: SparkSession, plan: Plan, spelled: Schema | None) -> Settled:
+def _settle(opened: Callable[[Plan], Source], plan: Plan, spelled: Schema | None) -> Settled:
     """The plan with its schema: its own, that of a run to be resumed, or a detected one."""
     asked = _asked(plan)
     if spelled:
@@ -246,10 +243,25 @@ def _settle(spark: SparkSession, plan: Plan, spelled: Schema | None) -> Settled:
         if found_before.get("asked") == asked:
             schema = Schema.from_json(found_before["schema"])
             return Settled(plan.with_schema(schema, found_before["names"]), schema, asked)
-    source = _open(spark, plan)
+    source = opened(plan)
     found = _detect(source, plan.records.key, plan.records.time)
     schema, names = apart_from_marks(found.schema)
     return Settled(plan.with_schema(schema, names), schema, asked, source, found)
+
+
+def _looked_at(opened: Callable[[Plan], Source], settled: Settled) -> Settled:
+    """The same with its source opened, so that it is refused before anything is written.
+
+    Raises:
+        NoColumnError: A column of the schema is not there (SYN-223).
+        SynthError: The source cannot be read; see `spark/source.py`.
+    """
+    from synth_spark.spark.checks import all_columns
+
+    source = settled.source or opened(settled.plan)
+    names = settled.plan.source_names()
+    source.need([names.get(c.name, c.name) for c in all_columns(settled.schema)])
+    return replace(settled, source=source)
 
 
 def _asked(plan: Plan) -> dict[str, Any]:

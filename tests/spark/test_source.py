@@ -13,8 +13,8 @@ import pytest
 from synth_spark.core.schema import Column, Schema
 from synth_spark.errors import EmptyTableError
 from synth_spark.spark import tables, twin_out
+from synth_spark.spark.csv_text import CORRUPT
 from synth_spark.spark.source import (
-    CORRUPT,
     NestedColumnError,
     NoSourceError,
     SameNameError,

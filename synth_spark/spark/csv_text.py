@@ -1,7 +1,8 @@
 """CSV, read as text and given types in one pass of our own.
 
 Spark's inference turns `007` into 7 and re-writes times. Here a column becomes a number only if
-every value would be written back the same; times held as text stay text.
+every value would be written back the same, but for commas between thousands; times held as text
+stay text.
 """
 
 from __future__ import annotations
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
 CORRUPT = "_synth_spark_bad_line"  # the text of a line that does not fit the table
 MISSING_WORDS = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "\\N")
 WHOLE_FILE_BYTES = 64 * 2**20  # a CSV file below this may have line breaks inside quotes
+# 1,234,567.89; fifteen digits before the point at most, so that none is rounded
+_GROUPED = r"^-?(0|[1-9][0-9]{0,2}(,[0-9]{3}){0,4})(\.[0-9]+)?$"
+# 1,234 may be a decimal comma and 123,456,789 three codes; neither 1,234,567 nor 1,234.5 can
+_TELLING = r"^-?[0-9]{1,2},[0-9]{3},|,[0-9]{3}\."
 
 
 class CsvTable(NamedTuple):
@@ -44,8 +49,8 @@ def read(spark: SparkSession, path: str, delimiter: str, header: bool) -> CsvTab
     names = reader.csv(exact(path)).columns
     schema = st.StructType([st.StructField(n, st.StringType()) for n in [*names, CORRUPT]])
     texts = reader.schema(schema).csv(exact(path))
-    kinds = _csv_types(texts, names)
-    typed = texts.select(*[_as_type(n, kinds[n]) for n in names], CORRUPT)
+    kinds, grouped = _csv_types(texts, names)
+    typed = texts.select(*[_as_type(n, kinds[n], n in grouped) for n in names], CORRUPT)
     written = _header(local, delimiter) if header and local is not None else []
     named = dict(zip(names, written, strict=True)) if len(written) == len(names) else {}
     return CsvTable(typed, kinds, delimiter, named)
@@ -69,8 +74,12 @@ def delimiter_of(file: Path | None, said: str) -> str:
     return found[0] if found and b"," not in names else said
 
 
-def _csv_types(texts: DataFrame, names: list[str]) -> dict[str, str]:
-    """For each column the narrowest type in which every value keeps its meaning, in one pass."""
+def _csv_types(texts: DataFrame, names: list[str]) -> tuple[dict[str, str], set[str]]:
+    """For each column the narrowest type in which every value keeps its meaning, in one pass.
+
+    Returns:
+        Column to type, and the columns of numbers with commas between thousands.
+    """
     from pyspark.sql import functions as sf
 
     tests = {
@@ -91,17 +100,27 @@ def _csv_types(texts: DataFrame, names: list[str]) -> dict[str, str]:
                 else value.rlike(pattern)
             )
             wanted.append(sf.bool_and(sf.when(there, fits)).alias(f"{i}{kind}"))
+        wanted += [
+            sf.bool_and(sf.when(there, value.rlike(_GROUPED))).alias(f"{i}grouped"),
+            sf.bool_or(value.contains(",") & value.rlike(_TELLING)).alias(f"{i}telling"),
+            sf.bool_or(there & value.contains(".")).alias(f"{i}point"),
+        ]
     found: dict[str, Any] = (
         texts.where(sf.col(CORRUPT).isNull()).agg(*wanted).first().asDict() if wanted else {}
     )
-    return {n: next((k for k in tests if found[f"{i}{k}"]), "string") for i, n in enumerate(names)}
+    kinds = {n: next((k for k in tests if found[f"{i}{k}"]), "string") for i, n in enumerate(names)}
+    grouped = {n for i, n in enumerate(names) if found[f"{i}grouped"] and found[f"{i}telling"]}
+    places = {n: i for i, n in enumerate(names)}
+    kinds |= {n: "double" if found[f"{places[n]}point"] else "bigint" for n in grouped}
+    return kinds, grouped
 
 
-def _as_type(name: str, kind: str) -> Any:
+def _as_type(name: str, kind: str, grouped: bool) -> Any:
     from pyspark.sql import functions as sf
 
     value = sf.col(quoted(name))
     if kind == "string":
         return value
     missing = value.isin(*MISSING_WORDS) | value.isNull()
-    return sf.when(~missing, value.try_cast(kind)).alias(name)
+    plain = sf.replace(value, sf.lit(","), sf.lit("")) if grouped else value
+    return sf.when(~missing, plain.try_cast(kind)).alias(name)

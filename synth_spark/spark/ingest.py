@@ -142,15 +142,7 @@ def _settle(
     from pyspark.sql import functions as sf
 
     stage = spark.read.parquet(exact(folder / "stage"))
-    found = {
-        (r["_reason"], r["_column"]): r["count"]
-        for r in stage.groupBy("_reason", "_column").count().collect()
-    }
-    rows_in = sum(found.values())
-    reasons = {
-        r: sum(n for (s, _), n in found.items() if s == r)
-        for r in sorted({r for r, _ in found if r})
-    }
+    rows_in, reasons = _counted(stage)
     bad = sum(reasons.values())
     _refuse_bad(rows_in, bad, reasons, settings.quarantine_limit_share)
     shutil.rmtree(folder / "quarantine", ignore_errors=True)
@@ -183,6 +175,12 @@ def _settle(
         rows_cut=facts["rows_cut"],
         subjects_cut=facts["subjects_cut"],
     )
+
+
+def _counted(stage: DataFrame) -> tuple[int, dict[str, int]]:
+    """All rows, and for each reason the bad ones."""
+    found = {r["_reason"]: int(r["count"]) for r in stage.groupBy("_reason").count().collect()}
+    return sum(found.values()), {r: found[r] for r in sorted(r for r in found if r)}
 
 
 def _set_aside(stage: DataFrame, quarantine: Path) -> None:

@@ -40,24 +40,8 @@ def split(
     """
     from pyspark.sql import functions as sf
 
-    drawn = sf.shiftrightunsigned("_draw", 11)
-    limit = int(holdout_share * _U53)
-    if schema.shape == "events" and schema.key:
-        people = kept.groupBy(sf.col(quoted(schema.key.name)).alias("_of")).agg(
-            sf.count("*").alias("n"), sf.first(drawn).alias("u")
-        )
-    else:
-        people = kept.select(sf.lit(1).alias("n"), drawn.alias("u"))
-    facts = people.agg(
-        sf.count("*").alias("subjects"),
-        sf.count_if(sf.col("u") < limit).alias("holdout"),
-        sf.min("u").alias("low"),
-        sf.max("u").alias("high"),
-        sf.count_if(sf.col("n") > most).alias("subjects_cut"),
-        sf.coalesce(sf.sum(sf.greatest(sf.col("n") - most, sf.lit(0))), sf.lit(0)).alias(
-            "rows_cut"
-        ),
-    ).first()
+    drawn, limit = sf.shiftrightunsigned("_draw", 11), int(holdout_share * _U53)
+    facts = _facts(kept, schema, most, limit=limit)
     if facts["subjects"] < 2:
         raise OneSubjectError(
             f"All {rows:,} rows belong to {facts['subjects']} subject.",
@@ -71,7 +55,30 @@ def split(
     if facts["subjects_cut"]:
         kept = _cut(kept, schema, most)
     side = sf.when(drawn < sf.lit(limit), "holdout").otherwise("train")
-    return kept.withColumn("_split", side), facts.asDict()
+    return kept.withColumn("_split", side), facts
+
+
+def _facts(kept: DataFrame, schema: Schema, most: int, *, limit: int) -> dict[str, int]:
+    """Subjects in all, below `limit` and with too many events; the least and the largest draw."""
+    from pyspark.sql import functions as sf
+
+    drawn = sf.shiftrightunsigned("_draw", 11)
+    if schema.shape == "events" and schema.key:
+        people = kept.groupBy(sf.col(quoted(schema.key.name)).alias("_of")).agg(
+            sf.count("*").alias("n"), sf.first(drawn).alias("u")
+        )
+    else:
+        people = kept.select(sf.lit(1).alias("n"), drawn.alias("u"))
+    above = sf.sum(sf.greatest(sf.col("n") - most, sf.lit(0)))
+    facts = people.agg(
+        sf.count("*").alias("subjects"),
+        sf.count_if(sf.col("u") < limit).alias("holdout"),
+        sf.min("u").alias("low"),
+        sf.max("u").alias("high"),
+        sf.count_if(sf.col("n") > most).alias("subjects_cut"),
+        sf.coalesce(above, sf.lit(0)).alias("rows_cut"),
+    )
+    return dict(facts.first().asDict())
 
 
 def _cut(kept: DataFrame, schema: Schema, most: int) -> DataFrame:

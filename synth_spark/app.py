@@ -10,8 +10,9 @@ import json
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal
 
 from synth_spark.config import STEPS, NoSourceError, Plan, Step, plan_from, read_plan
@@ -24,18 +25,14 @@ from synth_spark.pipelines.folder import RunFolder, write_text
 from synth_spark.pipelines.run import Job, check
 from synth_spark.pipelines.run import run as run_job
 from synth_spark.places import check_places
-from synth_spark.records.detect import Counts, Detection, apart_from_marks
-from synth_spark.records.detect import detect as guess
+from synth_spark.records.detect import apart_from_marks
+from synth_spark.settling import Settled, detected, looked_at, settle
 from synth_spark.telling import finish, print_detection, print_dry, print_outcome
 
 if TYPE_CHECKING:
-    import pyarrow as pa
     from pyspark.sql import SparkSession
 
-    from synth_spark.spark.source import Source
-
 Resume = Literal["never", "always", "if-possible"]
-SAMPLE_ROWS = 50_000  # that detection looks at
 
 
 class TwinTakenError(SynthError):
@@ -125,12 +122,7 @@ def run(
     if spelled:
         check(plan, spelled)
     folder = RunFolder(plan.folder.absolute())
-    if not dry_run:
-        folder.open(None)
-    with nullcontext() if dry_run else folder.locked():
-        far = fresh_twin and plan.sample.out and local_path(plan.sample.out) is None
-        if not dry_run and plan.run.resume == "never" and not far:  # far: not ours until looked at
-            folder.open(plan.to_yaml())
+    with nullcontext() if dry_run else folder.occupied():
         return _in_session(plan, spelled, folder, steps, dry_run=dry_run, fresh_twin=fresh_twin)
 
 
@@ -147,17 +139,22 @@ def _in_session(
     from synth_spark.spark import tables
     from synth_spark.spark.failures import explained
     from synth_spark.spark.session import session
+    from synth_spark.spark.workshop import open_plan
 
     named = f"synth_spark {plan.name}"
     with (
         session(named, plan.run.conf, master=plan.run.master or "") as spark,
         explained(folder.path),
+        TemporaryDirectory() as scratch,
     ):
         out = plan.sample.out
         if fresh_twin and out and local_path(out) is None and tables.there(spark, out):
             raise _taken(out)
-        settled = _settle(spark, plan, spelled)
+        opened = partial(open_plan, spark, world=Path(scratch) if dry_run else None)
+        settled = settle(opened, plan, spelled)
         check(settled.plan, settled.schema)
+        if "ingest" in steps and (plan.run.resume == "never" or not folder.step("ingest")):
+            settled = looked_at(opened, settled)
         if dry_run:
             print_dry(settled.plan, settled.schema, steps)
             return 0
@@ -178,6 +175,7 @@ def detect(
         SynthError: The source cannot be read, or holds nothing that can be learned.
     """
     from synth_spark.spark.session import session
+    from synth_spark.spark.workshop import open_plan
 
     plan = plan_from(
         {
@@ -186,8 +184,8 @@ def detect(
             "records": {"drop": list(drop)},
         }
     )
-    with session("synth_spark detect") as spark:
-        found = _detect(_open(spark, plan), key or "", time or "")
+    with session("synth_spark detect") as spark, TemporaryDirectory() as scratch:
+        found = detected(open_plan(spark, plan, world=Path(scratch)), key or "", time or "")
     print_detection(found)
     if out is not None:
         write_text(out, plan.with_schema(*apart_from_marks(found.schema)).to_yaml())
@@ -216,73 +214,6 @@ def _name(text: str) -> str:
         "-._"
     )
     return kept or "run"
-
-
-def _open(spark: SparkSession, plan: Plan) -> Source:
-    from synth_spark.spark.workshop import open_plan
-
-    return open_plan(spark, plan)
-
-
-@dataclass(frozen=True, slots=True)
-class Settled:
-    """What a run is about once its records are known."""
-
-    plan: Plan  # with the schema spelled out
-    schema: Schema
-    asked: dict[str, Any]  # what the schema was detected from
-    source: Source | None = None  # where it was opened already
-    found: Detection | None = None
-
-
-def _settle(spark: SparkSession, plan: Plan, spelled: Schema | None) -> Settled:
-    """The plan with its schema: its own, that of a run to be resumed, or a detected one."""
-    asked = _asked(plan)
-    if spelled:
-        return Settled(plan, spelled, asked)
-    kept = plan.folder / "detected.json"
-    if plan.run.resume != "never" and kept.exists():
-        found_before = json.loads(kept.read_text())
-        if found_before.get("asked") == asked:
-            schema = Schema.from_json(found_before["schema"])
-            return Settled(plan.with_schema(schema, found_before["names"]), schema, asked)
-    source = _open(spark, plan)
-    found = _detect(source, plan.records.key, plan.records.time)
-    schema, names = apart_from_marks(found.schema)
-    return Settled(plan.with_schema(schema, names), schema, asked, source, found)
-
-
-def _asked(plan: Plan) -> dict[str, Any]:
-    """What a detection hangs on; with anything else it is done again."""
-    return {
-        "source": plan.source.model_dump(mode="json"),
-        "records": plan.records.model_dump(mode="json"),
-    }
-
-
-def _detect(source: Source, key: str, time: str) -> Detection:
-    from pyspark.sql import functions as sf
-
-    from synth_spark.spark.arrow import quoted
-
-    texts = [c for c, kind in source.types.items() if kind in ("string", "bigint", "int")]
-    counted = [sf.approx_count_distinct(quoted(c)).alias(f"n{i}") for i, c in enumerate(texts)]
-    row = source.frame.agg(sf.count(sf.lit(1)).alias("rows"), *counted).first()
-    distinct = {c: int(row[f"n{i}"]) for i, c in enumerate(texts)}
-    counts = Counts(rows=int(row["rows"]), distinct=distinct)
-    sample = _spread_sample(source, counts.rows)
-    return guess(sample, types=source.types, key=key, time=time, counts=counts)
-
-
-def _spread_sample(source: Source, rows: int) -> pa.Table:
-    """The first rows, where a subject's stand together, and as many from all over the table."""
-    import pyarrow as pa
-
-    if rows <= SAMPLE_ROWS:
-        return source.head(SAMPLE_ROWS)
-    share = min(1.0, 0.55 * SAMPLE_ROWS / rows)
-    spread = replace(source, frame=source.frame.sample(share, seed=1))
-    return pa.concat_tables([source.head(SAMPLE_ROWS // 2), spread.head(SAMPLE_ROWS // 2)])
 
 
 def _carry_out(

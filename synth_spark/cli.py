@@ -6,7 +6,6 @@ passed. Whatever is heavy is imported inside the commands, so that --help answer
 
 from __future__ import annotations
 
-import errno
 import json
 import logging
 import sys
@@ -19,6 +18,7 @@ from typer._click.exceptions import ClickException  # the Click that Typer bring
 
 from synth_spark.core.paths import local_path
 from synth_spark.errors import SynthError
+from synth_spark.refusals import NoSuchFileError, UsageError, of_the_machine, show
 
 if TYPE_CHECKING:
     from synth_spark.config import Step
@@ -40,30 +40,6 @@ records_app = typer.Typer(no_args_is_help=True, help="What kinds of records are 
 app.add_typer(plan_app, name="plan")
 app.add_typer(generators_app, name="generators")
 app.add_typer(records_app, name="records")
-
-
-class DiskFullError(SynthError):
-    """The disk is full; nothing half-written was left in place."""
-
-    code = "SYN-810"
-
-
-class NoPermissionError(SynthError):
-    """A file or folder may not be read or written."""
-
-    code = "SYN-811"
-
-
-class NoSuchFileError(SynthError):
-    """A file or folder that was named is not there."""
-
-    code = "SYN-812"
-
-
-class UsageError(SynthError):
-    """The command line names an option that is not known, or lacks one, or a value is wrong."""
-
-    code = "SYN-107"
 
 
 PlanFile = Annotated[
@@ -110,12 +86,7 @@ def twin(
     from synth_spark.core.shelf import GENERATORS
 
     _must_be_there(data)
-    chosen = resume or "never"
-    if chosen not in get_args(application.Resume):
-        raise UsageError(
-            f"--resume {chosen} is not a choice.",
-            hint=f"one of {', '.join(get_args(application.Resume))}",
-        )
+    chosen = _one_of("resume", resume or "never", get_args(application.Resume))
     if generator not in GENERATORS.names():
         GENERATORS.get(generator)  # raises with the nearest name
     _end(
@@ -299,7 +270,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SynthError as error:
         return _refuse(error, as_json="--json" in arguments)
     except OSError as error:
-        known = _of_the_machine(error)
+        known = of_the_machine(error)
         if known is None:
             raise
         return _refuse(known, as_json="--json" in arguments)
@@ -314,21 +285,18 @@ def _must_be_there(place: str) -> None:
         raise NoSuchFileError(f"There is no {place}.", path=place)
 
 
+def _one_of(option: str, said: str, choices: Sequence[str]) -> str:
+    if said not in choices:
+        raise UsageError(f"--{option} {said} is not a choice.", hint=f"one of {', '.join(choices)}")
+    return said
+
+
 def _end(code: int) -> None:
     raise typer.Exit(code)
 
 
 def _refuse(error: SynthError, *, as_json: bool) -> int:
-    if as_json:
-        said = {
-            "code": error.code,
-            "message": str(error.args[0]),
-            "hint": error.hint,
-            "facts": error.facts,
-        }
-        sys.stderr.write(json.dumps(said, default=str) + "\n")
-    else:
-        sys.stderr.write(" ".join(str(error).split()) + "\n")
+    show(error, as_json=as_json)
     return REFUSED
 
 
@@ -337,18 +305,6 @@ def _of_usage(error: ClickException) -> UsageError:
     context = getattr(error, "ctx", None)
     command = context.command_path if context is not None else "synth-spark"
     return UsageError(error.format_message(), hint=f"{command} --help")
-
-
-def _of_the_machine(error: OSError) -> SynthError | None:
-    """The numbered error for what the machine refused; None: not that kind."""
-    path = str(error.filename or "")
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return DiskFullError(f"The disk is full: {path or error}.", hint="free space", path=path)
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return NoPermissionError(f"No permission for {path or error}.", path=path)
-    if error.errno == errno.ENOENT:
-        return NoSuchFileError(f"There is no {path or error}.", path=path)
-    return None
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ import platform
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from synth_spark.errors import SynthError
 
 MARK = ".synth_spark_run"  # an empty file: this folder is ours to overwrite
 LOCK = ".lock"
+_BEFORE_A_PLAN = {MARK, LOCK, "steps", "world"}  # what may be here before a run has begun
 _NO_LOCKS = (errno.ENOTSUP, errno.ENOSYS, errno.ENOLCK)  # as on some mounted object stores
 
 
@@ -75,7 +76,7 @@ class RunFolder:
             NotARunError: It is not empty and no run made it (SYN-130).
             FolderError: It cannot be written (SYN-133).
         """
-        try:
+        with _written(self.path):
             if self.path.is_dir() and any(self.path.iterdir()) and not (self.path / MARK).exists():
                 raise NotARunError(
                     f"{self.path} is not empty and was not made by a run.",
@@ -85,12 +86,39 @@ class RunFolder:
             (self.path / MARK).touch()
             if plan_yaml is not None:
                 write_text(self.path / "plan.yaml", plan_yaml)
-        except OSError as error:
-            raise FolderError(
-                f"{self.path} cannot be written: {error.strerror}.",
-                hint="name a folder that you may write to",
-                path=str(self.path),
-            ) from error
+
+    @contextmanager
+    def occupied(self) -> Iterator[None]:
+        """Make the folder if need be, and keep other runs out of it meanwhile.
+
+        What is refused before there is a plan leaves no trace: a folder that was not there, or was
+        empty, is so again. One that a run made before keeps all it holds.
+
+        Raises:
+            NotARunError: It is not empty and no run made it (SYN-130).
+            FolderError: It cannot be written (SYN-133).
+            BusyRunError: Another process holds it (SYN-137).
+        """
+        with _written(self.path):
+            fresh = not (self.path / MARK).exists()
+            missing = [p for p in (self.path, *self.path.parents) if not p.exists()]
+        self.open(None)
+        with self.locked():
+            try:
+                yield
+            except BaseException:
+                if fresh and {p.name for p in self.path.iterdir()} <= _BEFORE_A_PLAN:
+                    self._take_back(missing)
+                raise
+
+    def _take_back(self, made: Sequence[Path]) -> None:
+        """Empty the folder and remove those of `made`, it and the folders around it."""
+        self.clear("steps", "world")
+        for name in (MARK, LOCK):
+            (self.path / name).unlink(missing_ok=True)
+        with suppress(OSError):  # somebody else may have put something there meanwhile
+            for path in made:
+                path.rmdir()
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -174,6 +202,19 @@ class RunFolder:
         """Remove tables or folders that are about to be made again."""
         for name in names:
             shutil.rmtree(self.path / name, ignore_errors=True)
+
+
+@contextmanager
+def _written(path: Path) -> Iterator[None]:
+    """Name the run folder where it cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        raise FolderError(
+            f"{path} cannot be written: {error.strerror}.",
+            hint="name a folder that you may write to",
+            path=str(path),
+        ) from error
 
 
 def write_text(path: Path, text: str) -> None:

@@ -21,11 +21,9 @@ from synth_spark.core.schema import Schema
 from synth_spark.errors import SynthError
 from synth_spark.records.base import Rule
 from synth_spark.spark import histories, tables
-from synth_spark.spark.arrow import (
-    map_in_arrow,
-    quoted,
-)
+from synth_spark.spark.arrow import map_in_arrow, quoted
 from synth_spark.spark.checks import all_columns, check, stage_ddl
+from synth_spark.spark.parts import split
 from synth_spark.spark.source import Source
 from synth_spark.spark.typed import typed
 
@@ -33,19 +31,12 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 LEAST_KEY_BYTES = 16
-_U53 = 2**53
 
 
 class IdKeyError(SynthError):
     """The key of the id hashes is too short."""
 
     code = "SYN-230"
-
-
-class OneSubjectError(SynthError):
-    """All rows belong to one subject, so nothing can be learned about subjects."""
-
-    code = "SYN-231"
 
 
 class NoGoodRowsError(SynthError):
@@ -151,25 +142,12 @@ def _settle(
     from pyspark.sql import functions as sf
 
     stage = spark.read.parquet(exact(folder / "stage"))
-    found = {
-        (r["_reason"], r["_column"]): r["count"]
-        for r in stage.groupBy("_reason", "_column").count().collect()
-    }
-    rows_in = sum(found.values())
-    reasons = {
-        r: sum(n for (s, _), n in found.items() if s == r)
-        for r in sorted({r for r, _ in found if r})
-    }
+    rows_in, reasons = _counted(stage)
     bad = sum(reasons.values())
     _refuse_bad(rows_in, bad, reasons, settings.quarantine_limit_share)
     shutil.rmtree(folder / "quarantine", ignore_errors=True)
     if bad:
-        faults = stage.where("_reason IS NOT NULL").select(
-            sf.col("_raw").alias("row"),
-            sf.col("_reason").alias("reason"),
-            sf.col("_column").alias("column"),
-        )
-        tables.write(faults, folder / "quarantine")
+        _set_aside(stage, folder / "quarantine")
     kept = stage.where("_reason IS NULL")
     before = rows_in - bad
     if settings.repeats == "drop":
@@ -180,7 +158,13 @@ def _settle(
         kept = _numbered(kept, "_hash").withColumn("_order", order)
     if not schema.key:
         kept = kept.withColumn("_draw", sf.col("_order"))
-    kept, facts = _split(kept, schema, settings, before)
+    kept, facts = split(
+        kept,
+        schema,
+        before,
+        holdout_share=settings.holdout_share,
+        most=settings.max_events_per_subject,
+    )
     _store(kept, schema, folder, settings, before)
     return IngestReport(
         rows_in=rows_in,
@@ -191,6 +175,24 @@ def _settle(
         rows_cut=facts["rows_cut"],
         subjects_cut=facts["subjects_cut"],
     )
+
+
+def _counted(stage: DataFrame) -> tuple[int, dict[str, int]]:
+    """All rows, and for each reason the bad ones."""
+    found = {r["_reason"]: int(r["count"]) for r in stage.groupBy("_reason").count().collect()}
+    return sum(found.values()), {r: found[r] for r in sorted(r for r in found if r)}
+
+
+def _set_aside(stage: DataFrame, quarantine: Path) -> None:
+    """Write the bad rows with their reasons."""
+    from pyspark.sql import functions as sf
+
+    faults = stage.where("_reason IS NOT NULL").select(
+        sf.col("_raw").alias("row"),
+        sf.col("_reason").alias("reason"),
+        sf.col("_column").alias("column"),
+    )
+    tables.write(faults, quarantine)
 
 
 def _refuse_bad(rows_in: int, bad: int, reasons: Mapping[str, int], limit: float) -> None:
@@ -213,61 +215,6 @@ def _numbered(frame: DataFrame, by: str) -> DataFrame:
     from pyspark.sql import functions as sf
 
     return frame.withColumn("_times", sf.row_number().over(Window.partitionBy(by).orderBy("_row")))
-
-
-def _split(
-    kept: DataFrame, schema: Schema, settings: IngestSettings, rows: int
-) -> tuple[DataFrame, dict[str, int]]:
-    """`_split` for each row by its subject's draw, and at least one subject on either side."""
-    from pyspark.sql import functions as sf
-
-    drawn = sf.shiftrightunsigned("_draw", 11)
-    limit = int(settings.holdout_share * _U53)
-    most = settings.max_events_per_subject
-    if schema.shape == "events" and schema.key:
-        people = kept.groupBy(sf.col(quoted(schema.key.name)).alias("_of")).agg(
-            sf.count("*").alias("n"), sf.first(drawn).alias("u")
-        )
-    else:
-        people = kept.select(sf.lit(1).alias("n"), drawn.alias("u"))
-    facts = people.agg(
-        sf.count("*").alias("subjects"),
-        sf.count_if(sf.col("u") < limit).alias("holdout"),
-        sf.min("u").alias("low"),
-        sf.max("u").alias("high"),
-        sf.count_if(sf.col("n") > most).alias("subjects_cut"),
-        sf.coalesce(sf.sum(sf.greatest(sf.col("n") - most, sf.lit(0))), sf.lit(0)).alias(
-            "rows_cut"
-        ),
-    ).first()
-    if facts["subjects"] < 2:
-        raise OneSubjectError(
-            f"All {rows:,} rows belong to {facts['subjects']} subject.",
-            hint="another key column, or none if every row stands for itself",
-            subjects=facts["subjects"],
-        )
-    if settings.holdout_share > 0 and facts["holdout"] == 0:
-        limit = facts["low"] + 1
-    if facts["holdout"] == facts["subjects"]:
-        limit = facts["high"]
-    if facts["subjects_cut"]:
-        kept = _cut(kept, schema, most)
-    side = sf.when(drawn < sf.lit(limit), "holdout").otherwise("train")
-    return kept.withColumn("_split", side), facts.asDict()
-
-
-def _cut(kept: DataFrame, schema: Schema, most: int) -> DataFrame:
-    """The first `most` events of each subject in time."""
-    from pyspark.sql import Window
-    from pyspark.sql import functions as sf
-
-    key = quoted(schema.key.name) if schema.key else "_draw"
-    order = Window.partitionBy(key).orderBy(quoted(schema.time), "_row")
-    return (
-        kept.withColumn("_place", sf.row_number().over(order))
-        .where(sf.col("_place") <= most)
-        .drop("_place")
-    )
 
 
 def _store(

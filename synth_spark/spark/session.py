@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
@@ -114,11 +115,14 @@ def start(
         wanted |= _here(connect or master or "local[*]")
         if connect:
             del wanted["spark.master"]
+    ours = [name for name in wanted if name not in (settings or {})]
     wanted |= dict(settings or {})
     builder = SparkSession.builder.appName(name)
     for key, value in wanted.items():
         builder = builder.config(key, value)
-    with quiet_start() if not _submitted() else nullcontext():
+    with quiet_start() if not _submitted() else nullcontext(), warnings.catch_warnings():
+        if os.environ.get("SPARK_REMOTE"):  # its server has ours from the start, and complains
+            warnings.filterwarnings("ignore", f"Failed to set ({'|'.join(ours)}) ")
         spark = builder.getOrCreate()
     check_session(spark)
     return spark

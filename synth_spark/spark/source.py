@@ -1,19 +1,17 @@
 """Sources: CSV, JSON lines, Parquet and Delta, opened without changing a value.
 
-CSV is read as text and given types in one pass of our own, because Spark's inference turns `007`
-into 7 and re-writes times: a column becomes a number only if every value would be written back the
-same. Times held as text stay text; their format is the plan's (`Column.time_format`).
+Times held as text stay text; their format is the plan's (`Column.time_format`). How CSV gets its
+types: `csv_text.py`.
 """
 
 from __future__ import annotations
 
-import csv
 import json
 import re
 import shlex
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -21,16 +19,14 @@ import pyarrow.parquet as pq
 from synth_spark.core.paths import exact, local_path
 from synth_spark.errors import EmptyTableError, SynthError
 from synth_spark.records.detect import NoColumnsError
-from synth_spark.spark import tables
+from synth_spark.spark import csv_text, tables
 from synth_spark.spark.arrow import quoted
+from synth_spark.spark.csv_text import CORRUPT
 from synth_spark.spark.failures import clear_errors
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-CORRUPT = "_synth_spark_bad_line"  # the text of a line that does not fit the table
-MISSING_WORDS = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "\\N")
-WHOLE_FILE_BYTES = 64 * 2**20  # a CSV file below this may have line breaks inside quotes
 _ENDINGS = {
     ".csv": "csv", ".tsv": "csv", ".txt": "csv",
     ".json": "jsonl", ".jsonl": "jsonl", ".ndjson": "jsonl",
@@ -134,15 +130,7 @@ def open_source(
         EmptyTableError: It has no rows (SYN-201).
         NewerProtocolError: A Delta table needs a newer reader (SYN-213).
     """
-    local = local_path(path)
-    if local is not None and not local.exists():
-        raise NoSourceError(f"There is nothing at {path}.", hint="check the path", path=path)
-    if local is not None and ":" in str(local.absolute()):
-        raise SourceFormatError(
-            f"{path} has a colon in its path, which Spark's file reader does not take.",
-            hint="a link to it, or a copy, under a name without one",
-            path=path,
-        )
+    _must_be_readable(path)
     kind = guess_format(path) if format == "auto" else format
     try:
         with clear_errors(path):
@@ -155,22 +143,40 @@ def open_source(
     except SynthError:
         raise
     except Exception as error:
-        if "COLUMN_ALREADY_EXISTS" in str(error):
-            raise SameNameError(
-                f"{path} has two columns of one name, or of names that differ in case only: "
-                + ", ".join(re.findall(r"`(.+?)`", _first_line(error))),
-                hint="rename one",
-                path=path,
-            ) from error
-        raise SourceFormatError(
-            f"{path} cannot be read as {kind}: {_first_line(error)}",
-            hint="name the format (--source.format), or repair the file",
-            path=path,
-            format=kind,
-        ) from error
+        raise _refusal(error, path, kind) from error
     if empty:
         raise EmptyTableError(f"{path} has no rows.", path=path)
     return source
+
+
+def _must_be_readable(path: str) -> None:
+    """Refuse a path on this machine that Spark would fail on without a clear word."""
+    local = local_path(path)
+    if local is not None and not local.exists():
+        raise NoSourceError(f"There is nothing at {path}.", hint="check the path", path=path)
+    if local is not None and ":" in str(local.absolute()):
+        raise SourceFormatError(
+            f"{path} has a colon in its path, which Spark's file reader does not take.",
+            hint="a link to it, or a copy, under a name without one",
+            path=path,
+        )
+
+
+def _refusal(error: Exception, path: str, kind: str) -> SynthError:
+    """The numbered error for what Spark says of a file that it cannot read."""
+    if "COLUMN_ALREADY_EXISTS" in str(error):
+        return SameNameError(
+            f"{path} has two columns of one name, or of names that differ in case only: "
+            + ", ".join(re.findall(r"`(.+?)`", _first_line(error))),
+            hint="rename one",
+            path=path,
+        )
+    return SourceFormatError(
+        f"{path} cannot be read as {kind}: {_first_line(error)}",
+        hint="name the format (--source.format), or repair the file",
+        path=path,
+        format=kind,
+    )
 
 
 def guess_format(path: str) -> str:
@@ -222,7 +228,10 @@ def _first_line(error: Exception) -> str:
 
 def _open(spark: SparkSession, path: str, kind: str, delimiter: str, header: bool) -> Source:
     if kind == "csv":
-        return _open_csv(spark, path, delimiter, header)
+        table = csv_text.read(spark, path, delimiter, header)
+        return Source(
+            table.frame, path, kind, table.types, delimiter=table.delimiter, header=table.header
+        )
     if kind == "jsonl":
         frame = spark.read.option("columnNameOfCorruptRecord", CORRUPT).json(exact(path))
         types = {n: t for n, t in _types(frame).items() if n != CORRUPT}
@@ -300,84 +309,6 @@ def _nanos_as_times(frame: DataFrame, arrow: pa.Schema, names: list[str]) -> Dat
             changed[name] = time if arrow.field(name).type.tz else time.cast("timestamp_ntz")
     columns = [changed.get(c, sf.col(quoted(c))).alias(c) for c in frame.columns]
     return frame.select(*columns)
-
-
-# ---- CSV ----------------------------------------------------------------------------------------
-
-
-def _open_csv(spark: SparkSession, path: str, delimiter: str, header: bool) -> Source:
-    from pyspark.sql import types as st
-
-    local = local_path(path)
-    delimiter = delimiter_of(local, delimiter)
-    small = local is not None and local.is_file() and local.stat().st_size < WHOLE_FILE_BYTES
-    reader = spark.read.options(
-        sep=delimiter, header=header, escape='"', multiLine=small, columnNameOfCorruptRecord=CORRUPT
-    )
-    names = reader.csv(exact(path)).columns
-    schema = st.StructType([st.StructField(n, st.StringType()) for n in [*names, CORRUPT]])
-    texts = reader.schema(schema).csv(exact(path))
-    kinds = _csv_types(texts, names)
-    typed = texts.select(*[_as_type(n, kinds[n]) for n in names], CORRUPT)
-    written = _header(local, delimiter) if header and local is not None else []
-    named = dict(zip(names, written, strict=True)) if len(written) == len(names) else {}
-    return Source(typed, path, "csv", kinds, delimiter=delimiter, header=named)
-
-
-def _header(file: Path, delimiter: str) -> list[str]:
-    """The names as the first line has them: Spark makes up those that are empty or stand twice."""
-    if not file.is_file() or file.suffix.lower() not in (".csv", ".tsv", ".txt"):
-        return []
-    with file.open(encoding="utf-8-sig", errors="replace", newline="") as stream:
-        return next(csv.reader(stream, delimiter=delimiter), []) if len(delimiter) == 1 else []
-
-
-def delimiter_of(file: Path | None, said: str) -> str:
-    """The delimiter, where a comma was taken for granted and the first line has none of them."""
-    if said != "," or file is None or not file.is_file() or file.suffix in (".gz", ".bz2", ".zst"):
-        return said
-    with file.open("rb") as stream:
-        names = re.sub(rb'"[^"]*"', b"", stream.readline(1 << 20))
-    found = [sign for sign in (";", "\t", "|") if sign.encode() in names]
-    return found[0] if found and b"," not in names else said
-
-
-def _csv_types(texts: DataFrame, names: list[str]) -> dict[str, str]:
-    """For each column the narrowest type in which every value keeps its meaning, in one pass."""
-    from pyspark.sql import functions as sf
-
-    tests = {
-        "bigint": r"^(0|-?[1-9][0-9]{0,17})$",
-        "double": r"^[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?$",
-        "boolean": r"^(true|false|True|False|TRUE|FALSE)$",
-    }
-    # 007 is a name, not a number; whole numbers of 19 digits would be rounded
-    kept_as_text = r"^[-+]?(0[0-9]|[0-9]{19,}$)"
-    wanted = []
-    for i, name in enumerate(names):
-        value = sf.col(quoted(name))
-        there = ~value.isin(*MISSING_WORDS) & value.isNotNull()
-        for kind, pattern in tests.items():
-            fits = (
-                value.rlike(pattern) & ~value.rlike(kept_as_text)
-                if kind == "double"
-                else value.rlike(pattern)
-            )
-            wanted.append(sf.bool_and(sf.when(there, fits)).alias(f"{i}{kind}"))
-    found: dict[str, Any] = (
-        texts.where(sf.col(CORRUPT).isNull()).agg(*wanted).first().asDict() if wanted else {}
-    )
-    return {n: next((k for k in tests if found[f"{i}{k}"]), "string") for i, n in enumerate(names)}
-
-
-def _as_type(name: str, kind: str) -> Any:
-    from pyspark.sql import functions as sf
-
-    value = sf.col(quoted(name))
-    if kind == "string":
-        return value
-    missing = value.isin(*MISSING_WORDS) | value.isNull()
-    return sf.when(~missing, value.try_cast(kind)).alias(name)
 
 
 # ---- what has no codec --------------------------------------------------------------------------

@@ -10,7 +10,8 @@ from synth_spark.records._profile import BLANKS, COMMA_NUMBER
 from synth_spark.spark import histories, times
 from synth_spark.spark.arrow import quoted
 from synth_spark.spark.checks import all_columns
-from synth_spark.spark.source import CORRUPT, Source
+from synth_spark.spark.csv_text import CORRUPT
+from synth_spark.spark.source import Source
 
 if TYPE_CHECKING:
     from pyspark.sql import Column as SparkColumn

@@ -184,12 +184,18 @@ class SparkWorkshop:
         )
 
 
-def open_plan(spark: SparkSession, plan: Plan) -> Source:
-    """The source that a plan names; a table of the built-in world is made for the run first."""
+def open_plan(spark: SparkSession, plan: Plan, *, world: Path | None = None) -> Source:
+    """The source that a plan names; a table of the built-in world is made first.
+
+    Args:
+        spark: The session.
+        plan: Whose source it is.
+        world: Where the built-in world goes; None: into the run folder.
+    """
     wanted = plan.source
     path = wanted.path
     if path.startswith("world:"):
-        path = str(materialise(path, plan.folder / "world"))
+        path = str(materialise(path, world or plan.folder / "world"))
     return open_source(
         spark,
         path,

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from synth_spark.cli import main as command
+from synth_spark.pipelines.folder import RunFolder
 
 JOBS = Path(__file__).resolve().parents[2] / "jobs"
 WORLD = "world:cdr?subscribers=60&days=4&seed=3"
@@ -88,6 +89,55 @@ def test_a_refused_run_prints_one_line_and_ends_with_2(
     assert error.startswith("[SYN-203]")
     assert "subscriber_id" in error
     assert not out.exists()
+
+
+NO_RECORDS = {
+    "empty.csv": (b"", "SYN-201"),
+    "names_only.csv": (b"id,x\n", "SYN-201"),
+    "no_key.csv": (b"id,x\n1,2\n", "SYN-203"),
+    "no_parquet.parquet": (b"PAR1 it is not", "SYN-221"),
+}
+
+
+@pytest.mark.parametrize("name", NO_RECORDS)
+def test_a_refused_source_leaves_no_run_folder(
+    name: str, spark: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content, code = NO_RECORDS[name]
+    (tmp_path / name).write_bytes(content)
+    args = ["twin", str(tmp_path / name), "--out", str(tmp_path / "twin.csv")]
+    assert command([*args, "--key", "subscriber_id"]) == 2
+    assert f"[{code}]" in capsys.readouterr().err
+    assert [p.name for p in tmp_path.iterdir()] == [name]
+
+
+def test_a_refused_source_leaves_the_run_before_it_as_it_was(
+    spark: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = RunFolder(tmp_path / "run")
+    run.open("name: before\n")
+    run.complete("ingest", "fingerprint", 1.0, {})
+    plan = tmp_path / "plan.yaml"
+    plan.write_text(
+        "name: after\nsource: {path: 'world:subscriber?subscribers=60'}\n"
+        "records: {shape: flat, columns: [{name: no_such_column, kind: category}]}\n"
+        f"generator: {{name: independent}}\nrun: {{folder: {run.path}}}\n"
+    )
+    assert command(["run", "--plan", str(plan)]) == 2
+    assert "[SYN-223]" in capsys.readouterr().err
+    assert (run.path / "plan.yaml").read_text() == "name: before\n"
+    assert run.step("ingest")
+
+
+def test_a_dry_run_checks_the_columns_and_leaves_no_folder(
+    spark: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    args = ["run", "--plan", str(JOBS.parent / "conf" / "plans" / "demo.yaml"), "--dry-run"]
+    args += ["--run.folder", str(tmp_path / "run"), "--source.path", "world:cdr?subscribers=20"]
+    assert command(args) == 0
+    assert command([*args, "--source.path", "world:subscriber?subscribers=20"]) == 2
+    assert "[SYN-223]" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_missed_gate_ends_with_3(spark: Any, tmp_path: Path) -> None:

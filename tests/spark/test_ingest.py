@@ -17,9 +17,9 @@ from synth_spark.spark.ingest import (
     IdKeyError,
     IngestSettings,
     NoGoodRowsError,
-    OneSubjectError,
     ingest,
 )
+from synth_spark.spark.parts import OneSubjectError
 from synth_spark.spark.source import NoColumnError, open_source
 from tests.spark_world import EVENTS, FLAT, KEY, events, flat, put
 

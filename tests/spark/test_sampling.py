@@ -18,6 +18,7 @@ from synth_spark.pipelines import model_folder
 from synth_spark.pipelines.drawer import load_drawer
 from synth_spark.spark import fanout, histories, tables
 from synth_spark.spark.arrow import to_values
+from synth_spark.spark.blocks import block_rows
 from synth_spark.spark.engine import SparkEngine
 from synth_spark.spark.tables import TableTakenError
 from tests.spark_world import EVENTS, add_spent, events, spent
@@ -69,6 +70,13 @@ def test_every_value_is_the_same_for_any_number_of_partitions(
     spark, recipe, one, parts: int
 ) -> None:
     assert whole(fanout.rows_of(spark, recipe, 0, recipe.blocks, parts)).equals(one)
+
+
+def test_a_block_drawn_by_two_attempts_gives_the_same_bytes(recipe) -> None:
+    first, second = load_drawer(recipe.folder), load_drawer(recipe.folder)
+    second.draw(2, 10, recipe.seed)  # a worker that had another task before
+    drawn = [block_rows(recipe, drawer, 1).serialize() for drawer in (first, second)]
+    assert drawn[0].equals(drawn[1])
 
 
 def test_pandas_gives_the_same_rows(spark, recipe, one) -> None:

@@ -13,8 +13,8 @@ import pytest
 from synth_spark.core.schema import Column, Schema
 from synth_spark.errors import EmptyTableError
 from synth_spark.spark import tables, twin_out
+from synth_spark.spark.csv_text import CORRUPT
 from synth_spark.spark.source import (
-    CORRUPT,
     NestedColumnError,
     NoSourceError,
     SameNameError,
@@ -50,6 +50,28 @@ def test_csv_gets_types_only_where_every_value_keeps_its_meaning(spark, tmp_path
         (5, 0.5, "007"),
         (None, 1000.0, "010"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("texts", "kind", "values"),
+    [
+        (["1,234,567.89", "-1,234", "12", "NA"], "double", [1234567.89, -1234.0, 12.0, None]),
+        (["1,234,567", "0", "999"], "bigint", [1234567, 0, 999]),
+        (["1,234", "2,500"], "string", ["1,234", "2,500"]),  # may be decimal commas
+        (["123,456,789", "208"], "string", ["123,456,789", "208"]),  # may be lists of codes
+        (["1,234,567", "1234"], "string", ["1,234,567", "1234"]),
+        (["1,234,567", "1,23"], "string", ["1,234,567", "1,23"]),
+        (["1,234,567", "007"], "string", ["1,234,567", "007"]),
+    ],
+)
+def test_commas_between_thousands_are_read_where_no_value_gainsays(
+    spark, tmp_path: Path, texts: list[str], kind: str, values: list[object]
+) -> None:
+    file = tmp_path / "a.csv"
+    file.write_text("id,n\n" + "".join(f'{i},"{t}"\n' for i, t in enumerate(texts)))
+    source = open_source(spark, str(file))
+    assert source.types == {"id": "bigint", "n": kind}
+    assert [r["n"] for r in source.frame.orderBy("id").collect()] == values
 
 
 def test_a_line_with_too_many_fields_is_marked(spark, tmp_path: Path) -> None:

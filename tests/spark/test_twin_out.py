@@ -8,7 +8,8 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from synth_spark.spark.source import NestedColumnError, _refuse_unreadable, delimiter_of
+from synth_spark.spark.csv_text import delimiter_of
+from synth_spark.spark.source import NestedColumnError, _refuse_unreadable
 from synth_spark.spark.tables import TableTakenError
 from synth_spark.spark.twin_out import _as, _target, check_target
 

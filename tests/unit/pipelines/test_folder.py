@@ -74,6 +74,39 @@ def test_a_folder_is_one_runs_at_a_time_and_free_when_that_is_killed(folder: Run
         pass
 
 
+def test_what_is_refused_before_there_is_a_plan_leaves_no_folder(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "new" / "run")
+    with pytest.raises(FolderError, match="x"), run.occupied():
+        raise FolderError("x")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_refused_in_an_empty_folder_leaves_it_empty(tmp_path: Path) -> None:
+    with pytest.raises(FolderError, match="x"), RunFolder(tmp_path).occupied():
+        raise FolderError("x")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_refused_once_there_is_a_plan_keeps_its_folder(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "run")
+
+    def refused() -> None:
+        with run.occupied():
+            run.open("name: x\n")
+            raise FolderError("x")
+
+    with pytest.raises(FolderError, match="x"):
+        refused()
+    assert (run.path / "plan.yaml").read_text() == "name: x\n"
+
+
+def test_what_is_refused_in_a_runs_folder_leaves_that_run_alone(folder: RunFolder) -> None:
+    folder.complete("ingest", "a", 1.0, {"rows_in": 3})
+    with pytest.raises(FolderError, match="x"), folder.occupied():
+        raise FolderError("x")
+    assert folder.need("ingest", "a") == {"rows_in": 3}
+
+
 def test_a_place_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(FolderError):

@@ -35,6 +35,7 @@ PARTS: Mapping[str, Any] = {  # of a time: name -> whole numbers, from whole mic
     "day of month": lambda us: _calendar(us, "M", "D") + 1,
     "month": lambda us: _calendar(us, "Y", "M") + 1,
     "minute": lambda us: us // 60_000_000 % 60,
+    "minute of day": lambda us: us // 60_000_000 % 1_440,
     "day": lambda us: us // DAY_US,
 }
 

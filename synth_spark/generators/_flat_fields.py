@@ -22,6 +22,8 @@ from synth_spark.core.schema import Schema
 _DAY_US = 86_400_000_000
 _CLOSE = 0.15  # a gap with less of the spread that the days have is drawn instead of the time
 _CROSSING = 0.02  # share of pairs of unrelated rows that would stand the wrong way round
+_MANY_CLOCKS = 60  # distinct values: by chance two in five numbers each end in 60 to 99
+CLOCKS: Mapping[Literal["hhmm", "hhmmss"], int] = {"hhmm": 1, "hhmmss": 2}
 _TEXTS = ("string", "varchar", "char")
 
 
@@ -32,7 +34,7 @@ class Field:
     name: str  # unique; of the column, with "#day" and "#second" for the halves of a time, "#gap"
     column: str
     kind: Literal["category", "number", "place"]
-    part: Literal["", "day", "second", "gap"] = ""
+    part: Literal["", "day", "second", "gap", "hhmm", "hhmmss"] = ""
     after: str = ""  # gap: the column of times that it is counted from
     text: bool = True  # category: the source's type can hold the word for rare labels
 
@@ -60,7 +62,8 @@ def fields_of(schema: Schema, survey: Survey, sample: Records) -> tuple[Field, .
         elif column.kind == "place" and column.partner:
             out.append(Field(name, name, "place"))
         elif column.kind == "number":
-            out.append(Field(name, name, "number"))
+            part = _clock(np.asarray(sample.columns[name]))
+            out.append(Field(f"{name}#{part}" if part else name, name, "number", part))
         else:
             text = column.source_type.lower().startswith(_TEXTS)
             out.append(Field(name, name, "category", text=text))
@@ -78,6 +81,8 @@ def split(schema: Schema, fields: tuple[Field, ...], records: Records) -> dict[s
             out[field.name] = _second(np.asarray(values))
         elif field.part == "gap":
             out[field.name] = _gap(np.asarray(values), np.asarray(records.columns[field.after]))
+        elif field.part in CLOCKS:
+            out[field.name] = _from_clock(np.asarray(values), field.part)
         elif field.kind == "place":
             out[field.name] = values_of(schema.column(field.column), records)
         elif field.kind == "category" and not isinstance(values, Coded):
@@ -100,6 +105,8 @@ def join(
             continue
         elif field.part == "gap":
             continue  # below, once all days are there
+        elif field.part in CLOCKS:
+            out[field.column] = _to_clock(np.asarray(value), field.part)
         elif field.kind == "place":
             pair = np.asarray(value)
             out[field.column] = pair[:, 0]
@@ -134,6 +141,34 @@ def _close_to(times: NDArray[Any], sample: Records, earlier: list[str]) -> str:
         if not on_one_side and not lone and _never_crosses(gap, day, _day(other)):
             on_one_side = name
     return on_one_side
+
+
+def _clock(values: NDArray[np.float64]) -> Literal["", "hhmm", "hhmmss"]:
+    """Whether whole numbers are clock times: of hundreds of values none has a 60th minute."""
+    seen = np.unique(values[np.isfinite(values)])
+    if len(seen) < _MANY_CLOCKS or seen[0] < 0 or (seen != np.rint(seen)).any():
+        return ""
+    for part, places in CLOCKS.items():
+        low = seen % 100 if places == 1 else np.maximum(seen % 100, seen // 100 % 100)
+        if 24 * 100**places >= seen[-1] >= 10 * 100**places and low.max() < 60:
+            return part
+    return ""
+
+
+def _from_clock(values: NDArray[np.float64], part: str) -> NDArray[np.float64]:
+    """Minutes (hhmm) or seconds (hhmmss) since midnight, NaN where missing; shape (rows,)."""
+    if part == "hhmm":
+        return np.asarray(values // 100 * 60 + values % 100)
+    return np.asarray((values // 10_000 * 60 + values // 100 % 100) * 60 + values % 100)
+
+
+def _to_clock(value: NDArray[np.float64], part: str) -> NDArray[np.float64]:
+    """The number that shows a clock at so many minutes or seconds; shape (rows,)."""
+    places = CLOCKS[part]
+    whole = np.clip(np.rint(value), 0, 24 * 60**places)
+    if part == "hhmm":
+        return np.asarray(whole // 60 * 100 + whole % 60)
+    return np.asarray(whole // 3_600 * 10_000 + whole // 60 % 60 * 100 + whole % 60)
 
 
 def _of_days(times: NDArray[Any]) -> bool:

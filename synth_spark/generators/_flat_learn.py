@@ -20,7 +20,7 @@ from synth_spark.generators import _flat_tokens as second
 from synth_spark.generators import _flat_zeros as zeros
 from synth_spark.generators._flat_boost import ROWS as BOOST_ROWS
 from synth_spark.generators._flat_boost import Boosted, boosted, candidates
-from synth_spark.generators._flat_fields import Field, fields_of, split
+from synth_spark.generators._flat_fields import CLOCKS, Field, fields_of, split
 from synth_spark.generators._flat_layout import layout_of
 from synth_spark.generators._flat_model import FlatModel, Pass, parameters, relations_in_words
 from synth_spark.generators._flat_relation import Relation
@@ -98,7 +98,7 @@ def learn_flat(schema: Schema, params: AutoregressiveParams, seed: int) -> Learn
             columns=[c.name for c in schema.columns],
         )
     whole = sample.rows == survey.rows  # the sample is the table: nothing more to count elsewhere
-    numbers = tuple(f.name for f in fields if f.kind == "number" and not f.part)
+    numbers = tuple(f.name for f in fields if f.kind == "number" and f.part in ("", *CLOCKS))
     relations = search(split(schema, fields, sample), numbers) if params.relations else ()
     residual = {r.child: r for r in relations if not r.exact}
     count = partial(second.second_pass, schema, fields, tuple(residual.values()))

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from synth_spark.records import _names
 from synth_spark.records._profile import BLANKS, Profile
 
-OWN_SHARE = 0.98  # of the repeated values that must have one owner
-OWN_ROWS_SHARE = 0.9  # of their rows: a label that all use for half of the rows makes a category
+OWN_SHARE = 0.95  # of the repeated values that must have one owner; two may share a phone or a trip
+FEW = 5  # owners from which a value would be a label that is released
+FEW_ROWS_SHARE = 0.9  # of the rows that must have values of fewer owners than that
 CHANCE = 0.5  # of the repeated values that may have one owner by chance alone
 MANY_OWN = 30  # values above which a column may hold ids; fewer, where subjects are fewer still
 REPEATED = 10  # values that must stand in two rows of the sample: fewer prove nothing
@@ -38,6 +39,7 @@ class Owners:
 def have_one_owner(column: Profile, owners: Owners) -> bool:
     """Whether nearly all of many values that stand in several rows each belong to one subject.
 
+    One label that all use for half of the rows makes a category, whatever the others are.
     Values seen once say nothing. The first rows of a table, where a subject's may stand together,
     find the repeats; rows from all over it find the values that subjects share. What would have
     one owner anyway, as where nearly all rows are of one subject, is no evidence.
@@ -55,8 +57,9 @@ def have_one_owner(column: Profile, owners: Owners) -> bool:
     repeated = rows >= 2
     if repeated.sum() < REPEATED:
         return False
-    own, weight = held[repeated] == 1, rows[repeated]
-    plain = own.mean() >= OWN_SHARE and weight[own].sum() >= OWN_ROWS_SHARE * weight.sum()
+    held, weight = held[repeated], rows[repeated]
+    plain = (held == 1).mean() >= OWN_SHARE
+    plain &= weight[held < FEW].sum() >= FEW_ROWS_SHARE * weight.sum()
     return bool(plain and _by_chance(weight, np.bincount(owner)) <= CHANCE)
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from synth_spark.records import _names
 from synth_spark.records._profile import BLANKS, Profile
 
-OWN_SHARE = 0.95  # of the repeated values that must have one owner; two may share a phone or a trip
+OWN_SHARE = 0.9  # of the repeated values that must have one owner; two may share a phone or a trip
 FEW = 5  # owners from which a value would be a label that is released
 FEW_ROWS_SHARE = 0.9  # of the rows that must have values of fewer owners than that
 CHANCE = 0.5  # of the repeated values that may have one owner by chance alone

@@ -20,8 +20,10 @@ from synth_spark.generators._events_coder import (
     Mode,
     checked_times,
     floor_day,
+    identity_codes,
     number_values,
 )
+from synth_spark.generators._events_runs import GONE, ONE_RUN_SHARE, REPEATED, Habit
 
 MOST_PLAIN = 30  # labels of a plain category
 SPIKES = 0.01  # of a number's rows on one value: a token of its own
@@ -38,9 +40,14 @@ def learn_coder(
     columns = [
         c for c in schema.columns if c.name not in _partners(schema) and c.name != schema.time
     ]
-    cats, nums, subject = [], [], []
+    cats: list[EventColumn] = []
+    nums: list[EventColumn] = []
+    subject: list[EventColumn] = []
     for column in columns:
-        if column.per == "subject":
+        if column.kind == "identifier" and not column.counterpart:
+            at = subject if column.per == "subject" else cats
+            at += _id_column(column, sample)
+        elif column.per == "subject":
             if column.kind != "identifier":
                 subject.append(_subject_column(column, survey, min_subjects))
         elif column.kind in ("category", "place") or (
@@ -62,7 +69,8 @@ def learn_coder(
             nums.append(
                 EventColumn(column.name, "offset", codec.vocabulary, codec.missing_token, codec)
             )
-    cats.sort(key=lambda c: (c.how != "ranked", -c.tokens))  # the widest first: it is the main one
+    # The widest first: it is the main one. Runs last: whether one ends hangs on all the others.
+    cats.sort(key=lambda c: (c.how != "ranked", c.how == "runs", -c.tokens))
     horizon = {"day": 1, "week": 7}.get(mode) or _longest_days(stamps // DAY_US, sample)
     clock = Clock.learn(_gaps(stamps, sample), horizon_days=horizon, tick_s=step_us / 1e6)
     most = max(int(survey.longest), 1) if survey.longest < 20_000 else 20_000
@@ -110,6 +118,20 @@ def _category_column(column: Column, survey: Survey, min_subjects: int) -> Event
     if ranked:
         return EventColumn(column.name, "ranked", RANKS + 2, RANKS + 1, codec)
     return EventColumn(column.name, "plain", max(codec.vocabulary, 1), codec.missing_token, codec)
+
+
+def _id_column(column: Column, sample: Records) -> list[EventColumn]:
+    """How the ids of one column are coded; none where each row or subject simply has its own."""
+    codes = identity_codes(column, sample)
+    missing = bool((codes < 0).any())
+    if column.per == "subject":
+        return [EventColumn(column.name, "own", 2, 1, None)] if missing else []
+    habit = Habit.of(codes, sample.owners)
+    if habit.rows_an_id < REPEATED:
+        return []
+    if habit.one_run >= ONE_RUN_SHARE:
+        return [EventColumn(column.name, "runs", 2 + missing, GONE if missing else -1, None)]
+    return [EventColumn(column.name, "ranked", RANKS + 2, RANKS + 1, None)]
 
 
 def _subject_column(column: Column, survey: Survey, min_subjects: int) -> EventColumn:

@@ -6,6 +6,8 @@ A unit is what is drawn in one go: a subject's whole history where it is short, 
 * a plain category, token = label;
 * a ranked one (many labels, contacts, places): token = the label's rank for the subject, so a
   habit is learned without the identity, which `_events_identity.py` draws afterwards;
+* an id within the subject that comes in runs (a session): the same as before, or new
+  (`_events_runs.py`);
 * a number, token = bin or spike; a second time is a number too: seconds after the event's time.
 """
 
@@ -26,6 +28,7 @@ from synth_spark.core.schema import Column, Schema
 from synth_spark.core.shelf import CODECS
 from synth_spark.errors import SynthError
 from synth_spark.generators._events_clock import DAY_S, Clock
+from synth_spark.generators._events_runs import GONE, SAME, run_tokens
 
 Mode = Literal["day", "week", "whole"]  # the calendar of a unit; whole: from the first event's day
 RANKS = 10  # own 1st, ..., own 10th; then other; then missing
@@ -42,10 +45,10 @@ class EventColumn:
     """How one column of events is coded."""
 
     name: str
-    how: Literal["plain", "ranked", "number", "offset"]
+    how: Literal["plain", "ranked", "runs", "own", "number", "offset"]
     tokens: int  # size of the vocabulary
     missing: int  # the token of a missing value, -1: none
-    codec: Any  # Category, Number or Place: of the labels where ranked
+    codec: Any  # Category, Number or Place: of the labels where ranked; None: ids, made anew
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +141,9 @@ class Coder:
         if column.how == "plain":
             return np.asarray(column.codec.encode(records.columns[column.name]))
         codes = identity_codes(self.schema.column(column.name), records)
+        if column.how == "runs":
+            tokens = run_tokens(codes, records.owners)
+            return np.where(tokens == GONE, GONE if column.missing == GONE else SAME, tokens)
         ranks = own_ranks(codes, records.owners)
         tokens = np.minimum(ranks, RANKS)
         return np.where(codes < 0, max(column.missing, 0), tokens).astype(np.int32)
@@ -248,6 +254,9 @@ def subject_tokens(coder: Coder, records: Records) -> NDArray[np.int32]:
     tokens = np.zeros((records.subjects, len(coder.subject)), np.int32)
     for j, column in enumerate(coder.subject):
         values = values_of(coder.schema.column(column.name), records)
+        if column.how == "own":
+            tokens[:, j] = identity_codes(coder.schema.column(column.name), records)[rows] < 0
+            continue
         tokens[:, j] = column.codec.encode(values[rows])
     return tokens
 

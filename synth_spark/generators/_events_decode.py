@@ -14,9 +14,10 @@ from synth_spark.core.ports import Fold, Learning, Take
 from synth_spark.core.schema import Schema
 from synth_spark.core.seeds import generator
 from synth_spark.generators._events_choice import learn_coder
-from synth_spark.generators._events_coder import DAY_S, Coder, EventColumn
+from synth_spark.generators._events_coder import DAY_S, Coder, EventColumn, Units
 from synth_spark.generators._events_episodes import Drawn, Histories
-from synth_spark.generators._events_identity import Identity, decode_ranked
+from synth_spark.generators._events_identity import Identity, decode_ranked, made_up
+from synth_spark.generators._events_runs import Runs, decode_runs
 
 EVENTS_A_BLOCK = 200_000  # about so many events are in memory at once while sampling
 MOST_SUBJECTS = 2_048
@@ -28,7 +29,7 @@ class Base:
 
     coder: Coder
     histories: Histories
-    identities: tuple[Identity | None, ...]  # one a category column; None where plain
+    identities: tuple[Identity | Runs | None, ...]  # one a category column; None where plain
     block_size: int
     last_day: int  # of the records, days since 1970; nothing is drawn after it
     facts: dict[str, Any]
@@ -47,14 +48,28 @@ class Base:
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> Self:
         """The base that `state` came from."""
+        coder = Coder.from_state(state["coder"])
         return cls(
-            Coder.from_state(state["coder"]),
+            coder,
             Histories.from_state(state["histories"]),
-            tuple(None if i is None else Identity.from_state(i) for i in state["identities"]),
+            tuple(map(_identity, coder.cats, state["identities"])),
             state["block_size"],
             state["last_day"],
             state["facts"],
         )
+
+
+def _learned(j: int, coder: Coder, sample: Records, units: Units) -> Identity | Runs | None:
+    column = coder.cats[j]
+    if column.how == "runs":
+        return Runs.learn(units.cats[:, j], units)
+    return Identity.learn(column, coder, sample) if column.how == "ranked" else None
+
+
+def _identity(column: EventColumn, state: dict[str, Any] | None) -> Identity | Runs | None:
+    if state is None:
+        return None
+    return Runs.from_state(state) if column.how == "runs" else Identity.from_state(state)
 
 
 def learn_base(
@@ -70,9 +85,7 @@ def learn_base(
     sample: Records = yield Take(subjects=20_000, rows=400_000)
     coder = learn_coder(schema, survey, sample, min_subjects=min_subjects, bins=bins)
     histories, units = Histories.learn(coder, sample, leaf=leaf, seed=seed, trees=trees)
-    identities = tuple(
-        Identity.learn(c, coder, sample) if c.how == "ranked" else None for c in coder.cats
-    )
+    identities = tuple(_learned(j, coder, sample, units) for j in range(len(coder.cats)))
     room = min(EVENTS_A_BLOCK / max(survey.mean_length, 1), MOST_SUBJECTS)
     size = 1 << int(np.log2(max(room, 1)))
     facts = {
@@ -117,6 +130,7 @@ def decode(
     kept = drawn.anchor[of_event] + t // DAY_S <= base.last_day  # as the records are cut there
     kept[np.flatnonzero(np.diff(owner, prepend=-1))] = True  # but for a subject's first event
     of_event, t, cats, nums = of_event[kept], t[kept], cats[kept], nums[kept]
+    lengths = np.bincount(of_event, minlength=len(lengths)).astype(np.int64)
     per = np.bincount(owner[kept], minlength=subjects)
     offsets = np.concatenate([[0], np.cumsum(per)])
     stamps = drawn.anchor[of_event] * DAY_US + np.floor(t * 1e6 + 0.5).astype(np.int64)
@@ -128,14 +142,24 @@ def decode(
             columns[column.name] = column.codec.decode(cats[:, j], rng.random(len(t)))
             continue
         before = block * base.block_size
+        if isinstance(identity, Runs):
+            token = identity.settled(cats[:, j], drawn.owner, lengths, stamps / 1e6, rng)
+            columns[column.name] = decode_runs(column, token, offsets, before)
+            continue
         value = decode_ranked(column, coder, identity, cats[:, j], offsets, before, rng)
         _put(columns, coder, column.name, value)
     for j, column in enumerate(coder.nums):
         value = column.codec.decode(nums[:, j], rng.random(len(t)))
         columns[column.name] = _moved(column, value, stamps)
+    owners = np.repeat(np.arange(subjects), per)
     for j, column in enumerate(coder.subject):
+        if column.how == "own":
+            gone = drawn.subject[owners, j] > 0
+            once = np.zeros(len(owners), np.int64)
+            columns[column.name] = made_up(once, gone, owners, block * base.block_size, "c")
+            continue
         value = column.codec.decode(drawn.subject[:, j], rng.random(subjects))
-        _put(columns, coder, column.name, value[np.repeat(np.arange(subjects), per)])
+        _put(columns, coder, column.name, value[owners])
     names = [c.name for c in coder.schema.columns if c.name in columns]
     return Records({name: columns[name] for name in names}, offsets)
 

@@ -237,7 +237,7 @@ def decode_ranked(
     number = np.where(tokens < RANKS, tokens, RANKS + other)  # the subject's own numbering
     gone = tokens == column.missing
     if column.codec is None:
-        return _made_up(number, gone, owners, subjects_before, "c")
+        return made_up(number, gone, owners, subjects_before, "c")
     labels = identity.labels(subjects, rng)
     drawn = labels[owners, np.minimum(tokens, RANKS - 1)]
     key = owners * (int(number.max(initial=0)) + 1) + number
@@ -270,7 +270,7 @@ def _labelled(
     return Coded(np.where(gone, -1, coded.codes).astype(np.int32), coded.labels)
 
 
-def _made_up(
+def made_up(
     number: NDArray[np.int64],
     gone: NDArray[np.bool_],
     owners: NDArray[np.int64],

@@ -14,6 +14,7 @@ from synth_spark.generators._events_attributes import Attributes
 from synth_spark.generators._events_coder import DAY_S, Coder, Units
 from synth_spark.generators._events_decode import Base
 from synth_spark.generators._events_facts import Floats
+from synth_spark.generators._events_runs import GONE, NEW, SAME
 
 TELLING = 0.02  # nats that a parent must tell to be one
 
@@ -26,6 +27,7 @@ class Contexts:
     widths: NDArray[np.int64]  # (categories,)
     slot_of: NDArray[np.int64]  # (values,), slot of the attributes
     within: Floats  # (values,), share of the value within its slot
+    in_runs: NDArray[np.bool_]  # (categories,), ids in runs, see `_events_runs.py`
     cat_parent: NDArray[np.int64]  # (categories,), an earlier category, -1: none
     num_cat: NDArray[np.int64]  # (numbers,), a category, -1: none
     num_num: NDArray[np.int64]  # (numbers,), an earlier number; -1: its own last; -2: none
@@ -54,8 +56,8 @@ class Contexts:
             _levels(units.nums[:, j], c.missing, int(num_width[j]))
             for j, c in enumerate(coder.nums)
         ]
-        gaps = (units.t - units.previous)[units.previous >= 0]
-        edges = _quantiles(gaps, 5)
+        in_runs = np.array([c.how == "runs" for c in coder.cats], bool)
+        edges = _gap_edges(units, in_runs)
         whole = not coder.episodes and coder.mode == "whole"
         ends = np.full(len(x), coder.clock.horizon_s)
         if whole:
@@ -64,7 +66,9 @@ class Contexts:
         means = np.array(
             [_quantiles(x[:, attributes.index("mean", j)], 3) for j in range(len(coder.nums))]
         ).reshape(-1, 3)
-        cat_parent = [_parent(units.cats, j, range(j)) for j in range(len(coder.cats))]
+        cat_parent = [  # none for runs, where the gap says it
+            -1 if in_runs[j] else _parent(units.cats, j, range(j)) for j in range(len(in_runs))
+        ]
         num_cat = [
             _parent(units.cats, -1, range(len(coder.cats)), units.nums[:, j])
             for j in range(len(coder.nums))
@@ -72,10 +76,10 @@ class Contexts:
         num_num = [_number_parent(units, j, levels) for j in range(len(coder.nums))]
         return cls(
             starts[:-1], widths, slot_of, _within(units, coder, attributes),
-            np.array(cat_parent, np.int64), np.array(num_cat, np.int64),
+            in_runs, np.array(cat_parent, np.int64), np.array(num_cat, np.int64),
             np.array(num_num, np.int64),
             num_start, np.concatenate([np.zeros(0, np.int64), *levels]).astype(np.int64),
-            means, _quantiles(pace, tables.PACE - 1), _quantiles(gaps, 2), edges, whole,
+            means, _quantiles(pace, tables.PACE - 1), _quantiles(_gaps(units), 2), edges, whole,
         )  # fmt: skip
 
     def ends(self, drawn_s: Floats, horizon_s: float) -> Floats:
@@ -139,15 +143,19 @@ class Contexts:
         }
 
     def _moves(self, counts: NDArray[Any], weight: float) -> NDArray[Any]:
-        """Chance of each new value after a change, over the chance without knowing the last one."""
+        """Chance of each new value after a change, over the chance without knowing the last one.
+
+        Of ids in runs the chance itself: what is owed says nothing about them.
+        """
         out = np.ones_like(counts)
-        for a, k in zip(self.starts, self.widths, strict=True):
+        for a, k, runs in zip(self.starts, self.widths, self.in_runs, strict=True):
             part = counts[a : a + k, :, :k]
             popular = part.sum(axis=(0, 1)) + 1e-3
             popular = popular / popular.sum()
-            rows = part + weight * popular
-            out[a : a + k, :, :k] = rows / rows.sum(axis=-1, keepdims=True) / popular
-        return np.asarray(np.clip(out, 0.02, 20.0))
+            rows = part + (1.0 if runs else weight) * popular
+            chance = rows / rows.sum(axis=-1, keepdims=True)
+            out[a : a + k, :, :k] = chance if runs else np.clip(chance / popular, 0.02, 20.0)
+        return np.asarray(out)
 
     def _lifts(self, counts: NDArray[Any]) -> NDArray[Any]:
         """How much likelier a value is with its parent than by itself; 0 where they never met."""
@@ -194,6 +202,29 @@ def _quantiles(values: Floats, edges: int) -> Floats:
     if not len(values):
         return np.zeros(edges)
     return np.asarray(np.quantile(values, np.linspace(0, 1, edges + 2)[1:-1]))
+
+
+def _gaps(units: Units) -> Floats:
+    return (units.t - units.previous)[units.previous >= 0]
+
+
+def _gap_edges(units: Units, in_runs: NDArray[np.bool_]) -> Floats:
+    """Edges of the gap by which values stay or change.
+
+    Where ids come in runs, gaps between runs and within them count for half each, so that an edge
+    lies where they part.
+    """
+    gaps, edges = _gaps(units), tables.GAPS - 1
+    inner = np.flatnonzero(units.previous >= 0)
+    tokens = units.cats[:, in_runs]
+    tokens, after_gone = tokens[inner], tokens[inner - 1] == GONE
+    new, old = (((tokens == token) & ~after_gone).any(axis=1) for token in (NEW, SAME))
+    if not new.any() or not old.any():
+        return _quantiles(gaps, edges)
+    order = np.argsort(gaps, kind="stable")
+    weight = (new / new.sum() + old / old.sum())[order]
+    at = np.searchsorted(np.cumsum(weight), 2 * np.linspace(0, 1, edges + 2)[1:-1] + 1e-9)
+    return np.asarray(gaps[order][np.minimum(at, len(order) - 1)])
 
 
 def _levels(tokens: NDArray[np.int32], missing: int, size: int) -> NDArray[np.int64]:

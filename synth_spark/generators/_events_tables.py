@@ -9,6 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from synth_spark.generators._events_runs import NEW, SAME
+
 GAPS, SELF, SHARE, PACE, BLOCKS, PARTS, LAST, CLOCKS = 6, 5, 5, 7, 12, 4, 4, 4
 NUM_LEVELS = 5  # of another number: missing or before the first, then quarters
 SHARE_EDGES = np.array([0.08, 0.22, 0.42, 0.7])
@@ -58,6 +60,20 @@ def selfs_edges():  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+def to_stay_with(last, in_runs):  # type: ignore[no-untyped-def]
+    """The value that an event stays with if it does not change: after a new id, the same one."""
+    return SAME if in_runs and last == NEW else last
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+def alike(c, in_runs, gap_level, event, before):  # type: ignore[no-untyped-def]
+    """1 where the main category has not changed; for ids in runs, where the gap is a long one."""
+    if in_runs:
+        return 1 if 2 * gap_level >= GAPS else 0
+    return 1 if c > 0 and event[0] == before[0] else 0
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
 def number_context(parent, nums, i, first, j, num_level, num_start):  # type: ignore[no-untyped-def]
     """Level of the number that tells about a number: one of the same event, or its own last."""
     if parent == -2:
@@ -70,8 +86,8 @@ def number_context(parent, nums, i, first, j, num_level, num_start):  # type: ig
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
 def count(  # type: ignore[no-untyped-def]
     offsets, anchors, clocks, ends, t, token, hour, slot, cats, nums, shares, selfs, means, starts,
-    cat_parent, num_cat, num_num, num_level, pace_edges, last_edges, gap_edges, time, hours,
-    first_hours, slots, stays, moves, lifts, numbers, num_start,
+    in_runs, cat_parent, num_cat, num_num, num_level, pace_edges, last_edges, gap_edges, time,
+    hours, first_hours, slots, stays, moves, lifts, numbers, num_start,
 ):  # fmt: skip
     """Add one part's events to the tables (arrays changed in place)."""
     columns, numeric = cats.shape[1], nums.shape[1]
@@ -102,11 +118,11 @@ def count(  # type: ignore[no-untyped-def]
                     lifts[starts[c] + v, cats[i, cat_parent[c]]] += 1
                 if i == a:
                     continue
-                w = cats[i - 1, c]
+                w = to_stay_with(cats[i - 1, c], in_runs[c])
                 g = level(gap_edges, t[i] - t[i - 1])
                 s = level(SHARE_EDGES, shares[u, starts[c] + w])
                 f = level(selfs_edges(), selfs[u, c])
-                same = 1 if c > 0 and cats[i, 0] == cats[i - 1, 0] else 0
+                same = alike(c, in_runs[c], g, cats[i], cats[i - 1])
                 stays[c, g, f, s, same, 1 if v == w else 0] += 1
                 if v != w:
                     moves[starts[c] + w, same, v] += 1

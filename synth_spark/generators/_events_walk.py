@@ -22,11 +22,13 @@ from synth_spark.generators._events_kernels import (
 from synth_spark.generators._events_tables import (
     LAST,
     SHARE_EDGES,
+    alike,
     level,
     number_context,
     pace_of,
     part_of_week,
     selfs_edges,
+    to_stay_with,
 )
 
 TRIES = 24
@@ -78,18 +80,19 @@ def next_time(  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
 def next_category(  # type: ignore[no-untyped-def]
-    c, i, n, gap, event, before, counts, shares, selfs, starts, width, cat_parent, lifts, stays,
-    moves, gap_edges, weight, state,
+    c, i, n, gap, event, before, counts, shares, selfs, starts, width, in_runs, cat_parent, lifts,
+    stays, moves, gap_edges, weight, state,
 ):  # fmt: skip
     """Token of category c of event i: stay with the last value, or what is still owed to each."""
     a = starts[c]
     parent = event[cat_parent[c]] if cat_parent[c] >= 0 else 0
-    same = 1 if c > 0 and event[0] == before[0] else 0
+    g = level(gap_edges, gap)
+    same = alike(c, in_runs[c], g, event, before)
+    w = to_stay_with(before[c], in_runs[c])
     if i > 0:
-        w = before[c]
         stay = stays[
             c,
-            level(gap_edges, gap),
+            g,
             level(selfs_edges(), selfs[c]),
             level(SHARE_EDGES, shares[a + w]),
             same,
@@ -102,17 +105,19 @@ def next_category(  # type: ignore[no-untyped-def]
     for v in range(width):
         share = shares[a + v]
         p = 0.0
-        if share > 0 and not (i > 0 and v == before[c]):
+        if share > 0 and not (i > 0 and v == w):
             p = max(share * n - counts[a + v], 0.02)
-            if c > 0 and i > 0:
-                p *= moves[a + before[c], same, v]
+            if i > 0 and in_runs[c]:
+                p = moves[a + w, same, v]
+            elif i > 0 and c > 0:
+                p *= moves[a + w, same, v]
             if cat_parent[c] >= 0:
                 p *= lifts[a + v, parent]
         weight[v] = p
         total += p
     if total <= 1e-12:
-        if i > 0 and shares[a + before[c]] > 0:
-            return before[c]
+        if i > 0 and shares[a + w] > 0:
+            return w
         total = 0.0
         for v in range(width):
             weight[v] = shares[a + v]
@@ -131,9 +136,9 @@ def next_category(  # type: ignore[no-untyped-def]
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
 def walk(  # type: ignore[no-untyped-def]
     key, offsets, anchors, clocks, first_day, ends, shares, selfs, means, starts, widths,
-    cat_parent, num_cat, num_num, num_level, pace_edges, last_edges, gap_edges, horizon, tick, cut,
-    gap_sub, jump_lo, jump_hi, time, hours, first_hours, slots, stays, moves, lifts, numbers,
-    num_start, t, cats, nums, lengths,
+    in_runs, cat_parent, num_cat, num_num, num_level, pace_edges, last_edges, gap_edges, horizon,
+    tick, cut, gap_sub, jump_lo, jump_hi, time, hours, first_hours, slots, stays, moves, lifts,
+    numbers, num_start, t, cats, nums, lengths,
 ):  # fmt: skip
     """Fill units with events, end to end (t, cats, nums, lengths in place); gives their number."""
     columns, numeric = cats.shape[1], nums.shape[1]
@@ -167,7 +172,7 @@ def walk(  # type: ignore[no-untyped-def]
             for c in range(columns):
                 v = next_category(
                     c, i, n, gap, cats[r], cats_before, counts, shares[u], selfs[u], starts,
-                    widths[c], cat_parent, lifts, stays, moves, gap_edges, weight, state,
+                    widths[c], in_runs, cat_parent, lifts, stays, moves, gap_edges, weight, state,
                 )  # fmt: skip
                 cats[r, c] = v
                 counts[starts[c] + v] += 1

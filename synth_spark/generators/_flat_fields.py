@@ -23,7 +23,7 @@ _DAY_US = 86_400_000_000
 _CLOSE = 0.15  # a gap with less of the spread that the days have is drawn instead of the time
 _CROSSING = 0.02  # share of pairs of unrelated rows that would stand the wrong way round
 _MANY_CLOCKS = 60  # distinct values: by chance two in five numbers each end in 60 to 99
-CLOCKS: Mapping[Literal["hhmm", "hhmmss"], int] = {"hhmm": 1, "hhmmss": 2}
+CLOCKS: Mapping[str, int] = {"hhmm": 1, "hhmmss": 2}
 _TEXTS = ("string", "varchar", "char")
 
 
@@ -151,7 +151,7 @@ def _clock(values: NDArray[np.float64]) -> Literal["", "hhmm", "hhmmss"]:
     for part, places in CLOCKS.items():
         low = seen % 100 if places == 1 else np.maximum(seen % 100, seen // 100 % 100)
         if 24 * 100**places >= seen[-1] >= 10 * 100**places and low.max() < 60:
-            return part
+            return "hhmm" if part == "hhmm" else "hhmmss"
     return ""
 
 

@@ -72,7 +72,7 @@ class MarkovModel:
             offsets, drawn.anchor, c.clocks(attributes, x), np.floor(first).astype(np.int64),
             c.ends(ends, clock.horizon_s),
             token_shares(attributes, c, x), c.selfs(attributes, x), c.mean_levels(attributes, x),
-            c.starts, c.widths, c.cat_parent, c.num_cat, c.num_num, c.num_level,
+            c.starts, c.widths, c.in_runs, c.cat_parent, c.num_cat, c.num_num, c.num_level,
             c.pace_edges, c.last_edges, c.gap_edges, clock.horizon_s, clock.tick_s, clock.cut_s,
             clock.gap_sub, clock.jump_lo, clock.jump_hi, *self._tables(), c.num_start,
             t, cats, nums, made,
@@ -118,10 +118,10 @@ def _add(base: Base, c: Contexts, units: Units, x: NDArray[np.float64], out: Arr
         units.offsets, units.anchor, c.clocks(attributes, x),
         c.ends((first + span) * DAY_S, clock.horizon_s),
         units.t, token, hour, slot, units.cats, units.nums, token_shares(attributes, c, x),
-        c.selfs(attributes, x), c.mean_levels(attributes, x), c.starts, c.cat_parent, c.num_cat,
-        c.num_num, c.num_level, c.pace_edges, c.last_edges, c.gap_edges, out["time"], out["hours"],
-        out["first_hours"], out["slots"], out["stays"], out["moves"], out["lifts"], out["numbers"],
-        c.num_start,
+        c.selfs(attributes, x), c.mean_levels(attributes, x), c.starts, c.in_runs, c.cat_parent,
+        c.num_cat, c.num_num, c.num_level, c.pace_edges, c.last_edges, c.gap_edges, out["time"],
+        out["hours"], out["first_hours"], out["slots"], out["stays"], out["moves"], out["lifts"],
+        out["numbers"], c.num_start,
     )  # fmt: skip
 
 

@@ -60,9 +60,14 @@ class ModelDrawer:
         """The ids of one column, shape (rows,)."""
         drawn = records.columns.get(column.name)
         if isinstance(drawn, Coded):
-            start = np.uint64(block << PARTIES_PER_BLOCK_BITS)
-            numbers = start + np.arange(len(drawn.labels), dtype=np.uint64)
+            start, used = (
+                np.uint64(block << PARTIES_PER_BLOCK_BITS),
+                drawn.codes.max(initial=-1) + 1,
+            )
+            numbers = start + np.arange(used, dtype=np.uint64)
             top = (block + 1) << PARTIES_PER_BLOCK_BITS
+            if not column.counterpart and not block and records.subjects < self.block_size:
+                top = int(used)  # one block: no wider than need be
             ids = self._ids(column.name, column, numbers, top, seed)
             table = np.empty(len(ids) + 1, dtype=object)  # code -1, missing, reads the last: None
             table[:-1] = ids

@@ -23,7 +23,7 @@ from synth_spark.core.shelf import GENERATORS
 from synth_spark.core.wire import join, split
 from synth_spark.errors import SynthError
 
-VERSION = 2
+VERSION = 3
 
 
 class ModelFolderError(SynthError):

@@ -12,12 +12,12 @@ from synth_spark.records import _names
 from synth_spark.records._profile import Profile
 from synth_spark.records._roles import time_format
 from synth_spark.records._times import compact_format_of
+from synth_spark.records._within import NUMBER_SHARE, Owners, is_own_id
 
 MANY = 1_000  # category values above which the report is told that rare ones are grouped
 EXACT = 2**53  # whole numbers beyond it do not fit a float64 to the last digit
 LONE_SHARE = 0.2  # values per row above which most values of a category would be grouped as rare
 MANY_PARTIES = 100  # values from which a column of other parties counts as ids
-NUMBER_SHARE = 0.99  # of the rows with a text, for a column of texts to be numbers
 
 
 def column_of(  # noqa: PLR0911 (a list of cases)
@@ -52,9 +52,10 @@ def column_of(  # noqa: PLR0911 (a list of cases)
     form = time_format(column)
     if form is not None and not form.startswith("%H"):
         return _made(column, "time", f"holds times{_as(form)}", time_format=form)
+    owners = Owners.of(profiles[key] if key and events else None)
     if column.is_number:
-        return _number(column, events=events)
-    return _text(column, profiles, key=key, events=events)
+        return _number(column, owners, events=events)
+    return _text(column, profiles, owners)
 
 
 def _place(
@@ -77,8 +78,10 @@ def _place(
 
 
 def _number(  # noqa: PLR0911 (a list of cases)
-    column: Profile, *, events: bool
+    column: Profile, owners: Owners, *, events: bool
 ) -> tuple[Column, str]:
+    if not _other_party(column) and is_own_id(column, owners):
+        return _own_id(column, owners)
     if _beyond_exact(column):
         return _long_number(column)
     values = column.numbers()
@@ -124,14 +127,15 @@ def _long_number(column: Profile) -> tuple[Column, str]:
 
 
 def _text(  # noqa: PLR0911 (a list of cases)
-    column: Profile, profiles: Mapping[str, Profile], *, key: str, events: bool
+    column: Profile, profiles: Mapping[str, Profile], owners: Owners
 ) -> tuple[Column, str]:
-    like = column.looks_like_id()
-    owners = profiles[key].labels if key and events else ()
-    if owners and _shares_ids(column, owners):
-        return _counterpart(column, f"shares ids with {key}: other parties")
+    like, events = column.looks_like_id(), bool(owners.name)
+    if events and _shares_ids(column, profiles[owners.name].labels):
+        return _counterpart(column, f"shares ids with {owners.name}: other parties")
     if _other_party(column) and (like or column.distinct > 10 * MANY_PARTIES):
         return _counterpart(column, f"{column.distinct:,} ids of other parties")
+    if is_own_id(column, owners):
+        return _own_id(column, owners)
     if _beyond_exact(column):
         return _long_number(column)
     coded = _names.is_code(column.name) or bool(compact_format_of(column.labels[:50]))
@@ -175,6 +179,11 @@ def _dense(values: np.ndarray[Any, Any]) -> bool:
 
 def _counterpart(column: Profile, reason: str) -> tuple[Column, str]:
     return _made(column, "identifier", f"{reason}; hashed, made anew in the twin", counterpart=True)
+
+
+def _own_id(column: Profile, owners: Owners) -> tuple[Column, str]:
+    reason = f"an id within {owners.name}: nearly all of its {column.distinct:,} values"
+    return _made(column, "identifier", f"{reason} belong to one {owners.name} only; made anew")
 
 
 def _category(column: Profile, reason: str) -> tuple[Column, str]:

@@ -21,6 +21,8 @@ _TIME += r"|epoch|stamp|since|until)"
 _CODE = r"(id|ids|code|class|type|category|cat|kind|flag|status|state|zip|postcode|mcc|mnc|lac|tac"
 _CODE += r"|cell|cellid|cgi|eci|ecgi|sector|site|antenna|tower|pid|tid|channel|earfcn|region|label)"
 _MAYBE_CODE = r"(area|net|unit|port|band|segment|group|zone|model|version|number|no|nr|mode|plan)"
+_OWN = r"(session|sess|trip|trajectory|track|journey|ride|visit|call|leg|conversation|dialog|flow"
+_OWN += r"|device|handset|phone|terminal|sim|iccid|imsi|imei|msisdn|line)"
 _AMOUNT = r"(count|sum|total|amount|of|per|avg|mean|n|length|size|share|rate|duration)"
 _ID = r"(id|ids|uid|uuid|guid|key|number|msisdn|imsi|imei|hash|identifier|no)"
 
@@ -79,6 +81,14 @@ def may_be_code(name: str) -> bool:
 def is_id(name: str) -> bool:
     """Whether a name sounds like an id."""
     return _has(_ID, name)
+
+
+def is_own_id(name: str) -> bool:
+    """Whether numbers under this name may be ids within a subject: a session, a SIM."""
+    if _has(_AMOUNT, name):
+        return False
+    own = re.search(rf"(^|_){_OWN}{_SUFFIX}", _flat(name))
+    return bool(own) or is_code(name) or may_be_code(name) or is_id(name) or key_strength(name) > 0
 
 
 def is_line_number(name: str) -> bool:

@@ -32,6 +32,8 @@ def typed(
             source.types[named[column.name]],
             zone,
         )
+        if column.kind == "identifier" and column is not schema.key and not column.counterpart:
+            value = sf.when(~_blank(value, text=True), value)
         cast.append(value.alias(column.name))
         if fits is not None:
             raw.append(

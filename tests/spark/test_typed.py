@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from synth_spark.core.schema import Column
+import pyarrow as pa
+
+from synth_spark.core.schema import Column, Schema
+from synth_spark.spark.source import open_source
 from synth_spark.spark.twin_out import _as_source
-from synth_spark.spark.typed import _as_kind
+from synth_spark.spark.typed import _as_kind, typed
+from tests.spark_world import put
 
 
 def test_numbers_with_a_decimal_comma_are_read_and_written_as_such(spark) -> None:
@@ -20,3 +24,25 @@ def test_numbers_with_a_decimal_comma_are_read_and_written_as_such(spark) -> Non
     back = rows.select(_as_source(column, "string", "UTC").alias("text"))
     written = ["3,5", "1234,5", "12345678,85", "-0,25", "7", *[None] * 5]
     assert [r.text for r in back.collect()] == written
+
+
+def test_ids_within_a_subject_that_are_marked_as_missing_are_missing(spark, tmp_path) -> None:
+    """The key and other parties keep their texts: a rule, or nobody, may take them for missing."""
+    texts = ["s1", "-", "", "s2"]
+    names = ("who", "session", "other")
+    table = pa.table({**dict.fromkeys(names, texts), "at": pa.array([1, 2, 3, 4], pa.int64())})
+    source = open_source(spark, put(table, tmp_path / "visits.parquet"))
+    schema = Schema(
+        family="events",
+        shape="events",
+        key=Column(name="who", kind="identifier"),
+        time="at",
+        columns=(
+            Column(name="at", kind="time", time_format="epoch_s"),
+            Column(name="session", kind="identifier"),
+            Column(name="other", kind="identifier", counterpart=True),
+        ),
+    )
+    named = {name: name for name in (*names, "at")}
+    rows = typed(source, schema, named, seed=1, zone="UTC").select(*names).collect()
+    assert [tuple(r) for r in rows] == [(t, t if t in ("s1", "s2") else None, t) for t in texts]

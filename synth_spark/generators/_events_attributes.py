@@ -30,6 +30,7 @@ class Attributes:
     std: Floats  # (columns,), at least 1e-6
     horizon_days: int
     most_events: int
+    last_day: int  # of the records
 
     @classmethod
     def learn(
@@ -66,8 +67,9 @@ class Attributes:
                 exact = column.role == "whole"
                 goal = x[:, j] - x[:, level[j]] if j in level else x[:, j]
                 if column.role == "ratio":
-                    after = measured["n"][rows] - 1  # the first event's own day is no question
-                    goal = np.where(after > 0, (goal - 1) / np.maximum(after, 1), 1.0)
+                    goal = _divided(
+                        column, goal, measured["n"][rows], given["anchor"][rows], coder.last_day
+                    )
                 forests[j] = Forest.fit(
                     x[:, :j],
                     goal,
@@ -79,8 +81,8 @@ class Attributes:
                 )
         kept = table[some] if some.any() else table
         std = np.maximum(kept.std(axis=0), 1e-6)
-        horizon, most = coder.clock.horizon_days, coder.most_events
-        return cls(columns, forests, slots, kept.mean(axis=0), std, horizon, most)
+        bounds = coder.clock.horizon_days, coder.most_events, coder.last_day
+        return cls(columns, forests, slots, kept.mean(axis=0), std, *bounds)
 
     def table(self, coder: Coder, units: Units, given: dict[str, Floats]) -> Floats:
         """The real attributes of units, shape (units, columns)."""
@@ -114,6 +116,8 @@ class Attributes:
                 case "share":
                     last = column.place == self.slots.count[column.column] - 2
                     x[:, j] = stick.take(drawn, uniforms[:, j, 3], last)
+                case "ratio" if column.name == "span":
+                    x[:, j] = drawn * facts.room_days(given["anchor"], self.last_day)
                 case "ratio":
                     many = 1 + np.floor(drawn * (stick.n - 1) + uniforms[:, j, 3])
                     x[:, j] = self._bounded(column, x, many, stick)
@@ -180,7 +184,7 @@ class Attributes:
             "slots": [list(self.slots.of_token), self.slots.count],
             "mean": self.mean,
             "std": self.std,
-            "bounds": [self.horizon_days, self.most_events],
+            "bounds": [self.horizon_days, self.most_events, self.last_day],
         }
 
     @classmethod
@@ -212,6 +216,13 @@ def own_levels(columns: tuple[Attribute, ...]) -> dict[int, int]:
         if c.role in ("drawn", "share") and c.name not in ("span", "first") and name in place:
             out[j] = place[name]
     return out
+
+
+def _divided(column: Attribute, values: Floats, n: Floats, anchor: Floats, last_day: int) -> Floats:
+    """What is learned of a ratio: a span by the days that are left, days by the later events."""
+    if column.name == "span":
+        return values / facts.room_days(anchor, last_day)
+    return np.where(n > 1, (values - 1) / np.maximum(n - 1, 1), 1.0)  # the first has its own day
 
 
 def _around(column: Attribute, level: Floats, away: Floats, n: Floats, u: Floats) -> Floats:

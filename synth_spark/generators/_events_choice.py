@@ -74,9 +74,11 @@ def learn_coder(
     horizon = {"day": 1, "week": 7}.get(mode) or _longest_days(stamps // DAY_US, sample)
     clock = Clock.learn(_gaps(stamps, sample), horizon_days=horizon, tick_s=step_us / 1e6)
     most = max(int(survey.longest), 1) if survey.longest < 20_000 else 20_000
+    last_day = survey.spans[schema.time][1] // DAY_US
     return Coder(
-        schema, mode, episodes, clock, step_us, tuple(cats), tuple(nums), tuple(subject), most
-    )
+        schema, mode, episodes, clock, step_us, tuple(cats), tuple(nums), tuple(subject), most,
+        last_day,
+    )  # fmt: skip
 
 
 def _partners(schema: Schema) -> set[str]:

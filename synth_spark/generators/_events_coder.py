@@ -89,6 +89,7 @@ class Coder:
     nums: tuple[EventColumn, ...]
     subject: tuple[EventColumn, ...]  # columns that belong to the subject
     most_events: int  # of one unit; later ones are left out
+    last_day: int  # of the records, days since 1970; nothing is drawn after it
 
     def units(self, records: Records) -> Units:
         """Cut records into units.
@@ -157,6 +158,7 @@ class Coder:
             "clock": self.clock.state(),
             "step_us": self.step_us,
             "most_events": self.most_events,
+            "last_day": self.last_day,
             **{
                 part: [_saved(c) for c in getattr(self, part)]
                 for part in ("cats", "nums", "subject")
@@ -174,6 +176,7 @@ class Coder:
             clock=Clock.from_state(state["clock"]),
             step_us=state["step_us"],
             most_events=state["most_events"],
+            last_day=state["last_day"],
             **parts,
         )
 

@@ -31,7 +31,6 @@ class Base:
     histories: Histories
     identities: tuple[Identity | Runs | None, ...]  # one a category column; None where plain
     block_size: int
-    last_day: int  # of the records, days since 1970; nothing is drawn after it
     facts: dict[str, Any]
 
     def state(self) -> dict[str, Any]:
@@ -41,7 +40,6 @@ class Base:
             "histories": self.histories.state(),
             "identities": [None if i is None else i.state() for i in self.identities],
             "block_size": self.block_size,
-            "last_day": self.last_day,
             "facts": self.facts,
         }
 
@@ -54,7 +52,6 @@ class Base:
             Histories.from_state(state["histories"]),
             tuple(map(_identity, coder.cats, state["identities"])),
             state["block_size"],
-            state["last_day"],
             state["facts"],
         )
 
@@ -97,8 +94,7 @@ def learn_base(
         "longest": survey.longest,
         "columns": {c.name: [c.how, c.tokens] for c in (*coder.cats, *coder.nums, *coder.subject)},
     }
-    last_day = survey.spans[schema.time][1] // DAY_US
-    return Base(coder, histories, identities, size, last_day, facts), sample
+    return Base(coder, histories, identities, size, facts), sample
 
 
 def decode(
@@ -127,7 +123,7 @@ def decode(
     coder, rng = base.coder, generator(seed, "values", block)
     of_event = np.repeat(np.arange(len(lengths)), lengths)
     owner, subjects = drawn.owner[of_event], len(drawn.subject)
-    kept = drawn.anchor[of_event] + t // DAY_S <= base.last_day  # as the records are cut there
+    kept = drawn.anchor[of_event] + t // DAY_S <= coder.last_day  # as the records are cut there
     kept[np.flatnonzero(np.diff(owner, prepend=-1))] = True  # but for a subject's first event
     of_event, t, cats, nums = of_event[kept], t[kept], cats[kept], nums[kept]
     lengths = np.bincount(of_event, minlength=len(lengths)).astype(np.int64)

@@ -44,6 +44,7 @@ class Histories:
     attributes: Attributes
     episodes: bool
     width_days: int  # from one episode to the next
+    longest: int  # events of the busiest subject; no one gets more
 
     @classmethod
     def learn(
@@ -95,7 +96,9 @@ class Histories:
             seed=seed,
             trees=trees,
         )
-        return cls(names, tuple(forests), len(own), attributes, coder.episodes, width), units
+        longest = int(sample.lengths.max(initial=1))
+        made = cls(names, tuple(forests), len(own), attributes, coder.episodes, width, longest)
+        return made, units
 
     def given(self, coder: Coder, records: Records, units: Units) -> dict[str, Floats]:
         """The known columns of real units, as `Attributes.table` asks for them."""
@@ -130,7 +133,7 @@ class Histories:
         self, named: dict[str, Floats], tokens: NDArray[np.int32], rng: np.random.Generator
     ) -> Drawn:
         count = np.maximum(named["count"].astype(np.int64), 1)
-        before, that, silent = (np.zeros(len(count)) for _ in range(3))
+        before, that, silent, done = (np.zeros(len(count)) for _ in range(4))
         parts: list[tuple[NDArray[np.int64], NDArray[np.int64], Floats]] = []
         at = self.attributes.index("n")
         for k in range(int(count.max())):
@@ -149,6 +152,8 @@ class Histories:
             n = table[:, at]
             if k == 0:
                 n = table[:, at] = np.maximum(n, 1)  # a history starts with an event
+            n = table[:, at] = np.minimum(n, self.longest - done[on])
+            done[on] += n
             that[on], before[on] = before[on], n
             silent[on] = np.where(n > 0, 0, silent[on] + 1)
             parts.append((on, given["anchor"].astype(np.int64), table))
@@ -166,6 +171,7 @@ class Histories:
             "attributes": self.attributes.state(),
             "episodes": self.episodes,
             "width_days": self.width_days,
+            "longest": self.longest,
         }
 
     @classmethod
@@ -178,6 +184,7 @@ class Histories:
             Attributes.from_state(state["attributes"]),
             state["episodes"],
             state["width_days"],
+            state["longest"],
         )
 
 

@@ -25,8 +25,7 @@ class Attribute:
     """One column of the table of attributes."""
 
     name: str
-    role: str  # given, drawn, whole (drawn, integers), ratio (whole, drawn by the event), share,
-    # computed
+    role: str  # given, drawn, whole (drawn, integers), ratio (drawn as a part), share, computed
     column: int = -1  # of the category or number
     place: int = -1  # of the share's slot
 
@@ -57,10 +56,12 @@ def layout(coder: Coder, slots: Slots, given: tuple[str, ...]) -> tuple[Attribut
     out += [Attribute("weekday", "computed"), Attribute("n", "whole")]
     for j in range(1, len(coder.cats)):
         out += _shares(j, int(slots.count[j]))
-    long = coder.mode == "whole"  # few share a leaf with the busiest: what grows with n is divided
+    # Of whole histories few share a leaf with the busiest, or with those that start late: what grows
+    # with the count or with the days that are left is drawn as a part of it.
+    long = coder.mode == "whole"
     if coder.clock.horizon_days > 1:
         out.append(Attribute("days", "ratio" if long else "whole"))
-    out += [Attribute("span", "drawn"), Attribute("first", "drawn")]
+    out += [Attribute("span", "ratio" if long else "drawn"), Attribute("first", "drawn")]
     out += [Attribute("even", "computed")] if long else []
     if coder.cats:
         out += _shares(0, int(slots.count[0]))
@@ -146,6 +147,11 @@ def measure(
 def even_gap(span_days: Floats, n: Floats) -> Floats:
     """log(1 + s) of the gap between n events that fill a span evenly; shape (units,)."""
     return np.asarray(np.log1p(np.maximum(span_days, 0) * DAY_S / np.maximum(n - 1, 1)))
+
+
+def room_days(anchor: Floats, last_day: int) -> Floats:
+    """Days from a unit's first midnight to the end of the records; shape (units,)."""
+    return np.asarray(np.maximum(last_day + 1 - anchor, 1.0))
 
 
 def signed_log(values: Floats) -> Floats:

@@ -91,6 +91,11 @@ class Coder:
     most_events: int  # of one unit; later ones are left out
     last_day: int  # of the records, days since 1970; nothing is drawn after it
 
+    def room_s(self, anchor: NDArray[Any]) -> NDArray[np.float64]:
+        """Seconds from a unit's first midnight to its end or that of the records; as `anchor`."""
+        days = np.clip(self.last_day + 1 - anchor, 1, self.clock.horizon_days)
+        return np.asarray(days * float(DAY_S))
+
     def units(self, records: Records) -> Units:
         """Cut records into units.
 

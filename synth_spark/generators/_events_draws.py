@@ -21,11 +21,12 @@ from synth_spark.generators._events_kernels import (
     softmax_pick,
     uniform,
 )
+from synth_spark.generators._events_statistics import ROOM
 
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
 def draw_time(  # type: ignore[no-untyped-def]
-    unit, s, owed, states, logits, bias, gate, cut, horizon, horizon_days, tick,
+    unit, s, owed, states, logits, bias, gate, cut, tick,
     gap_lo, gap_sub, jump_lo, t, token, far,
 ):  # fmt: skip
     """Time tokens; the time itself where it is a gap. The first event is never the end.
@@ -37,18 +38,18 @@ def draw_time(  # type: ignore[no-untyped-def]
     row = np.empty(end + 1, np.float32)
     found = 0
     for a in range(len(unit)):
-        state, now = states[unit[a]], s[a, 0]
+        state, now, room = states[unit[a]], s[a, 0], s[a, ROOM]
         first = now < 0
         today = 0 if first else int(now // DAY)
         plus(logits[a], bias, row)
         if first:
             row[:gaps] = FAR
-        elif now + cut >= horizon:
+        elif now + cut >= room:
             for k in range(gaps):
-                if now + gap_lo[k] >= horizon:
+                if now + gap_lo[k] >= room:
                     row[k] = FAR
         for k in range(jumps):
-            if today + jump_lo[k] >= horizon_days:
+            if (today + jump_lo[k]) * DAY >= room:
                 row[gaps + k] = FAR
         if not first and now - today * DAY + cut >= DAY:
             row[gaps] = FAR
@@ -60,7 +61,7 @@ def draw_time(  # type: ignore[no-untyped-def]
         t[a] = max(now, 0.0)
         if k < gaps:
             then = after_gap(now, gap_sub, k, tick, uniform(state))
-            if then < horizon:
+            if then < room:
                 t[a] = then
             else:  # the next event lies beyond the unit
                 k = end
@@ -88,7 +89,7 @@ def draw_hour(far, unit, s, states, logits, bias, jump, cut, hour):  # type: ign
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
 def draw_slot(  # type: ignore[no-untyped-def]
-    far, unit, s, states, logits, bias, jump, hour, cut, horizon_days, tick, jump_lo, jump_hi, t
+    far, unit, s, states, logits, bias, jump, hour, cut, tick, jump_lo, jump_hi, t
 ):
     """Five minutes of the rows `far`, then their time."""
     row = np.empty(12, np.float32)
@@ -104,7 +105,7 @@ def draw_slot(  # type: ignore[no-untyped-def]
         slot = max(softmax_pick(row, uniform(state)), 0)
         lo = jump_lo[jump[i]]
         day = today + lo + int(uniform(state) * (jump_hi[jump[i]] - lo + 1))
-        day = min(day, horizon_days - 1)
+        day = min(day, int(s[a, ROOM] // DAY) - 1)
         t[a] = max(moment_in(day, hour[i], slot, earliest, tick, uniform(state)), now)
 
 

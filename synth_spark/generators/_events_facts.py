@@ -56,8 +56,8 @@ def layout(coder: Coder, slots: Slots, given: tuple[str, ...]) -> tuple[Attribut
     out += [Attribute("weekday", "computed"), Attribute("n", "whole")]
     for j in range(1, len(coder.cats)):
         out += _shares(j, int(slots.count[j]))
-    # Of whole histories few share a leaf with the busiest, or with those that start late: what grows
-    # with the count or with the days that are left is drawn as a part of it.
+    # Of whole histories few share a leaf with the busiest or with those that start late: what
+    # grows with the count, or with the days that are left, is drawn as a part of it.
     long = coder.mode == "whole"
     if coder.clock.horizon_days > 1:
         out.append(Attribute("days", "ratio" if long else "whole"))

@@ -50,7 +50,6 @@ class Seen:
             contexts.widths,
             np.diff(contexts.num_start),
             np.array([c.missing for c in base.coder.nums], np.int64),
-            clock.horizon_s,
             clock.cut_s,
             base.coder.most_events,
         )
@@ -142,6 +141,7 @@ def encode(base: Base, seen: Seen, records: Records) -> Encoded:
         "cats": spread(units.cats),
         "nums": spread(units.nums),
         "weekday": ((units.anchor[unit] + 3) % 7).astype(np.int8)[:, None],
+        "room": base.coder.room_s(units.anchor[unit]).astype(np.float32)[:, None],
         "shown": shown[unit].astype(np.float32)[:, None],
         "attributes": np.rint(scaled[unit] * SCALE).astype(np.int16),
         "shares": np.ceil(np.minimum(shares[unit], 1.0) * 255).astype(np.uint8),  # 0 only where 0

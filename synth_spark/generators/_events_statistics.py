@@ -25,8 +25,8 @@ AFTER = AFTER_DENSE + 7 + 24
 POINTER = 10  # features of a value of the main category, before the second category's part
 SECOND = 6  # values of the second category that are remembered for a main value
 LAST = 3  # events back of which the categories are seen
-_T, _I, _GAPS, _TODAY, _DAYS, _DAY, _NIGHT, _HOURS = 0, 1, 2, 5, 6, 7, 8, 9
-_FIXED = 10
+_T, _I, _GAPS, _TODAY, _DAYS, _DAY, _NIGHT, _HOURS, ROOM = 0, 1, 2, 5, 6, 7, 8, 9, 10
+_FIXED = 11
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,6 @@ class Layout:
     widths: NDArray[np.int64]  # (categories,)
     numbers: NDArray[np.int64]  # (numbers,), vocabulary
     missing: NDArray[np.int64]  # (numbers,), token or -1
-    horizon_s: float
     cut_s: float
     most_events: int
 
@@ -73,7 +72,7 @@ class Layout:
 
     def packed(self) -> NDArray[np.float64]:
         """The layout as one array that the compiled functions read."""
-        head = [self.horizon_s, self.cut_s, self.most_events, len(self.widths), len(self.numbers)]
+        head = [self.cut_s, self.most_events, len(self.widths), len(self.numbers)]
         return np.concatenate([head, self.widths, self.numbers, self.missing]).astype(np.float64)
 
     def state(self) -> dict[str, Any]:
@@ -87,18 +86,19 @@ class Layout:
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
-def reset(s, p):  # type: ignore[no-untyped-def]
-    """Empty a state row."""
+def reset(s, p, room):  # type: ignore[no-untyped-def]
+    """Empty a state row, for a unit that has `room` seconds."""
     s[:] = 0.0
+    s[ROOM] = room
     s[_T] = -1.0
     s[_DAY] = -1.0
-    c = int(p[3])
+    c = int(p[2])
     for k in range(3 * c):
         s[_FIXED + k] = -1.0
     values = 0
     for j in range(c):
-        values += int(p[5 + j])
-    main = int(p[5]) if c > 0 else 0
+        values += int(p[4 + j])
+    main = int(p[4]) if c > 0 else 0
     at = _FIXED + 3 * c + values
     s[at : at + 3 * main] = -1.0
     s[at + 3 * main :] = -1.0
@@ -116,7 +116,7 @@ def _turn(share, out):  # type: ignore[no-untyped-def]
 @njit(cache=True, nogil=True, fastmath=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
 def before(s, p, weekday, shown, out):  # type: ignore[no-untyped-def]
     """Features before the time: out[0 : layout.dense]; `shown` is the count the net sees."""
-    horizon, most, c, m = p[0], p[2], int(p[3]), int(p[4])
+    room, most, c, m = s[ROOM], p[1], int(p[2]), int(p[3])
     i, t = s[_I], s[_T]
     first = i == 0
     now = 0.0 if first else t
@@ -125,9 +125,9 @@ def before(s, p, weekday, shown, out):  # type: ignore[no-untyped-def]
     if not first:
         _turn(now / 86_400.0 - day, out)
         out[8 + (weekday + int(day)) % 7] = 1.0
-    left = max(horizon - now, 0.0) / 86_400.0
+    left = max(room - now, 0.0) / 86_400.0
     owed = shown - i
-    out[6] = now / horizon
+    out[6] = now / room
     out[7] = 1.0 if first else 0.0
     out[15] = np.log1p(max(owed, 0.0)) * (1.0 if owed > 0 else 0.0)
     out[16] = min(max(owed / max(shown, 1.0), -1.0), 1.0)
@@ -144,12 +144,12 @@ def before(s, p, weekday, shown, out):  # type: ignore[no-untyped-def]
     out[27] = 0.0 if first else s[_HOURS] / i / 6 - 2
     values = 0
     for j in range(c):
-        values += int(p[5 + j])
+        values += int(p[4 + j])
     counts, at, share = _FIXED + 3 * c, BEFORE, 1.0 / max(i, 1.0)
     for v in range(values):
         out[at + v] = s[counts + v] * share
     at, place = at + values, counts + values
-    main = int(p[5]) if c > 0 else 0
+    main = int(p[4]) if c > 0 else 0
     for v in range(main):
         seen = s[place + v]
         if seen >= 0:
@@ -164,17 +164,17 @@ def before(s, p, weekday, shown, out):  # type: ignore[no-untyped-def]
     numbers = place + 3 * main
     for j in range(m):
         token = s[numbers + j]
-        gone = token == p[5 + c + m + j]
+        gone = token == p[4 + c + m + j]
         out[at + 2 * j] = 1.0 if token >= 0 and gone else 0.0
-        out[at + 2 * j + 1] = 0.0 if token < 0 or gone else 2 * token / max(p[5 + c + j], 1.0) - 1
+        out[at + 2 * j + 1] = 0.0 if token < 0 or gone else 2 * token / max(p[4 + c + j], 1.0) - 1
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
 def last_values(s, p, rows):  # type: ignore[no-untyped-def]
     """Which of the features behind the dense ones are 1: their places in rows; gives how many."""
     start, found = 0, 0
-    for j in range(int(p[3])):
-        width = int(p[5 + j])
+    for j in range(int(p[2])):
+        width = int(p[4 + j])
         for k in range(LAST):
             last = int(s[_FIXED + 3 * j + k])
             if last >= 0:
@@ -190,23 +190,23 @@ def after(s, p, weekday, t, share, out, pointer):  # type: ignore[no-untyped-def
 
     Gives the weekday and the hour of the event.
     """
-    horizon, c = p[0], int(p[3])
+    c = int(p[2])
     day = np.floor(t / 86_400.0)
     clock = t / 86_400.0 - day
     _turn(clock, out)
     i = s[_I]
     gap = t - s[_T] if i > 0 else 0.0
     out[6] = np.log1p(gap) * 0.2 if i > 0 else 0.0
-    out[7] = 1.0 if i > 0 and gap < p[1] else 0.0
+    out[7] = 1.0 if i > 0 and gap < p[0] else 0.0
     out[8] = 1.0 if day != s[_DAY] else 0.0
-    out[9] = t / horizon
+    out[9] = t / s[ROOM]
     out[10] = 1.0 if i == 0 else 0.0
-    main, values = int(p[5]) if c > 0 else 0, 0
+    main, values = int(p[4]) if c > 0 else 0, 0
     for j in range(c):
-        values += int(p[5 + j])
+        values += int(p[4 + j])
     last = _FIXED + 3 * c + values
     counts = _FIXED + 3 * c
-    second = min(int(p[6]), SECOND) if c > 1 else 0
+    second = min(int(p[5]), SECOND) if c > 1 else 0
     total = max(i, 1.0)
     for v in range(main):
         q = pointer[v]
@@ -232,7 +232,7 @@ def after(s, p, weekday, t, share, out, pointer):  # type: ignore[no-untyped-def
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
 def update(s, p, t, cats, nums):  # type: ignore[no-untyped-def]
     """Take an event in."""
-    c, m = int(p[3]), int(p[4])
+    c, m = int(p[2]), int(p[3])
     i = s[_I]
     day = np.floor(t / 86_400.0)
     if i > 0:
@@ -252,9 +252,9 @@ def update(s, p, t, cats, nums):  # type: ignore[no-untyped-def]
         k = _FIXED + 3 * j
         s[k + 2], s[k + 1], s[k] = s[k + 1], s[k], cats[j]
         s[at + cats[j]] += 1
-        at += int(p[5 + j])
+        at += int(p[4 + j])
     if c > 0:
-        main = int(p[5])
+        main = int(p[4])
         s[at + cats[0]] = t
         s[at + main + cats[0]] = i + 1
         s[at + 2 * main + cats[0]] = cats[1] if c > 1 else -1
@@ -264,20 +264,21 @@ def update(s, p, t, cats, nums):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
-def unroll(end, weekday, shown, t, cats, nums, share, p, size, x, z, q):  # type: ignore[no-untyped-def]
+def unroll(end, weekday, room, shown, t, cats, nums, share, p, size, x, z, q):  # type: ignore[no-untyped-def]
     """Features of real rows: units end to end, each closed by a row with `end` set.
 
     Writes x (rows, before), z (rows, AFTER) and q (rows, main, pointer) and gives each row's time
     before, -1 at a unit's first.
     """
     s = np.empty(size)
-    reset(s, p)
+    reset(s, p, 1.0)
     previous = np.empty(len(t))
-    rows = np.empty(LAST * int(p[3]), np.int64)
+    rows = np.empty(LAST * int(p[2]), np.int64)
     dense = x.shape[1]
-    for j in range(int(p[3])):
-        dense -= LAST * int(p[5 + j])
+    for j in range(int(p[2])):
+        dense -= LAST * int(p[4 + j])
     for r in range(len(t)):
+        s[ROOM] = room[r]
         previous[r] = s[_T]
         before(s, p, weekday[r], shown[r], x[r])
         x[r, dense:] = 0
@@ -286,7 +287,7 @@ def unroll(end, weekday, shown, t, cats, nums, share, p, size, x, z, q):  # type
         z[r] = 0
         if end[r]:
             q[r] = 0
-            reset(s, p)
+            reset(s, p, 1.0)
             continue
         day, hour = after(s, p, weekday[r], t[r], share[r], z[r], q[r])
         z[r, AFTER_DENSE + day] = 1

@@ -70,6 +70,7 @@ class EventTrainee:
             "nums": e["nums"].astype(np.int16),
             "allowed": shares > 0,
             "now": previous.astype(np.float32)[:, None],
+            "room": e["room"],
         }
 
     def loss(self, module: torch.nn.Module, batch: dict[str, torch.Tensor]) -> torch.Tensor:
@@ -79,7 +80,9 @@ class EventTrainee:
         clock, now = batch["clock"].long(), batch["now"][:, 0]
         slices = module.slices(x)
         event = (clock[:, 0] != self.clock.end) & (clock[:, 0] >= 0)
-        logits = module.time(slices[0]) + self._time_mask(now, clock[:, 0], x[:, stats.OWED])
+        logits = module.time(slices[0]) + self._time_mask(
+            now, batch["room"], clock[:, 0], x[:, stats.OWED]
+        )
         total = _nats(logits, clock[:, 0].clamp(min=0)) * (clock[:, 0] >= 0)
         at = torch.nonzero(clock[:, 1] >= 0)[:, 0]
         if len(at):
@@ -114,7 +117,7 @@ class EventTrainee:
         return total
 
     def _time_mask(
-        self, now: torch.Tensor, token: torch.Tensor, owed: torch.Tensor
+        self, now: torch.Tensor, room: torch.Tensor, token: torch.Tensor, owed: torch.Tensor
     ) -> torch.Tensor:
         """Zeros, and FAR where a token would leave the unit; the real token is always allowed."""
         import torch
@@ -125,8 +128,8 @@ class EventTrainee:
         first = (now < 0)[:, None]
         at = now.clamp(min=0)[:, None]
         today = torch.floor(at / DAY_S)
-        gap = (at + lows < c.horizon_s) & ~first
-        jump = (today + days < c.horizon_days) & (
+        gap = (at + lows < room) & ~first
+        jump = (today + days < room / DAY_S) & (
             (days > 0) | first | (at - today * DAY_S + c.cut_s < DAY_S)
         )
         allowed = torch.cat([gap, jump, ~first & (owed[:, None] < self.seen.gate)], 1)
@@ -162,6 +165,7 @@ def _unrolled(
         qs = np.zeros((b - a, *q.shape[1:]), np.float32)
         previous[a:b] = stats.unroll(
             e["end"][a:b, 0], e["weekday"][a:b, 0].astype(np.int64),
+            e["room"][a:b, 0].astype(np.float64),
             e["shown"][a:b, 0].astype(np.float64), e["t"][a:b, 0], e["cats"][a:b], e["nums"][a:b],
             np.ascontiguousarray(main[a:b]), p, layout.state_size, x[a:b], zs, qs,
         )  # fmt: skip

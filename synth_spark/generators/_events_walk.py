@@ -136,7 +136,7 @@ def next_category(  # type: ignore[no-untyped-def]
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
 def walk(  # type: ignore[no-untyped-def]
     key, offsets, anchors, clocks, first_day, ends, shares, selfs, means, starts, widths,
-    in_runs, cat_parent, num_cat, num_num, num_level, pace_edges, last_edges, gap_edges, horizon,
+    in_runs, cat_parent, num_cat, num_num, num_level, pace_edges, last_edges, gap_edges, rooms,
     tick, cut, gap_sub, jump_lo, jump_hi, time, hours, first_hours, slots, stays, moves, lifts,
     numbers, num_start, t, cats, nums, lengths,
 ):  # fmt: skip
@@ -161,7 +161,7 @@ def walk(  # type: ignore[no-untyped-def]
                 cats_before = cats[r]
             else:
                 then = next_time(
-                    t[r - 1], n - i, gap, anchors[u], clocks[u], ends[u], horizon, tick, cut,
+                    t[r - 1], n - i, gap, anchors[u], clocks[u], ends[u], rooms[u], tick, cut,
                     gap_sub, jump_lo, jump_hi, time, hours, slots, pace_edges, last_edges, state,
                 )  # fmt: skip
                 if then < 0:

@@ -32,8 +32,9 @@ class Ahead:
     order: NDArray[np.int64]  # units in the order in which they enter the window
     most: NDArray[np.int64]  # (units,), greatest length
     weekday: NDArray[np.int64]  # (units,), of the first day
+    room: NDArray[np.float64]  # (units,), seconds that the unit has
     shown: NDArray[np.float64]  # (units,), the count that the network sees
-    ease: NDArray[np.float64]  # (units,), by how much it changes to the horizon, relatively
+    ease: NDArray[np.float64]  # (units,), by how much it changes to the unit's end, relatively
     scaled: NDArray[np.float32]  # (units, attributes that the network sees)
     shares: NDArray[np.float32]  # (units, values)
     random: NDArray[np.uint64]  # (units, 1), streams, moved on by drawing
@@ -98,8 +99,8 @@ class _Window:
         self.own = ahead.scaled @ net.own.weight + net.own.bias
         self.unit = ahead.order[:rows].copy()
         self.state = np.empty((rows, layout.state_size))
-        for row in self.state:
-            stats.reset(row, self.p)
+        for u, row in zip(self.unit, self.state, strict=True):
+            stats.reset(row, self.p, ahead.room[u])
         (width, head), size = net.time.weight.shape, net.values.shape[1]
         f32 = np.float32
         self.x = np.empty((rows, layout.dense), f32)
@@ -121,8 +122,7 @@ class _Window:
         n, w, ahead = self.size, self.walker, self.ahead
         unit, state, x = self.unit[:n], self.state, self.x[:n]
         _look(
-            unit, state, self.p, ahead.weekday, ahead.shown, ahead.ease, w.clock.horizon_s, x,
-            self.hot, self.found,
+            unit, state, self.p, ahead.weekday, ahead.shown, ahead.ease, x, self.hot, self.found,
         )  # fmt: skip
         self._times(n, unit, state, self._trunk(n, unit, x), x)
         _look_again(
@@ -132,7 +132,7 @@ class _Window:
         self._values(n, unit)
         self.size = _move_on(
             unit, state, self.p, self.t, self.token, w.clock.end, self.tokens,
-            len(w.layout.widths), ahead.most, ahead.order, self.queue,
+            len(w.layout.widths), ahead.most, ahead.room, ahead.order, self.queue,
             self.events.start, self.events.made, self.events.t, self.events.tokens,
         )  # fmt: skip
 
@@ -159,7 +159,7 @@ class _Window:
         folded.add_bias(part, net.time.bias, opened)
         found = draws.draw_time(
             unit, state, x[:, OWED], random, self._out("time", opened, net.time_out),
-            net.time_out.bias, self.walker.gate, clock.cut_s, clock.horizon_s, clock.horizon_days,
+            net.time_out.bias, self.walker.gate, clock.cut_s,
             clock.tick_s, clock.gap_lo, clock.gap_sub, clock.jump_lo, self.t, self.token, self.far,
         )  # fmt: skip
         if not found:
@@ -177,7 +177,7 @@ class _Window:
         logits = self._out("slot", hidden, net.slot_out)
         draws.draw_slot(
             far, unit, state, random, logits, net.slot_out.bias, jump, hour, clock.cut_s,
-            clock.horizon_days, clock.tick_s, clock.jump_lo, clock.jump_hi, self.t,
+            clock.tick_s, clock.jump_lo, clock.jump_hi, self.t,
         )  # fmt: skip
 
     def _values(self, n: int, unit: Any) -> None:
@@ -210,11 +210,11 @@ class _Window:
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
-def _look(unit, s, p, weekday, shown, ease, horizon, x, hot, found):  # type: ignore[no-untyped-def]
+def _look(unit, s, p, weekday, shown, ease, x, hot, found):  # type: ignore[no-untyped-def]
     """Statistics before the time."""
     for a in range(len(unit)):
         u = unit[a]
-        count = shown[u] * (1 + ease[u] * max(s[a, 0], 0.0) / horizon)
+        count = shown[u] * (1 + ease[u] * max(s[a, 0], 0.0) / s[a, stats.ROOM])
         stats.before(s[a], p, weekday[u], count, x[a])
         found[a] = stats.last_values(s[a], p, hot[a])
 
@@ -229,7 +229,8 @@ def _look_again(unit, s, p, weekday, t, shares, z, pointer, day, hour):  # type:
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
 def _move_on(  # type: ignore[no-untyped-def]
-    unit, s, p, t, token, end, tokens, categories, most, order, queue, start, made, out_t, out
+    unit, s, p, t, token, end, tokens, categories, most, room, order, queue, start, made,
+    out_t, out,
 ):  # fmt: skip
     """Keep the events, take them into the states, and let units in for those that ended.
 
@@ -253,7 +254,7 @@ def _move_on(  # type: ignore[no-untyped-def]
                 continue
             u = order[queue[0]]
             queue[0] += 1
-            stats.reset(s[kept], p)
+            stats.reset(s[kept], p, room[u])
         elif kept < a:
             s[kept] = s[a]
         unit[kept] = u

@@ -73,7 +73,8 @@ class MarkovModel:
             c.ends(ends, clock.horizon_s),
             token_shares(attributes, c, x), c.selfs(attributes, x), c.mean_levels(attributes, x),
             c.starts, c.widths, c.in_runs, c.cat_parent, c.num_cat, c.num_num, c.num_level,
-            c.pace_edges, c.last_edges, c.gap_edges, clock.horizon_s, clock.tick_s, clock.cut_s,
+            c.pace_edges, c.last_edges, c.gap_edges, coder.room_s(drawn.anchor), clock.tick_s,
+            clock.cut_s,
             clock.gap_sub, clock.jump_lo, clock.jump_hi, *self._tables(), c.num_start,
             t, cats, nums, made,
         )  # fmt: skip

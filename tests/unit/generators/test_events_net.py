@@ -17,7 +17,8 @@ from synth_spark.generators._events_seen import encode
 from tests.unit.generators.events_world import SCHEMA, phones
 
 RECORDS = phones(60, 8)
-LAYOUT = stats.Layout(np.array([3, 2]), np.array([4]), np.array([3]), 7 * 86_400.0, 7_200.0, 50)
+LAYOUT = stats.Layout(np.array([3, 2]), np.array([4]), np.array([3]), 7_200.0, 50)
+ROOM_S = 7 * 86_400.0
 
 
 @pytest.fixture(scope="module")
@@ -50,10 +51,11 @@ def test_walking_real_events_gives_the_features_that_sampling_sees() -> None:
         np.zeros((rows, 3, LAYOUT.pointer), np.float32),
     )
     p, weekday, shown = LAYOUT.packed(), np.zeros(rows, np.int64), np.full(rows, 4.0)
-    stats.unroll(end, weekday, shown, t, cats, nums, share, p, LAYOUT.state_size, x, z, q)
+    room = np.full(rows, ROOM_S)
+    stats.unroll(end, weekday, room, shown, t, cats, nums, share, p, LAYOUT.state_size, x, z, q)
     s, one = np.empty(LAYOUT.state_size), np.empty(LAYOUT.dense)
     hot = np.empty(2 * stats.LAST, np.int64)
-    stats.reset(s, p)
+    stats.reset(s, p, ROOM_S)
     for r in range(5, 8):  # the second unit starts afresh
         stats.before(s, p, 0, 4.0, one)
         np.testing.assert_allclose(one, x[r, : LAYOUT.dense], atol=1e-6)
@@ -65,7 +67,7 @@ def test_walking_real_events_gives_the_features_that_sampling_sees() -> None:
 
 def test_features_at_the_start_say_so_and_hold_no_past() -> None:
     s, x = np.empty(LAYOUT.state_size), np.empty(LAYOUT.dense)
-    stats.reset(s, LAYOUT.packed())
+    stats.reset(s, LAYOUT.packed(), ROOM_S)
     stats.before(s, LAYOUT.packed(), 0, 10.0, x)
     assert x[7] == 1.0
     assert (x[stats.BEFORE :] == 0).sum() >= LAYOUT.dense - stats.BEFORE - 1

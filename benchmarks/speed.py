@@ -1,6 +1,6 @@
 """Speed and memory: sampling against the limit of Spark and Delta, training, and growth with rows.
 
-    make bench-speed                         everything, about 20 minutes on two cores
+    make bench-speed                         everything, about 35 minutes on two cores
     make bench-speed ARGS="--only sampling"  one of sampling, training, growth
 
 The limit is the same schema filled by SQL expressions over `spark.range` and written to Delta in
@@ -156,13 +156,13 @@ def sampling(scratch: Path, case: str | None = None) -> dict[str, Any]:
     return found
 
 
-def grown(subscribers: int, scratch: Path) -> dict[str, Any]:
-    """One whole run (ingest, fit, sample, evaluate) with `markov`; seconds by step, and memory.
+def grown(subscribers: int, generator: str, scratch: Path) -> dict[str, Any]:
+    """One whole run (ingest, fit, sample, evaluate); seconds by step, and memory.
 
     The table is made by another process, as that takes memory by the row; the heap of the JVM is
     the same for every size, as Java fills whatever it is given before it cleans up.
     """
-    folder = scratch / f"growth-{subscribers}"
+    folder = scratch / f"growth-{generator}-{subscribers}"
     world = f"world:cdr?subscribers={subscribers}&days=7"
     made = "import sys; from synth_spark.records.world import materialise; from pathlib import Path"
     made += "; print(materialise(sys.argv[1], Path(sys.argv[2])))"
@@ -171,7 +171,7 @@ def grown(subscribers: int, scratch: Path) -> dict[str, Any]:
     plan = {
         "name": "growth",
         "source": {"path": table},
-        "generator": {"name": "markov"},
+        "generator": {"name": generator},
         "run": {"folder": str(folder), "quiet": True, "conf": {"spark.driver.memory": HEAP}},
     }
     start = time.perf_counter()
@@ -182,13 +182,14 @@ def grown(subscribers: int, scratch: Path) -> dict[str, Any]:
     shutil.rmtree(folder)
     seconds = {name: round(step["seconds"], 1) for name, step in sorted(steps.items())}
     wall_s = round(time.perf_counter() - start, 1)
-    print(f"{rows:>10,} rows  {wall_s:>7.1f} s  {seconds}  {peak.mb} MB")
+    print(f"{generator:<15} {rows:>10,} rows  {wall_s:>7.1f} s  {seconds}  {peak.mb} MB")
     return {"rows": rows, "wall_s": wall_s, "steps_s": seconds, "peak_mb": peak.mb}
 
 
 def growth(scratch: Path) -> dict[str, Any]:
-    """The same run at 1, 10 and 100 times the rows."""
-    return {str(n): grown(n, scratch) for n in GROWTH}
+    """The same runs at 1, 10 and 100 times the rows."""
+    names = ("markov", "autoregressive")
+    return {name: {str(n): grown(n, name, scratch) for n in GROWTH} for name in names}
 
 
 def training(scratch: Path) -> dict[str, Any]:

@@ -125,6 +125,7 @@ def decode(
     owner, subjects = drawn.owner[of_event], len(drawn.subject)
     kept = drawn.anchor[of_event] + t // DAY_S <= coder.last_day  # as the records are cut there
     kept[np.flatnonzero(np.diff(owner, prepend=-1))] = True  # but for a subject's first event
+    kept &= np.arange(len(t)) - np.searchsorted(owner, owner) < base.histories.longest
     of_event, t, cats, nums = of_event[kept], t[kept], cats[kept], nums[kept]
     lengths = np.bincount(of_event, minlength=len(lengths)).astype(np.int64)
     per = np.bincount(owner[kept], minlength=subjects)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Self
 
 import numpy as np
@@ -34,6 +35,7 @@ _ROUNDS, _PATIENCE = 300, 30
 _GAIN_NATS = 0.004
 _DOUBT = 2.5  # standard errors that a gain must exceed
 _MOST_TREES = 2_000  # of all columns together
+_MOST_WORK = 3e9  # rows times inputs times trees, of all trials together: about half a minute
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,17 +96,19 @@ def boosted(
         seed: Of the split into a fitting and a checking part.
     """
     held = generator(seed, "boost").permutation(len(tokens)) < len(tokens) // 5
-    useful = []
-    for column, start in logits.items():
-        work = _Boosting.of(coder, tokens, column, start)
-        gain, rounds = work.trial(held)
+    useful, budget = [], _MOST_WORK
+    work = [_Boosting.of(coder, tokens, column, start) for column, start in logits.items()]
+    for column in sorted(work, key=lambda w: (len(w.own), w.column)):  # the cheapest first
+        gain, rounds, tried = column.trial(held, int(budget // (column.x.size * len(column.own))))
+        budget -= tried * column.x.size * len(column.own)
         if rounds:
-            useful.append((-gain, column, work, rounds))
+            useful.append((-gain, column.column, column, rounds))
     out, left = [], _MOST_TREES
-    for _, _, work, rounds in sorted(useful, key=lambda u: u[:2]):
-        if rounds * len(work.own) <= left:
-            left -= rounds * len(work.own)
-            out.append(work.grown(rounds))
+    for _, _, column, rounds in sorted(useful, key=lambda u: u[:2]):
+        kept = min(rounds, left // len(column.own))
+        left -= kept * len(column.own)
+        if kept:
+            out.append(column.grown(kept))
     return tuple(out)
 
 
@@ -136,25 +140,33 @@ class _Boosting:
             tokens[:, column].astype(np.int64),
         )  # fmt: skip
 
-    def trial(self, held: NDArray[np.bool_]) -> tuple[float, int]:
-        """Nats gained on the held rows, and after how many rounds; 0 rounds: none to speak of."""
+    def trial(self, held: NDArray[np.bool_], most: int) -> tuple[float, int, int]:
+        """Grow trees on the rows that are not held, at most so many rounds.
+
+        Returns:
+            Nats gained on the held rows; after how many rounds (0: nothing to speak of); and how
+            many rounds it took to see it.
+        """
+        most = min(most, _ROUNDS, _MOST_TREES // len(self.own))
         logits, before = self.start.copy(), _nats(self.start[held], self.truth[held])
-        best, rounds = (0.0, np.zeros(1)), 0
-        for i, _ in enumerate(self._rounds(~held, logits), start=1):
+        best, rounds, tried = (0.0, np.zeros(1)), 0, 0
+        for trees in islice(self._rounds(~held, logits), most):
+            tried += len(trees) // len(self.own)
             gains = before - _nats(logits[held], self.truth[held])
             if gains.mean() > best[0]:
-                best, rounds = (float(gains.mean()), gains), i
-            if i - rounds >= _PATIENCE or i == _ROUNDS:
+                best, rounds = (float(gains.mean()), gains), tried
+            if tried - rounds >= _PATIENCE:
                 break
         doubt = _DOUBT * best[1].std() / np.sqrt(len(before))
-        return (best[0], rounds) if best[0] > max(_GAIN_NATS, doubt) else (0.0, 0)
+        worth = best[0] > max(_GAIN_NATS, doubt)
+        return (best[0], rounds, tried) if worth else (0.0, 0, tried)
 
     def grown(self, rounds: int) -> Boosted:
         """Trees on all rows."""
         roots, nodes, leaves, sets = [], [], [], []
         at = 0
         some = np.ones(len(self.x), bool)
-        for i, trees in enumerate(self._rounds(some, self.start.copy()), start=1):
+        for trees in islice(self._rounds(some, self.start.copy()), rounds):
             for node, leaf, left in trees:
                 moved = node.copy()
                 inner = node[:, 0] >= 0
@@ -165,8 +177,6 @@ class _Boosting:
                 leaves.append(leaf)
                 sets.append(left)
                 at += len(node)
-            if i == rounds:
-                break
         return Boosted(
             self.column, self.own, np.array(roots, np.int32), np.concatenate(nodes),
             np.concatenate(leaves), np.concatenate(sets),

@@ -21,7 +21,7 @@ _DIRECT_BUDGET = 4_000_000  # weights of all direct tables
 _FIRST_BUDGET = 6_000_000  # weights of the first layer
 _WIDE = 50  # a table with more columns is wide: each column sees its strongest slots only
 _REACH = 32  # so many of them
-_GROUPS = 32  # of a column's tokens, for mutual information
+_GROUPS = 32  # at most, of a column's tokens, for mutual information
 _MUTUAL_ROWS = 20_000
 _CHANCE = 3.0  # spreads above the mutual information of shuffled rows
 _OWN_SHARE = 0.05  # a token with this share of the rows has a feature of its own
@@ -142,13 +142,15 @@ def _parents(
     """
     columns = len(costs_out)
     every = [tuple(s for s, slot in enumerate(slots) if slot.column < c) for c in range(columns)]
-    coarse = [_coarse(tokens[:_MUTUAL_ROWS, s]) for s in range(len(slots))]
+    some = tokens[:_MUTUAL_ROWS]
+    groups = int(np.clip(np.sqrt(len(some)) / 2.5, 5, _GROUPS))  # a few rows a cell
+    coarse = [_coarse(some[:, s], groups) for s in range(len(slots))]
     mixed = np.random.default_rng(0).permutation(len(coarse[0]))
     scored = []
     for c in range(columns):
         for s in every[c]:
-            nats, chance = _mutual_nats(coarse[s], coarse[c]), 0.0
-            chance = _mutual_nats(coarse[s][mixed], coarse[c])
+            nats = _mutual_nats(coarse[s], coarse[c], groups)
+            chance = _mutual_nats(coarse[s][mixed], coarse[c], groups)
             # twice the rows times the nats is about chi-square: its spread follows from its mean
             beyond = _CHANCE * np.sqrt(chance / len(mixed)) + 1 / len(mixed)
             scored.append((-(nats - chance), c, s, nats > chance + beyond))
@@ -165,19 +167,19 @@ def _parents(
     return tuple(tuple(sorted(k)) for k in kept), near
 
 
-def _coarse(tokens: NDArray[np.int32]) -> NDArray[np.int64]:
-    """At most 16 groups of tokens: the heavy ones, and between them neighbours together."""
+def _coarse(tokens: NDArray[np.int32], groups: int) -> NDArray[np.int64]:
+    """At most so many groups: the tokens themselves, or neighbours together, of equal mass."""
     rows = np.bincount(tokens)
-    if (rows > 0).sum() <= _GROUPS:
+    if (rows > 0).sum() <= groups:
         return np.searchsorted(np.flatnonzero(rows), tokens).astype(np.int64)
     before = np.cumsum(rows) - rows
-    group = (before + rows / 2) * _GROUPS // max(len(tokens), 1)
-    return np.minimum(group, _GROUPS - 1).astype(np.int64)[tokens]
+    group = (before + rows / 2) * groups // max(len(tokens), 1)
+    return np.minimum(group, groups - 1).astype(np.int64)[tokens]
 
 
-def _mutual_nats(a: NDArray[np.int64], b: NDArray[np.int64]) -> float:
-    shape = _GROUPS, _GROUPS
-    joint = np.bincount(a * _GROUPS + b, minlength=_GROUPS**2).reshape(shape) / max(len(a), 1)
+def _mutual_nats(a: NDArray[np.int64], b: NDArray[np.int64], groups: int) -> float:
+    counts = np.bincount(a * groups + b, minlength=groups**2).reshape(groups, groups)
+    joint = counts / max(len(a), 1)
     product = joint.sum(1, keepdims=True) * joint.sum(0, keepdims=True)
     some = joint > 0
     return float((joint[some] * np.log(joint[some] / product[some])).sum())

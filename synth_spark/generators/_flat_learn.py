@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 SAMPLE_ROWS = 50_000
 _USUAL_ROWS = 5_634  # the table on which decay, dropout and epochs were chosen
 _MOST_EPOCHS = 30  # small tables are not read more often than that
+_PIECE_ROWS = 4_096  # that the network is asked about at once
 _FEW_ROWS = 1_000  # smaller ones are read less often
 MOST_LABELS = 4_096  # of one category; lighter labels are RARE
 
@@ -81,7 +82,7 @@ def learn_flat(schema: Schema, params: AutoregressiveParams, seed: int) -> Learn
     Args:
         schema: Of the table.
         params: `AutoregressiveParams`.
-        seed: Not used here: the engine seeds the sample and the training.
+        seed: Of the trial of trees; the engine seeds the sample and the training.
 
     Raises:
         EmptyTableError: There are no rows (SYN-201).
@@ -126,14 +127,16 @@ def _trees(
     coder: Coder, tables: tuple[ColumnTables, ...], tokens: NDArray[np.int32], seed: int
 ) -> tuple[Boosted, ...]:
     """Trees that correct the network's logits, from those that it gives on a sample."""
-    every = max(-(-len(tokens) // BOOST_ROWS), 1)
-    some = np.ascontiguousarray(tokens[::every].T)
-    wanted, net, logits = candidates(coder, some.T), Pass(tables, some), {}
-    for c in range(max(wanted, default=-1) + 1):
-        out = net.logits(c)
-        if c in wanted:
-            logits[c] = out
-    return boosted(coder, some.T, logits, seed)
+    some = tokens[:: max(-(-len(tokens) // BOOST_ROWS), 1)]
+    wanted = candidates(coder, some)
+    logits: dict[int, list[NDArray[np.float32]]] = {c: [] for c in wanted}
+    for start in range(0, len(some) if wanted else 0, _PIECE_ROWS):
+        net = Pass(tables, np.ascontiguousarray(some[start : start + _PIECE_ROWS].T))
+        for c in range(max(wanted) + 1):
+            out = net.logits(c)
+            if c in logits:
+                logits[c].append(out)
+    return boosted(coder, some, {c: np.concatenate(parts) for c, parts in logits.items()}, seed)
 
 
 def schedule_of(rows: int, params: AutoregressiveParams) -> Schedule:

@@ -128,7 +128,7 @@ def _best(
         bounded = _bounded(table, relation)
         if phase != "residual":
             if ratio < _SPREAD and _is_exact(bounded, every):
-                return replace(bounded, exact=True)
+                return replace(bounded, exact=True, bounds=_signs(target[table.known[y]]))
             continue
         finished = _scaled_residual(table, bounded)
         if ratio < _SPREAD and _worth(table, finished, near):
@@ -299,6 +299,11 @@ def _bounds(x: Array) -> tuple[float, float]:
         max(0.0, low - reach) if x.min() >= 0 else low - reach,
         min(0.0, high + reach) if x.max() <= 0 else high + reach,
     )
+
+
+def _signs(x: Array) -> tuple[float, float]:
+    """Only the signs that occur: what is computed exactly may be as large as its parts make it."""
+    return (0.0 if x.min() >= 0 else -np.inf, 0.0 if x.max() <= 0 else np.inf)
 
 
 def _floor(x: Array) -> float:

@@ -46,25 +46,39 @@ def fit_total(
     if some.sum() < 50 or len(names) < _FEWEST_PARTS:
         return None
     x = np.column_stack([numbers[n][some] for n in names])
-    centred, goal = x - x.mean(axis=0), total[some] - total[some].mean()
-    size = np.linalg.norm(centred, axis=0) + 1e-12
-    left, chosen = goal, list[int]()
-    for _ in range(min(_MOST_PARTS, len(names))):
-        told = np.abs(centred.T @ left) / size
-        told[chosen] = -1
-        chosen.append(int(told.argmax()))
-        fitted = np.linalg.lstsq(centred[:, chosen], goal, rcond=None)[0]
+    size = x.std(axis=0) + 1e-12
+    centred, goal = (x - x.mean(axis=0)) / size, total[some] - total[some].mean()
+    gram, told = centred.T @ centred, centred.T @ goal
+    if not _is_little(goal, centred, _solved(gram, told)):
+        return None  # not even all columns together make it up
+    chosen: list[int] = []
+    fitted, left = np.zeros(0), goal
+    while len(chosen) < min(_MOST_PARTS, len(names)):
+        telling = np.abs(centred.T @ left)
+        telling[chosen] = -1
+        chosen.append(int(telling.argmax()))
+        fitted = _solved(gram[np.ix_(chosen, chosen)], told[chosen])
         left = goal - centred[:, chosen] @ fitted
-        if np.abs(left).mean() < _LEFT * np.abs(goal).mean():
+        if _is_little(goal, centred[:, chosen], fitted):
             break
     else:
         return None
     if len(chosen) < _FEWEST_PARTS:
         return None
+    fitted = np.linalg.lstsq(x[:, chosen] - x[:, chosen].mean(axis=0), goal, rcond=None)[0]
     weights = np.array([_short(float(w)) for w in fitted])
     base = _short(float(np.median(total[some] - x[:, chosen] @ weights)))
     parents = tuple(names[i] for i in chosen)
     return Relation(name, "total", parents, weights=tuple(map(float, weights)), base=base)
+
+
+def _solved(gram: Array, told: Array) -> Array:
+    return np.asarray(np.linalg.lstsq(gram, told, rcond=1e-12)[0])
+
+
+def _is_little(goal: Array, x: Array, weights: Array) -> bool:
+    """Whether next to nothing of the goal is left."""
+    return bool(np.abs(goal - x @ weights).mean() < _LEFT * np.abs(goal).mean())
 
 
 def _short(value: float) -> float:

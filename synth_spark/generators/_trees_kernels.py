@@ -145,10 +145,11 @@ def walk(tokens, roots, nodes, leaves, sets, scores):  # type: ignore[no-untyped
         sets: (nodes, 256).
         scores: (rows, scores), added to.
     """
-    for r in range(tokens.shape[1]):
-        for k in range(len(roots)):
+    for k in range(len(roots)):  # a tree stays near while all rows go down it
+        score = k % scores.shape[1]
+        for r in range(tokens.shape[1]):
             at = roots[k]
             while nodes[at, 0] >= 0:
                 token = min(tokens[nodes[at, 0], r], 255)
                 at = nodes[at, 1] if sets[at, token] else nodes[at, 2]
-            scores[r, k % scores.shape[1]] += leaves[at]
+            scores[r, score] += leaves[at]

@@ -24,9 +24,11 @@ def kill_in_training(args: list[str], run: Path) -> int:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), **quick}
     line = [sys.executable, "-m", "synth_spark.cli", *args]
     started = subprocess.Popen(line, cwd=ROOT, env=environment, start_new_session=True)
+    latest = time.monotonic() + 300
     try:
         while not list(run.glob("checkpoints/*/checkpoint-*.json")):
             assert started.poll() is None, "it ended before there was a checkpoint"
+            assert time.monotonic() < latest, "no checkpoint in five minutes"
             time.sleep(0.01)
     finally:
         os.killpg(started.pid, signal.SIGKILL)

@@ -36,7 +36,7 @@ def conjunction(a, b, c, tariff):
 
 
 @lru_cache
-def learned(boost=True):
+def learned(boost=True, most_trees=2_000):
     rng = np.random.default_rng(0)
     a, b, c = rng.random((3, ROWS))
     tariff = np.array([f"t{i}" for i in rng.integers(0, 6, ROWS)])
@@ -51,8 +51,13 @@ def learned(boost=True):
             "left": Coded.of(np.where(left, "yes", "no").tolist()),
         }
     )
+    monkeypatch = pytest.MonkeyPatch()
+    monkeypatch.setattr("synth_spark.generators._flat_boost._MOST_TREES", most_trees)
     story = GENERATOR.learn(SCHEMA, GENERATOR.Params(boost=boost, max_epochs=8), 0)
-    return learn(story, Local(records, train=train_local))
+    try:
+        return learn(story, Local(records, train=train_local))
+    finally:
+        monkeypatch.undo()
 
 
 def share_right(model):
@@ -74,6 +79,11 @@ def test_only_columns_that_gain_are_boosted():
     model = learned()
     assert [model.coder.drawn[t.column].field.name for t in model.trees] == ["left"]
     assert set(model.about()["boosted"]) == {"left"}
+
+
+def test_a_column_that_would_take_too_many_trees_gets_fewer():
+    (trees,) = learned(most_trees=5).trees
+    assert len(trees.roots) == 5
 
 
 def test_the_wire_keeps_the_trees():

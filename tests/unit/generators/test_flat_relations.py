@@ -72,6 +72,14 @@ def test_a_total_of_many_parts_is_computed_from_them():
     np.testing.assert_allclose(found["sum"].value(values), values["sum"], atol=1e-9)
 
 
+def test_a_total_with_a_heavy_tail_is_not_cut():
+    rng = np.random.default_rng(6)
+    values = {c: np.round(np.exp(1.5 * rng.normal(size=20_000)), 2) for c in "abcd"}
+    values["sum"] = np.round(sum(values[c] for c in "abcd"), 2)
+    relation = by_child(values, tuple(values))["sum"]
+    np.testing.assert_allclose(relation.value(values), values["sum"], atol=1e-6)
+
+
 def test_a_part_is_never_computed_from_its_total():
     rng = np.random.default_rng(5)
     values = {c: rng.integers(0, 40, N).astype(float) for c in "abc"}

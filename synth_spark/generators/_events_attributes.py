@@ -57,28 +57,19 @@ class Attributes:
         columns = facts.layout(coder, slots, tuple(given))
         measured, counts = facts.measure(coder, slots, units)
         table = facts.table(columns, {**measured, **given}, counts)
-        some = units.lengths > 0
-        forests = {}
-        level = own_levels(columns)
+        some, level, forests = units.lengths > 0, own_levels(columns), {}
         for j, column in enumerate(columns):
-            if column.role in ("drawn", "whole", "ratio", "share"):
-                rows = _asked(column, table, columns, some)
-                x = table[rows]
-                exact = column.role == "whole"
-                goal = x[:, j] - x[:, level[j]] if j in level else x[:, j]
-                if column.role == "ratio":
-                    goal = _divided(
-                        column, goal, measured["n"][rows], given["anchor"][rows], coder.last_day
-                    )
-                forests[j] = Forest.fit(
-                    x[:, :j],
-                    goal,
-                    leaf=leaf,
-                    seed=seed,
-                    name=f"{column.name}/{j}",
-                    exact=exact,
-                    trees=trees,
-                )
+            if column.role not in ("drawn", "whole", "ratio", "share"):
+                continue
+            rows = _asked(column, table, columns, some)
+            goal = table[rows, j] - (table[rows, level[j]] if j in level else 0.0)
+            if column.role == "ratio":
+                n, anchor = measured["n"][rows], given["anchor"][rows]
+                goal = _divided(column, goal, n, anchor, coder.last_day)
+            forests[j] = Forest.fit(
+                table[rows, :j], goal, leaf=leaf, seed=seed, name=f"{column.name}/{j}",
+                exact=column.role == "whole", trees=trees,
+            )  # fmt: skip
         kept = table[some] if some.any() else table
         std = np.maximum(kept.std(axis=0), 1e-6)
         bounds = coder.clock.horizon_days, coder.most_events, coder.last_day

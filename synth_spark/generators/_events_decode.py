@@ -121,44 +121,61 @@ def decode(
         seed: The seed of the sampling.
     """
     coder, rng = base.coder, generator(seed, "values", block)
-    of_event = np.repeat(np.arange(len(lengths)), lengths)
-    owner, subjects = drawn.owner[of_event], len(drawn.subject)
-    kept = drawn.anchor[of_event] + t // DAY_S <= coder.last_day  # as the records are cut there
-    kept[np.flatnonzero(np.diff(owner, prepend=-1))] = True  # but for a subject's first event
-    kept &= np.arange(len(t)) - np.searchsorted(owner, owner) < base.histories.longest
-    of_event, t, cats, nums = of_event[kept], t[kept], cats[kept], nums[kept]
-    lengths = np.bincount(of_event, minlength=len(lengths)).astype(np.int64)
-    per = np.bincount(owner[kept], minlength=subjects)
-    offsets = np.concatenate([[0], np.cumsum(per)])
-    stamps = drawn.anchor[of_event] * DAY_US + np.floor(t * 1e6 + 0.5).astype(np.int64)
+    kept = _within(base, drawn, lengths, t)
+    unit = np.repeat(np.arange(len(lengths)), lengths)[kept]
+    t, cats, nums = t[kept], cats[kept], nums[kept]
+    lengths = np.bincount(unit, minlength=len(lengths)).astype(np.int64)
+    subjects = len(drawn.subject)
+    owners = drawn.owner[unit]
+    offsets = np.concatenate([[0], np.cumsum(np.bincount(owners, minlength=subjects))])
+    stamps = drawn.anchor[unit] * DAY_US + np.floor(t * 1e6 + 0.5).astype(np.int64)
     stamps -= stamps % coder.step_us
     columns: dict[str, Values] = {coder.schema.time: stamps.astype("datetime64[us]")}
-    for j, column in enumerate(coder.cats):
-        identity = base.identities[j]
+    before = block * base.block_size
+    for j, (column, identity) in enumerate(zip(coder.cats, base.identities, strict=True)):
         if identity is None:
             columns[column.name] = column.codec.decode(cats[:, j], rng.random(len(t)))
-            continue
-        before = block * base.block_size
-        if isinstance(identity, Runs):
+        elif isinstance(identity, Runs):
             token = identity.settled(cats[:, j], drawn.owner, lengths, stamps / 1e6, rng)
             columns[column.name] = decode_runs(column, token, offsets, before)
-            continue
-        value = decode_ranked(column, coder, identity, cats[:, j], offsets, before, rng)
-        _put(columns, coder, column.name, value)
+        else:
+            value = decode_ranked(column, coder, identity, cats[:, j], offsets, before, rng)
+            _put(columns, coder, column.name, value)
     for j, column in enumerate(coder.nums):
         value = column.codec.decode(nums[:, j], rng.random(len(t)))
         columns[column.name] = _moved(column, value, stamps)
-    owners = np.repeat(np.arange(subjects), per)
+    _put_subject(columns, coder, drawn, owners, before, rng)
+    names = [c.name for c in coder.schema.columns if c.name in columns]
+    return Records({name: columns[name] for name in names}, offsets)
+
+
+def _within(
+    base: Base, drawn: Drawn, lengths: NDArray[np.int64], t: NDArray[np.float64]
+) -> NDArray[np.bool_]:
+    """Which events stay, shape (events,).
+
+    Those up to the records' last day, as the records are cut there, but for a subject's first; and
+    no more of a subject than the busiest has.
+    """
+    owner, anchor = np.repeat(drawn.owner, lengths), np.repeat(drawn.anchor, lengths)
+    place = np.arange(len(t)) - np.searchsorted(owner, owner)
+    kept = (anchor + t // DAY_S <= base.coder.last_day) | (place == 0)
+    return np.asarray(kept & (place < base.histories.longest))
+
+
+def _put_subject(
+    columns: dict[str, Values], coder: Coder, drawn: Drawn, owners: NDArray[np.int64],
+    before: int, rng: np.random.Generator,
+) -> None:  # fmt: skip
+    """The columns that are the subject's own, the same in all its rows."""
     for j, column in enumerate(coder.subject):
         if column.how == "own":
             gone = drawn.subject[owners, j] > 0
             once = np.zeros(len(owners), np.int64)
-            columns[column.name] = made_up(once, gone, owners, block * base.block_size, "c")
+            columns[column.name] = made_up(once, gone, owners, before, "c")
             continue
-        value = column.codec.decode(drawn.subject[:, j], rng.random(subjects))
+        value = column.codec.decode(drawn.subject[:, j], rng.random(len(drawn.subject)))
         _put(columns, coder, column.name, value[owners])
-    names = [c.name for c in coder.schema.columns if c.name in columns]
-    return Records({name: columns[name] for name in names}, offsets)
 
 
 def _put(columns: dict[str, Values], coder: Coder, name: str, value: Any) -> None:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self
 from numpy.typing import NDArray
 
 from synth_spark.core.batch import Encoded, Records
+from synth_spark.core.conditions import Clause, Condition
 from synth_spark.core.schema import Schema, Shape
 
 if TYPE_CHECKING:
@@ -157,6 +158,18 @@ class Model(Protocol):
         block. Only `core/seeds.py` gives random numbers, keyed by the seed and the block.
         """
 
+    def conditioned(self, condition: Condition) -> Model:
+        """The same model under a condition: every subject that it draws holds all clauses.
+
+        What comes back has the same `block_size` and draws by `sample` alone, a function of the
+        model, the condition, the block and the seed. A draw costs a bounded number of steps:
+        nothing is drawn again and again until it fits. Only asked for clauses that the
+        generator's `objection` lets pass.
+
+        Raises:
+            ImpossibleConditionError: The model gives the condition no chance (SYN-711).
+        """
+
     def state(self) -> dict[str, Any]:
         """A tree for `core/wire.py`, enough to rebuild the model."""
 
@@ -179,6 +192,9 @@ class RecordGenerator(Protocol):
 
     def learn(self, schema: Schema, params: Any, seed: int) -> Learning:
         """Tell the story of the learning; returns the model."""
+
+    def objection(self, schema: Schema, clause: Clause) -> str:
+        """Why records of this schema cannot be drawn under the clause; empty if they can."""
 
 
 # ---- metrics ------------------------------------------------------------------------------------

@@ -1,0 +1,227 @@
+"""Conditions: what a drawn subject must hold, as the plan says it and as a model is asked for it.
+
+    Churn=Yes              one label           plan=prepaid|postpaid   one of several
+    tenure=1..12           from 1 to 12        tenure=..12             at most 12
+    radio=                 missing             joined=2024-01-01..     a time, from that day on
+    hour=18..20            of the time of events: in these hours (whole hours, both included)
+    weekday=sat|sun        of the time of events
+
+A clause on a column of events holds for every event of the subject. A model meets a condition by
+drawing from what is left of its own distribution; nothing is drawn and thrown away until it fits.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any, Self
+
+import numpy as np
+
+from synth_spark.core.schema import Column, Schema
+from synth_spark.errors import SynthError
+
+WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+CLOCK_FIELDS = ("hour", "weekday")  # of the time of events, where no column has the name
+
+
+class BadConditionError(SynthError):
+    """A condition names an unknown field, or cannot be read."""
+
+    code = "SYN-710"
+
+
+class ImpossibleConditionError(SynthError):
+    """The model gives what the condition asks for no chance."""
+
+    code = "SYN-711"
+
+
+class CannotConditionError(SynthError):
+    """The generator cannot draw under this condition, by its construction."""
+
+    code = "SYN-712"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clause:
+    """What one field must be: one of `labels`, or from `low` to `high`, or missing.
+
+    Times are seconds since 1970-01-01 on the source's clock. For a category and for `weekday` the
+    labels count, for all others the range; both bounds are included.
+    """
+
+    field: str  # a column, or one of CLOCK_FIELDS
+    labels: tuple[str, ...] = ()
+    low: float = -math.inf
+    high: float = math.inf
+    missing: bool = False  # must be missing; the rest is then empty
+
+    def holds(self, values: Any) -> Any:
+        """Whether numbers lie in the range; NaN does where `missing` is asked for. As `values`."""
+        if self.missing:
+            return np.isnan(values)
+        return (values >= self.low) & (values <= self.high)
+
+    def text(self) -> str:
+        """The clause as it is written in a plan, for messages."""
+        if self.missing:
+            return f"{self.field}="
+        if self.labels:
+            return f"{self.field}={'|'.join(self.labels)}"
+        low, high = (("" if math.isinf(v) else f"{v:g}") for v in (self.low, self.high))
+        return f"{self.field}={low}" if low == high else f"{self.field}={low}..{high}"
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """Clauses that all hold for a subject, at most one a field."""
+
+    clauses: tuple[Clause, ...]
+
+    def of(self, field: str) -> Clause | None:
+        """The clause on a field, if there is one."""
+        return next((c for c in self.clauses if c.field == field), None)
+
+    def text(self) -> str:
+        """For messages."""
+        return " ".join(c.text() for c in self.clauses)
+
+    @classmethod
+    def parse(cls, texts: Iterable[str], schema: Schema) -> Self:
+        """Clauses from their texts, by the kinds of the schema's columns.
+
+        Raises:
+            BadConditionError: No such field, a value of the wrong kind, or a field twice (SYN-710).
+
+        Example:
+            >>> from synth_spark.core.schema import Column, Schema
+            >>> table = Schema(family="table", shape="flat", columns=(
+            ...     Column(name="plan", kind="category"), Column(name="months", kind="number")))
+            >>> Condition.parse(["plan=basic|plus", "months=1..12"], table).clauses[1].high
+            12.0
+        """
+        clauses = tuple(_clause(text, schema) for text in texts)
+        names = [c.field for c in clauses]
+        twice = sorted({n for n in names if names.count(n) > 1})
+        if twice:
+            raise BadConditionError(
+                f"The condition names {twice[0]} twice.",
+                hint=f"one clause: {twice[0]}=a|b or {twice[0]}=low..high",
+                field=twice[0],
+            )
+        return cls(clauses)
+
+
+def _clause(text: str, schema: Schema) -> Clause:
+    field, equals, value = text.partition("=")
+    field, value = field.strip(), value.strip()
+    if not equals or not field:
+        raise BadConditionError(
+            f"{text!r} is not a condition.", hint="column=value, column=low..high", text=text
+        )
+    named = {c.name: c for c in schema.columns}
+    if field not in named:
+        return _clock_clause(field, value, text, schema, list(named))
+    column = named[field]
+    if column.kind in ("identifier", "place"):
+        raise BadConditionError(
+            f"{field} is of kind {column.kind}; a condition cannot name its values.",
+            hint="a category, a number or a time",
+            field=field,
+        )
+    if not value:
+        return Clause(field=field, missing=True)
+    if column.kind == "category":
+        return Clause(field=field, labels=_labels(value))
+    low, high = _range(value, text, column)
+    return Clause(field=field, low=low, high=high)
+
+
+def _clock_clause(field: str, value: str, text: str, schema: Schema, known: list[str]) -> Clause:
+    clocked = CLOCK_FIELDS if schema.time else ()
+    if field not in clocked or not value:
+        near = get_close_matches(field, [*known, *clocked], n=1)
+        raise BadConditionError(
+            f"{field} is not a field of these records.",
+            hint=f"{near[0]!r}?" if near else f"one of {', '.join([*known, *clocked])}",
+            field=field,
+        )
+    if field == "hour":
+        low, high = _range(value, text, None)
+        if not 0 <= low <= high <= 23:
+            raise BadConditionError(
+                f"{text!r}: hours go from 0 to 23.", hint="hour=18..20", text=text
+            )
+        return Clause(field=field, low=math.ceil(low), high=math.floor(high))
+    labels = tuple(v.lower()[:3] for v in _labels(value))
+    wrong = [v for v in labels if v not in WEEKDAYS]
+    if wrong:
+        raise BadConditionError(
+            f"{text!r}: {wrong[0]} is no day.", hint=f"of {', '.join(WEEKDAYS)}", text=text
+        )
+    return Clause(field=field, labels=labels)
+
+
+def _labels(value: str) -> tuple[str, ...]:
+    return tuple(v.strip() for v in value.split("|"))
+
+
+def _range(value: str, text: str, column: Column | None) -> tuple[float, float]:
+    low, dots, high = value.partition("..")
+    time = column is not None and column.kind == "time"
+    try:
+        ends = [
+            _moment(v, last=bool(i)) if time else float(v)
+            for i, v in enumerate((low, high or low))
+            if v
+        ]
+    except ValueError:
+        kind = "time" if time else "number"
+        raise BadConditionError(
+            f"{text!r}: {value!r} is not a {kind} or a range of them.",
+            hint="2024-01-01..2024-03-31" if time else "12 or 1..12",
+            text=text,
+        ) from None
+    if not dots:
+        bounds = (ends[0], ends[-1])
+    else:
+        bounds = (ends[0] if low else -math.inf, ends[-1] if high else math.inf)
+    if not bounds[0] <= bounds[1]:  # NaN fails too
+        raise BadConditionError(f"{text!r}: the range is empty.", hint="low..high", text=text)
+    return bounds
+
+
+def _moment(value: str, *, last: bool) -> float:
+    """Seconds since 1970; for the end of a range a whole day, minute or second counts."""
+    moment = np.datetime64(value.strip())
+    if np.isnat(moment):
+        raise ValueError(value)
+    micros = moment.astype("datetime64[us]").astype(np.int64)
+    if last:
+        after = (moment + 1).astype("datetime64[us]").astype(np.int64)
+        micros = max(micros, after - 1)
+    return float(micros) / 1e6
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A condition and how many of the subjects hold it."""
+
+    condition: Condition
+    subjects: int
+
+
+def block_starts(shares: Sequence[Share], block_size: int) -> list[int]:
+    """First block of each share, and the number of blocks: every share begins a block of its own.
+
+    Example:
+        >>> block_starts([Share(Condition(()), 5), Share(Condition(()), 8)], 4)
+        [0, 2, 4]
+    """
+    starts = [0]
+    for share in shares:
+        starts.append(starts[-1] - (-share.subjects // block_size))
+    return starts

@@ -50,6 +50,7 @@ def twin(
     drop: Sequence[str] = (),
     generator: str = "autoregressive",
     subjects: int | None = None,
+    where: Sequence[str] = (),
     seed: int = 1,
     run_folder: str | Path | None = None,
     overwrite: bool = False,
@@ -66,6 +67,7 @@ def twin(
         drop: Columns to leave out.
         generator: A file of generators/.
         subjects: How many subjects to draw; None: as many as there were.
+        where: What every subject holds, see `core/conditions.py`.
         seed: Of everything that is drawn.
         run_folder: For the plan, the tables, the model and the report; None: OUT with `.run`.
         overwrite: Whether `out` may be replaced.
@@ -86,7 +88,7 @@ def twin(
             "source": {"path": plain(data)},
             "records": {"key": key or "", "time": time or "", "drop": list(drop)},
             "generator": {"name": generator},
-            "sample": {"subjects": subjects, "out": plain(out)},
+            "sample": {"subjects": subjects, "out": plain(out), "where": list(where)},
             "run": {"folder": str(folder), "quiet": quiet, "resume": resume},
         }
     )

@@ -56,6 +56,13 @@ Time = Annotated[str | None, typer.Option(help="Column that orders a subject's e
 Drop = Annotated[
     list[str] | None, typer.Option(metavar="COLUMN", help="Column to leave out; may be repeated.")
 ]
+Where = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="COLUMN=VALUE",
+        help="What every subject holds: a=x, a=x|y, a=1..9, hour=18..20; may be repeated.",
+    ),
+]
 
 
 @app.command()
@@ -69,6 +76,7 @@ def twin(
     subjects: Annotated[
         int | None, typer.Option(min=1, help="How many; as many as were real if not said.")
     ] = None,
+    where: Where = None,
     seed: Annotated[int, typer.Option(min=0)] = 1,
     run_folder: Annotated[
         str | None, typer.Option(help="Plan, model, report; OUT.run if not said.")
@@ -98,6 +106,7 @@ def twin(
             drop=tuple(drop or ()),
             generator=generator,
             subjects=subjects,
+            where=tuple(where or ()),
             seed=seed,
             run_folder=run_folder,
             overwrite=overwrite,

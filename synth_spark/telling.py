@@ -63,10 +63,19 @@ def facts(job: Job) -> dict[str, Any]:
         "timings_s": {**timings, "fit of the generator": fit.get("fit_s")},
         "sampling": {**sample, "rows_per_s": sample.get("rows", 0) / seconds if seconds else None},
         "not_tested": [
+            *_quotas(job.plan),
             "Membership, linkage and attribute attacks: no number here is a privacy proof.",
             "Whether models trained on the twin do as well on real records.",
         ],
     }
+
+
+def _quotas(plan: Plan) -> list[str]:
+    """What quotas mean for the scores."""
+    if not plan.sample.quotas:
+        return []
+    said = "; ".join(" ".join(q.where) for q in plan.sample.quotas)
+    return [f"Scores compare with all records although quotas move the shares on purpose: {said}."]
 
 
 def _grouped(ingest: dict[str, Any]) -> list[str]:

@@ -72,7 +72,9 @@ def twin(
     key: Key = None,
     time: Time = None,
     drop: Drop = None,
-    generator: Annotated[str, typer.Option(help="See: generators list.")] = "autoregressive",
+    generator: Annotated[
+        str, typer.Option(help="See: generators list; auto: by shape and size.")
+    ] = "auto",
     subjects: Annotated[
         int | None, typer.Option(min=1, help="How many; as many as were real if not said.")
     ] = None,
@@ -95,7 +97,7 @@ def twin(
 
     _must_be_there(data)
     chosen = _one_of("resume", resume or "never", get_args(application.Resume))
-    if generator not in GENERATORS.names():
+    if generator not in ("auto", *GENERATORS.names()):
         GENERATORS.get(generator)  # raises with the nearest name
     _end(
         application.twin(

@@ -54,6 +54,7 @@ def facts(job: Job) -> dict[str, Any]:
         "grouped": _grouped(ingest),
         "run": {
             "family": job.schema.family,
+            "generator chosen": _chosen(job),
             "plan hash": job.plan.fingerprint("evaluate"),
             "model hash": fit.get("sha256", ""),
             "model": json.dumps(fit.get("about", {}), default=str),
@@ -68,6 +69,13 @@ def facts(job: Job) -> dict[str, Any]:
             "Whether models trained on the twin do as well on real records.",
         ],
     }
+
+
+def _chosen(job: Job) -> str:
+    """Why the generator is the one it is."""
+    kept = job.folder.path / "detected.json"
+    found = json.loads(kept.read_text()).get("chosen") if kept.exists() else None
+    return f"{found['name']}, {found['why']}" if found else "by the plan"
 
 
 def _quotas(plan: Plan) -> list[str]:

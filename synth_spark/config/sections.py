@@ -138,7 +138,9 @@ class Ingest(Section):
 class Generator(Section):
     """Which generator learns, and its settings."""
 
-    name: str = "autoregressive"
+    name: str = Field(
+        default="auto", description="A file of generators/; auto: chosen by shape and size."
+    )
     params: dict[str, Any] = Field(default={}, description="Settings of the generator: its Params.")
 
 

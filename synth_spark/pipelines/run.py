@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from synth_spark.columns._determined_search import determined
 from synth_spark.columns.determined import Determined
-from synth_spark.config import STEPS, Plan, Step
+from synth_spark.config import AUTO, STEPS, Plan, Step
 from synth_spark.core.conditions import (
     CannotConditionError,
     Condition,
@@ -261,6 +261,16 @@ def check(plan: Plan, schema: Schema) -> None:
         BadConditionError, CannotConditionError: Of the conditions (SYN-710, SYN-712).
         UnknownNameError: The baseline is not a generator (SYN-101).
     """
+    if plan.generator.name != AUTO:
+        _check_generator(plan, schema)
+    if plan.evaluate.enabled:
+        gates.check_gates(plan.evaluate.gates)
+        if plan.evaluate.baseline:
+            GENERATORS.get(plan.evaluate.baseline)
+    plan.params()
+
+
+def _check_generator(plan: Plan, schema: Schema) -> None:
     kind = GENERATORS.get(plan.generator.name)
     if schema.shape not in kind.shapes:
         fit = [n for n in GENERATORS.names() if schema.shape in GENERATORS.get(n).shapes]
@@ -273,8 +283,3 @@ def check(plan: Plan, schema: Schema) -> None:
             shape=schema.shape,
         )
     check_conditions(kind, plan.generator.name, plan.sample, schema)
-    if plan.evaluate.enabled:
-        gates.check_gates(plan.evaluate.gates)
-        if plan.evaluate.baseline:
-            GENERATORS.get(plan.evaluate.baseline)
-    plan.params()

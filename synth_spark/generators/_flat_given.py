@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 TRIAL_ROWS = 8_192  # particles of each trial of the leaning
 TRIALS = 4
-_WANTED = 8.0  # effective particles a row
+_WANTED = 12.0  # effective particles a row
 _FEWEST, _MOST = 4, 128  # particles a row
 _AT_ONCE = 16_384  # particles in memory
 _SPARE = 1_024
@@ -114,7 +114,7 @@ class GivenModel:
 
     def rows(self, rows: int, rng: np.random.Generator) -> dict[str, Values]:
         """All fields of so many rows."""
-        drawing, log_weight = self.through(rows * self.particles, rng, self.particles)
+        drawing, log_weight = self.through(rows * self.particles, rng)
         drawing = self._picked(drawing, log_weight.reshape(rows, -1), rng)
         for c in range(self.parts.last + 1, drawing.count):
             drawing.draw(c)
@@ -122,23 +122,14 @@ class GivenModel:
         return drawing.values
 
     def through(self, rows: int, rng: np.random.Generator, group: int = 1) -> tuple[Drawing, Reals]:
-        """Particles that came past the last column of the condition, and their log weights.
-
-        Args:
-            rows: Particles.
-            rng: Of all draws.
-            group: So many stand for one row; where the condition has several columns they are
-                drawn anew by weight after each.
-        """
+        """Particles that came past the last column of the condition, and their log weights."""
         drawing, log_weight = Drawing(self.model, rows, rng), np.zeros(rows)
-        ahead = np.zeros(rows)  # what the leaning so far says of what is to come
         for c in range(self.parts.last + 1):
             part = self.parts.drawn.get(c)
             weights = drawing.weights(c)
             total = weights.sum(axis=1, dtype=np.float64)
             if part is None:
                 log_weight += self._lean(drawing, c, weights, total)
-                ahead += self.lean[c][drawing.tokens[c]]
             else:
                 weights *= part.shares(drawing.values, rows).astype(np.float32)
                 held = weights.sum(axis=1, dtype=np.float64)
@@ -147,10 +138,6 @@ class GivenModel:
                 pick(weights, rng.random(rows), drawing.tokens[c])
                 drawing.put(c, part.values(drawing.tokens[c], rng.random(rows), drawing.values))
             log_weight += self._computed(drawing, c)
-            if part is not None and group > 1 and c < self.parts.last:
-                which = regrouped((log_weight + ahead).reshape(-1, group), rng)
-                drawing, ahead = drawing.taken(which), ahead[which]
-                log_weight = -ahead
         return drawing, log_weight
 
     def _lean(self, drawing: Drawing, c: int, weights: NDArray[np.float32], total: Reals) -> Reals:

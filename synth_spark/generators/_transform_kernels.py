@@ -1,0 +1,130 @@
+"""The loops of `transform` that NumPy cannot do in one pass: trees of strata and their walk."""
+
+# ruff: noqa: PLR0912 -- compiled loops take plain arrays and read as one story
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+LEVELS = 64  # of a column when a split is searched: a set of levels fits into 64 bits
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+def grow(codes, ordered, scores, leaf, usable):  # type: ignore[no-untyped-def]
+    """One tree whose leaves hold at least `leaf` rows, grown to make the scores alike in a leaf.
+
+    A split is a set of levels that go to the left: for an ordered column all up to a limit, for
+    labels those with the lowest mean of the score that varies most in the node (Fisher, "On
+    Grouping for Maximum Homogeneity", JASA 1958).
+
+    Args:
+        codes: (columns, rows) levels in [0, LEVELS), uint8.
+        ordered: (columns,) whether a column's levels have an order.
+        scores: (rows, dims), what shall be alike.
+        leaf: Least rows of a leaf.
+        usable: (columns,) whether a column may be split on.
+
+    Returns:
+        column (nodes,), -1 in a leaf; left (nodes,) bits of the levels that go to the left; child
+        (nodes,), the left one, the right one follows; start and count (nodes,) of the node's rows;
+        order (rows,).
+    """
+    rows, dims = scores.shape
+    most = 2 * (rows // leaf) + 3
+    column, left = np.full(most, -1, np.int32), np.zeros(most, np.uint64)
+    child, start, count = (
+        np.zeros(most, np.int32), np.zeros(most, np.int32), np.zeros(most, np.int32),
+    )  # fmt: skip
+    order, spare = np.arange(rows), np.empty(rows, np.int64)
+    sums, sizes = np.zeros((LEVELS, dims)), np.zeros(LEVELS)
+    total, square, part = np.zeros(dims), np.zeros(dims), np.zeros(dims)
+    count[0] = rows
+    made, node = 1, 0
+    while node < made:
+        a, n = start[node], count[node]
+        if n >= 2 * leaf and made + 2 <= most:
+            total[:] = 0.0
+            square[:] = 0.0
+            for i in range(a, a + n):
+                for d in range(dims):
+                    v = scores[order[i], d]
+                    total[d] += v
+                    square[d] += v * v
+            main, widest = 0, -1.0
+            for d in range(dims):
+                spread = square[d] - total[d] * total[d] / n
+                if spread > widest:
+                    main, widest = d, spread
+            base = (total * total).sum() / n
+            best, best_column, best_set = base + 1e-9 * n, -1, np.uint64(0)
+            for j in range(len(codes)):
+                if not usable[j]:
+                    continue
+                sums[:] = 0.0
+                sizes[:] = 0.0
+                for i in range(a, a + n):
+                    c = codes[j, order[i]]
+                    sizes[c] += 1.0
+                    for d in range(dims):
+                        sums[c, d] += scores[order[i], d]
+                if ordered[j]:
+                    turn = np.arange(LEVELS)
+                else:
+                    turn = np.argsort(sums[:, main] / np.maximum(sizes, 1e-9))
+                part[:] = 0.0
+                m, bits = 0.0, np.uint64(0)
+                for k in range(LEVELS - 1):
+                    c = turn[k]
+                    bits |= np.uint64(1) << np.uint64(c)
+                    if sizes[c] == 0.0:
+                        continue
+                    part += sums[c]
+                    m += sizes[c]
+                    if m < leaf:
+                        continue
+                    if n - m < leaf:
+                        break
+                    rest = total - part
+                    gain = (part * part).sum() / m + (rest * rest).sum() / (n - m)
+                    if gain > best:
+                        best, best_column, best_set = gain, j, bits
+            if best_column >= 0:
+                i, k = a, 0
+                for r in range(a, a + n):
+                    c = np.uint64(codes[best_column, order[r]])
+                    if (best_set >> c) & np.uint64(1):
+                        order[i] = order[r]
+                        i += 1
+                    else:
+                        spare[k] = order[r]
+                        k += 1
+                order[i : a + n] = spare[:k]
+                column[node], left[node], child[node] = best_column, best_set, made
+                start[made], count[made] = a, i - a
+                start[made + 1], count[made + 1] = i, a + n - i
+                made += 2
+        node += 1
+    return column[:made], left[:made], child[:made], start[:made], count[:made], order
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+def redraw(codes, roots, column, left, child, start, count, held, u, moved, out):  # type: ignore[no-untyped-def]
+    """Give each row the token of a random donor in its stratum.
+
+    Args:
+        codes: (columns, rows) levels of the rows as they are now, uint8.
+        roots: (trees,) first node of each tree.
+        column, left, child, start, count: (nodes,), see `grow`; `start` counts in `held`.
+        held: Tokens of the donors, leaf by leaf.
+        u: (2, rows) uniforms: which tree, which donor.
+        moved: (rows,) whether the row takes part.
+        out: (rows,) tokens, overwritten where a row takes part.
+    """
+    for r in range(codes.shape[1]):
+        if not moved[r]:
+            continue
+        node = roots[int(u[0, r] * len(roots))]
+        while column[node] >= 0:
+            bit = (left[node] >> np.uint64(codes[column[node], r])) & np.uint64(1)
+            node = child[node] + (0 if bit else 1)
+        out[r] = held[start[node] + int(u[1, r] * count[node])]

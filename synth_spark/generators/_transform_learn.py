@@ -100,7 +100,6 @@ def _model(
     donors = aggregated(raw, ordered, params.group)[0] if "microaggregate" in chain else raw
     amounts = Amounts(
         group=params.group,
-        sweeps=params.sweeps,
         noise_share=params.noise_share,
         redraw_share=params.redraw_share,
         rank_share=params.rank_share,
@@ -112,7 +111,7 @@ def _model(
         donors = donors[:, :0]
     else:
         every = np.ones(len(donors), np.bool_)
-        donors = steps.run(donors, every, generator(seed, "transform/protect"))
+        donors = steps.run(donors, every, generator(seed, "transform/protect"), sweeps=params.sweeps)
         donors = donors[:, generator(seed, "transform/order").permutation(donors.shape[1])]
     jitter = (params.jitter_minutes, params.jitter_metres) if "jitter" in chain else (0.0, 0.0)
     ticks = _ticks(coder, sample, jitter[0])

@@ -79,7 +79,6 @@ class Amounts:
     """How much each operation does."""
 
     group: int
-    sweeps: int
     noise_share: float
     redraw_share: float
     rank_share: float
@@ -117,8 +116,9 @@ class Steps:
         return cls(chain, amounts, ordered, shares, levels, strata, ranks)
 
     def run(
-        self, tokens: Tokens, moved: Flags, rng: np.random.Generator, watch: Watch | None = None
-    ) -> Tokens:
+        self, tokens: Tokens, moved: Flags, rng: np.random.Generator, watch: Watch | None = None,
+        sweeps: int = 1,
+    ) -> Tokens:  # fmt: skip
         """Carry out the chain on rows.
 
         Args:
@@ -126,11 +126,12 @@ class Steps:
             moved: Columns that may change, shape (columns,).
             rng: The block's.
             watch: Told of the tokens after each operation.
+            sweeps: Of `swap` over all columns.
         """
         tokens = tokens.copy()
         for name in self.chain:
             if name == "swap":
-                self._swap(tokens, moved, rng)
+                self._swap(tokens, moved, rng, sweeps)
             elif name == "rank_swap" and self.ranks is not None:
                 self._rank_swap(self.ranks, tokens, moved, rng)
             elif name == "noise":
@@ -139,11 +140,13 @@ class Steps:
                 watch(name, tokens)
         return tokens
 
-    def _swap(self, tokens: Tokens, moved: Flags, rng: np.random.Generator) -> None:
+    def _swap(
+        self, tokens: Tokens, moved: Flags, rng: np.random.Generator, sweeps: int
+    ) -> None:
         assert self.levels is not None
         codes = self.levels.codes(tokens)
         every = np.ones(tokens.shape[1], np.bool_)
-        for _ in range(self.amounts.sweeps):
+        for _ in range(sweeps):
             for j in rng.permutation(len(tokens)):
                 if moved[j]:
                     self.strata[j].redraw(codes, every, rng, tokens[j])

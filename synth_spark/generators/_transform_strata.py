@@ -136,7 +136,7 @@ class Strata:
         return cls(**state)
 
 
-def normalscores_of(tokens: NDArray[Any], size: int) -> NDArray[np.float64]:
+def normal_scores(tokens: NDArray[Any], size: int) -> NDArray[np.float64]:
     """The normal quantile at the middle of each token's share, shape (size,)."""
     counts = np.bincount(tokens, minlength=size)
     middle = (np.cumsum(counts) - counts / 2) / max(len(tokens), 1)
@@ -152,5 +152,5 @@ def scores_of(tokens: Tokens, ordered: bool) -> NDArray[np.float64]:
     if not ordered:
         return (tokens[:, None] == heavy[:_MOST_DIMS]).astype(np.float64)
     heavy = heavy[:_SPIKES][share[heavy[:_SPIKES]] >= _SPIKE_SHARE]
-    rank = normalscores_of(tokens, size)[tokens]
+    rank = normal_scores(tokens, size)[tokens]
     return np.column_stack([rank, (tokens[:, None] == heavy).astype(np.float64)])

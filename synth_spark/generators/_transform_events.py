@@ -39,7 +39,7 @@ class Longest:
 class Moves:
     """How far the operations on events go; 0 switches one off."""
 
-    hold: float  # chance that a segment comes from the same donor as the one before
+    choices: int  # donors that are looked at for a segment
     shift: bool  # a history starts in the week of another donor of the stratum
     rank_share: float  # numbers of events: how far the swap goes
     swap: bool
@@ -64,8 +64,7 @@ class EventsTwin:
 
     def sample(self, block: int, subjects: int, seed: int) -> Records:
         rng = generator(seed, "transform/events", block)
-        made = self.mix(rng)
-        tokens = self.own.tokens(self.donors, made, rng)
+        tokens, made = self.mix(rng)
         t = made.t
         if self.moves.jitter_s:
             t = moved_times(
@@ -73,23 +72,25 @@ class EventsTwin:
                 self.moves.gap_share, self.coder.step_us / 1e6, rng,
             )  # fmt: skip
         records = self.decoded(made, t, tokens, block, seed)
-        self.own.settle(records, self.coder, made, rng)
+        self.own.settle(records, self.coder, made.base, rng)
         if self.moves.jitter_m:
             self._move_places(records, rng)
         return records if subjects == records.subjects else records.take(np.arange(subjects))
 
-    def mix(self, rng: np.random.Generator) -> Mixed:
-        """Segments of donors for one block, numbers swapped where that is in the chain."""
+    def mix(self, rng: np.random.Generator) -> tuple[NDArray[np.int32], Mixed]:
+        """Tokens of one block's subjects, and the segments of donors that are their histories."""
         bases = self.bases
         if bases is None:
             bases = np.arange(self.donors.size, dtype=np.int64)
         picked = bases[rng.integers(0, len(bases), self.block_size)]
-        made = mixed(self.donors, picked, self.moves.hold, rng, shift=self.moves.shift)
-        if not self.moves.swap:
-            return made
-        return replace(
-            made, nums=self.donors.swapped(made.events, made.nums, self.moves.rank_share, rng)
+        tokens, target = self.own.draw(picked, rng)
+        made = mixed(
+            self.donors, picked, target, rng, choices=self.moves.choices, shift=self.moves.shift
         )
+        if self.moves.swap:
+            nums = self.donors.swapped(made.events, made.nums, self.moves.rank_share, rng)
+            made = replace(made, nums=nums)
+        return tokens, made
 
     def decoded(
         self, made: Mixed, t: NDArray[np.float64], tokens: NDArray[np.int32], block: int, seed: int

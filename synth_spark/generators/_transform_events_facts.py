@@ -37,13 +37,13 @@ def facts_of(
         seed: Of the probe.
     """
     rng = generator(seed, "transform/probe")
-    made = replace(model, moves=replace(model.moves, swap=False)).mix(rng)
+    tokens, made = replace(model, moves=replace(model.moves, swap=False)).mix(rng)
     idle = {**idle, **_without_work(model, chain)}
     done: dict[str, Any] = {"mix": _of_mix(made, model.donors)}
     if "shift" in chain:
         done["shift"] = _of_shift(made, model.donors)
     if "swap" in chain:
-        done["swap"] = _of_swap(model, made, seed)
+        done["swap"] = _of_swap(model, made, tokens, seed)
     if "jitter" in chain:
         done["jitter"] = _of_jitter(model, made, rng)
     drawn = model.sample(0, model.block_size, seed)
@@ -100,13 +100,14 @@ def _of_shift(made: Mixed, donors: Donors) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _of_swap(model: EventsTwin, made: Mixed, seed: int) -> dict[str, Any]:
+def _of_swap(
+    model: EventsTwin, made: Mixed, after: NDArray[np.int32], seed: int
+) -> dict[str, Any]:
     """The effect on numbers of events, and on the columns of subjects."""
     rng = generator(seed, "transform/swap")
     nums = model.donors.swapped(made.events, made.nums, model.moves.rank_share, rng)
     own = model.own
     before = np.ascontiguousarray(own.held[: own.columns, made.base].T)
-    after = own.tokens(model.donors, made, rng)
     left = model.decoded(made, made.t, before, 0, seed)
     right = model.decoded(replace(made, nums=nums), made.t, after, 0, seed)
     schema = model.coder.schema

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 DONOR_ROWS = 400_000
 SHORT_S = 21_600  # segments where every history lies within a day
 _BINS = 48  # of a number
-_LEVELS = 8  # of a fact of histories, beside the columns of subjects
+_LEVELS = 32  # of what histories measure, beside the columns of subjects
 Reals = NDArray[np.float64]
 
 
@@ -66,10 +66,10 @@ def learn_events(schema: Schema, params: TransformParams, seed: int) -> Learning
         _learned(j, coder, sample, coder.units(sample)) for j in range(len(coder.cats))
     )
     rng = generator(seed, "transform/protect")
-    donors, facts = donors_of(coder, sample, params, rng, alike="microaggregate" in chain)
+    donors = donors_of(coder, sample, params, rng, alike="microaggregate" in chain)
     jitter_s = 60 * params.jitter_minutes if "jitter" in chain else 0.0
     moves = Moves(
-        hold=params.hold,
+        choices=params.choices,
         shift="shift" in chain,
         rank_share=params.rank_share,
         swap="swap" in chain,
@@ -78,7 +78,7 @@ def learn_events(schema: Schema, params: TransformParams, seed: int) -> Learning
         jitter_m=params.jitter_metres if "jitter" in chain else 0.0,
     )
     protected = _protected(donors, coder, moves, rng)
-    own = own_of(coder, sample, facts, params, seed, swap=moves.swap)
+    own = own_of(coder, sample, protected, params, seed, swap=moves.swap)
     room = min(EVENTS_A_BLOCK / max(survey.mean_length, 1), MOST_SUBJECTS)
     size, longest = 1 << int(np.log2(max(room, 1))), int(sample.lengths.max(initial=1))
     model = EventsTwin(coder, identities, protected, own, moves, longest, size, {})
@@ -89,8 +89,8 @@ def learn_events(schema: Schema, params: TransformParams, seed: int) -> Learning
 def donors_of(
     coder: Coder, sample: Records, params: TransformParams, rng: np.random.Generator, *,
     alike: bool,
-) -> tuple[Donors, dict[str, Reals]]:  # fmt: skip
-    """Histories in tokens with their strata, and the facts that strata are made of."""
+) -> Donors:  # fmt: skip
+    """Histories in tokens with their strata."""
     stamps = checked_times(sample, coder.schema.time)
     days = stamps // DAY_US
     first = days[sample.offsets[:-1]]
@@ -111,11 +111,23 @@ def donors_of(
     for j in plain:
         wide = int(whole.cats[:, j].max(initial=0)) + 1
         cell = np.unique(cell * wide + whole.cats[:, j], return_inverse=True)[1].ravel()
-    donors = Donors(
-        anchor, sample.offsets.astype(np.int64), segment, since - segment * float(width),
-        whole.cats, whole.nums, order.astype(np.int64), starts, cell.astype(np.int64), width,
+    within = since - segment * float(width)
+    owners = sample.owners
+    new = (np.diff(owners, prepend=-1) != 0) | (np.diff(segment, prepend=-1) != 0)
+    first = np.flatnonzero(new)
+    measures = _measures(coder, whole, since % DAY_S)
+    totals = np.add.reduceat(measures, sample.offsets[:-1], axis=0)
+    means = totals / totals[:, :1]
+    means[:, 0] = np.log(totals[:, 0])
+    spread = means.std(axis=0)
+    return Donors(
+        anchor, sample.offsets.astype(np.int64), segment, within, whole.cats, whole.nums,
+        order.astype(np.int64), starts, cell.astype(np.int64),
+        np.searchsorted(owners[first], np.arange(sample.subjects + 1)).astype(np.int64),
+        segment[first], first.astype(np.int64), np.add.reduceat(measures, first, axis=0),
+        np.where(spread > 1e-9, spread, 1.0),
+        np.asarray(((measures == 0) | (measures == 1)).all(axis=0)), width,
     )  # fmt: skip
-    return donors, facts
 
 
 def _units(coder: Coder, sample: Records, anchor: NDArray[np.int64], since: Reals) -> Units:
@@ -201,28 +213,48 @@ def _protected(donors: Donors, coder: Coder, moves: Moves, rng: np.random.Genera
 
 
 def own_of(
-    coder: Coder, sample: Records, facts: dict[str, Reals], params: TransformParams, seed: int, *,
+    coder: Coder, sample: Records, donors: Donors, params: TransformParams, seed: int, *,
     swap: bool,
 ) -> Own:  # fmt: skip
-    """The subjects' own columns, with levels of their histories that the strata may split on."""
+    """The subjects' own columns beside levels of what their histories measure."""
     own = subject_tokens(coder, sample).T
-    if not len(own):
-        return Own(np.zeros((0, sample.subjects), np.int32), 0, None, {})
-    levels = [
-        np.searchsorted(np.quantile(v, np.linspace(0, 1, _LEVELS + 1)[1:-1]), v)
-        for name, v in facts.items()
-        if not name.startswith("own ")
-    ]
+    totals = np.add.reduceat(donors.piece_sums, donors.piece_starts[:-1], axis=0)
+    measured = totals / totals[:, :1]
+    measured[:, 0] = np.log(totals[:, 0])
+    levels, starts = [], []
+    for v in measured.T:
+        cuts = np.unique(np.quantile(v, np.linspace(0, 1, _LEVELS + 1)[1:-1], method="lower"))
+        levels.append(np.searchsorted(cuts, v))
+        counts = np.bincount(levels[-1], minlength=_LEVELS)
+        starts.append(np.concatenate([[0], np.cumsum(counts)]))
     held = np.vstack([own, np.array(levels)]).astype(np.int32)
+    values, begins = np.sort(measured.T, axis=1), np.array(starts, np.int64)
     if not swap:
-        return Own(held, len(own), None, {})
+        return Own(held, len(own), None, begins, values, {})
     kinds = [getattr(c.codec, "kind", "") in ("number", "time") for c in coder.subject]
     ordered = np.array([*kinds, *(True for _ in levels)], np.bool_)
     sizes = [max(c.tokens, 1) for c in coder.subject] + [_LEVELS] * len(levels)
-    amounts = Amounts(
-        group=params.group, noise_share=0.0, redraw_share=0.0, rank_share=0.0
-    )
+    amounts = Amounts(group=params.group, noise_share=0.0, redraw_share=0.0, rank_share=0.0)
     steps = Steps.learn(held, sizes, ordered, ("swap",), amounts, seed)
-    free = np.arange(len(held)) < len(own)
-    held = steps.run(held, free, generator(seed, "transform/own"), sweeps=params.sweeps)
-    return Own(held, len(own), steps, {})
+    every = np.ones(len(held), np.bool_)
+    held = steps.run(held, every, generator(seed, "transform/own"), sweeps=params.sweeps)
+    return Own(held, len(own), steps, begins, values, {})
+
+
+def _measures(coder: Coder, units: Units, within: Reals) -> Reals:
+    """What is added up over events, (events, measures); the first is 1."""
+    hour = within / 3_600
+    first = units.previous < 0
+    gap = np.where(first, 0.0, np.log1p(np.maximum(units.t - units.previous, 0.0)))
+    parts = [np.ones(len(hour)), hour / 24, (hour / 24) ** 2, hour < 6, gap]
+    for j in range(len(coder.cats)):
+        token = units.cats[:, j]
+        counts = np.bincount(token, minlength=1)
+        for k in np.argsort(-counts, kind="stable")[:6]:
+            if 0 < counts[k] < len(token):
+                parts.append(token == k)
+        parts.append(~first & (token == np.roll(token, 1)))
+    for j in range(len(coder.nums)):
+        token = units.nums[:, j]
+        parts.append(normal_scores(token, int(token.max(initial=0)) + 1)[token])
+    return np.column_stack(parts).astype(np.float64)

@@ -128,3 +128,61 @@ def redraw(codes, roots, column, left, child, start, count, held, u, moved, out)
             bit = (left[node] >> np.uint64(codes[column[node], r])) & np.uint64(1)
             node = child[node] + (0 if bit else 1)
         out[r] = held[start[node] + int(u[1, r] * count[node])]
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+def choose(  # type: ignore[no-untyped-def]
+    frame, begin, size, order, piece_starts, piece_segment, piece_sums, wanted, spread, counts, first, u,
+    donor_of, piece_of,
+):  # fmt: skip
+    """For each segment of each history, the piece that brings its sums nearest to what is wanted.
+
+    Args:
+        frame: (subjects,) donor whose segments have events.
+        begin, size: (subjects,) the stratum's donors in `order`.
+        order: (donors,).
+        piece_starts: (donors + 1,).
+        piece_segment: (pieces,), ascending within a donor.
+        piece_sums: (pieces, measures), the first is the number of events.
+        wanted: (subjects, measures) sums over the whole history.
+        spread: (measures,) of the log of the events, and of means.
+        counts: (measures,) whether a measure counts events: a sum then has a Poisson's spread.
+        first: (subjects,) where a history begins in the output.
+        u: (segments, choices) uniforms.
+        donor_of, piece_of: (segments,), overwritten.
+    """
+    measures = wanted.shape[1]
+    run = np.zeros(measures)
+    for i in range(len(frame)):
+        run[:] = 0.0
+        a, b = piece_starts[frame[i]], piece_starts[frame[i] + 1]
+        whole, sofar = 0.0, 0.0
+        for p in range(a, b):
+            whole += piece_sums[p, 0]
+        for p in range(a, b):
+            sofar += piece_sums[p, 0]
+            part, at = sofar / whole, first[i] + p - a
+            best, best_donor, best_piece = np.inf, frame[i], p
+            for c in range(u.shape[1]):
+                m = order[begin[i] + int(u[at, c] * size[i])]
+                lo, hi = piece_starts[m], piece_starts[m + 1]
+                q = lo + np.searchsorted(piece_segment[lo:hi], piece_segment[p])
+                if q >= hi or piece_segment[q] != piece_segment[p]:
+                    continue
+                used = 0
+                for k in range(first[i], at):
+                    if donor_of[k] == m:
+                        used += 1
+                far = 1e6 if 2 * (used + 1) > max(b - a, 2) else 0.0
+                n = wanted[i, 0]
+                for d in range(measures):
+                    miss = run[d] + piece_sums[q, d] - wanted[i, d] * part
+                    scale = (n * spread[d]) ** 2
+                    if counts[d]:
+                        scale = min(scale, wanted[i, d] + 1.0)
+                    far += miss * miss / scale
+                if far < best:
+                    best, best_donor, best_piece = far, m, q
+            donor_of[at], piece_of[at] = best_donor, best_piece
+            for d in range(measures):
+                run[d] += piece_sums[best_piece, d]

@@ -13,7 +13,7 @@ from synth_spark.core.batch import Coded, Records, Values
 from synth_spark.core.conditions import Clause, Condition, ImpossibleConditionError
 from synth_spark.generators._events_coder import Coder, EventColumn
 from synth_spark.generators._transform_flat import clause_holds
-from synth_spark.generators._transform_segments import Donors, Mixed
+from synth_spark.generators._transform_segments import Donors
 from synth_spark.generators._transform_steps import Steps
 
 Tokens = NDArray[np.int32]
@@ -52,30 +52,44 @@ class Allowed:
 
 @dataclass(frozen=True, slots=True)
 class Own:
-    """Tokens of the donors' own columns, with levels of their histories beside them."""
+    """Tokens of the donors' own columns, and beside them levels of what their histories measure.
 
-    held: Tokens  # (columns + history levels, donors)
+    Both go through the strata together, so that a drawn subject's history fits its columns.
+    """
+
+    held: Tokens  # (columns + measures, donors)
     columns: int
-    steps: Steps | None  # strata of the columns; None: nothing is exchanged
+    steps: Steps | None  # strata of both; None: nothing is exchanged
+    starts: NDArray[np.int64]  # (measures, levels + 1), where a level begins in `values`
+    values: NDArray[np.float64]  # (measures, donors), ascending
     allowed: Mapping[int, Allowed]  # under a condition, by column
 
-    def tokens(self, donors: Donors, made: Mixed, rng: np.random.Generator) -> Tokens:
-        """Tokens of each drawn subject, shape (subjects, columns)."""
-        held = self.held[:, made.base]
-        if self.steps is not None and self.columns:
-            free = np.zeros(len(held), np.bool_)
-            free[: self.columns] = True
+    def draw(
+        self, base: NDArray[np.int64], rng: np.random.Generator
+    ) -> tuple[Tokens, NDArray[np.float64]]:
+        """Tokens (subjects, columns) and what the history shall measure (subjects, measures)."""
+        held = self.held[:, base]
+        if self.steps is not None:
+            free = np.ones(len(held), np.bool_)
             free[list(self.allowed)] = False
             held = self.steps.run(held, free, rng)
-        return np.ascontiguousarray(held[: self.columns].T)
+        target = np.empty((len(base), len(self.values)))
+        for d, level in enumerate(held[self.columns :]):
+            low = self.starts[d][level]
+            count = self.starts[d][level + 1] - low
+            at = low + rng.random(len(base)) * (count - 1)
+            target[:, d] = np.interp(at, np.arange(self.values.shape[1]), self.values[d])
+        return np.ascontiguousarray(held[: self.columns].T), target
 
-    def settle(self, records: Records, coder: Coder, made: Mixed, rng: np.random.Generator) -> None:
+    def settle(
+        self, records: Records, coder: Coder, base: NDArray[np.int64], rng: np.random.Generator
+    ) -> None:
         """Put values that hold the condition into its columns."""
         for j, allowed in sorted(self.allowed.items()):
             column = coder.subject[j]
             if column.how == "own":
                 continue  # missing or not, that is the token
-            value = allowed.values(column, self.held[j, made.base], rng)[records.owners]
+            value = allowed.values(column, self.held[j, base], rng)[records.owners]
             old = records.columns[column.name]
             if not isinstance(value, Coded):
                 value = np.asarray(value).astype(np.asarray(old).dtype)
@@ -111,10 +125,11 @@ class Own:
     def state(self) -> dict[str, Any]:
         """A tree for `core/wire.py`; `from_state` reads it back."""
         steps = self.steps.state() if self.steps else None
-        return {"held": self.held, "columns": self.columns, "steps": steps}
+        rest = {n: getattr(self, n) for n in ("held", "columns", "starts", "values")}
+        return {**rest, "steps": steps}
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> Self:
         """What `state` came from."""
         steps = Steps.from_state(state["steps"]) if state["steps"] else None
-        return cls(state["held"], state["columns"], steps, {})
+        return cls(state["held"], state["columns"], steps, state["starts"], state["values"], {})

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synth_spark.generators import _transform_ops as ops
+from synth_spark.generators._transform_kernels import choose
 
 Ints = NDArray[np.int64]
 Reals = NDArray[np.float64]
@@ -28,36 +29,17 @@ class Donors:
     order: Ints  # (donors,), donors stratum by stratum
     starts: Ints  # (strata + 1,), where each begins in `order`
     cell: Ints  # (events,): stratum and categories, among which numbers are swapped
+    piece_starts: Ints  # (donors + 1,), the pieces of each: its segments that have events
+    piece_segment: Ints  # (pieces,)
+    piece_first: Ints  # (pieces,), first event
+    piece_sums: Reals  # (pieces, measures), of 1 and of the measures over its events
+    spread: Reals  # (measures,), among donors: of the log of the events, of the means
+    counts: NDArray[np.bool_]  # (measures,), whether it is a number of events
     segment_s: int
 
     @property
     def size(self) -> int:
         return len(self.anchor)
-
-    @property
-    def stratum(self) -> Ints:
-        """Of each donor, shape (donors,)."""
-        out = np.empty(self.size, np.int64)
-        out[self.order] = np.repeat(np.arange(len(self.starts) - 1), np.diff(self.starts))
-        return out
-
-    @property
-    def first(self) -> Ints:
-        """First segment with an event of each donor, shape (donors,)."""
-        return self.segment[self.offsets[:-1]]
-
-    @property
-    def last(self) -> Ints:
-        """Last segment with an event of each donor, shape (donors,)."""
-        return self.segment[self.offsets[1:] - 1]
-
-    def spans(self, donor: Ints, segment: Ints) -> tuple[Ints, Ints]:
-        """First event and number of events of donors' segments; both as `donor`."""
-        width = int(self.segment.max(initial=0)) + 2
-        owners = np.repeat(np.arange(self.size), np.diff(self.offsets))
-        keys, wanted = owners * width + self.segment, donor * width + segment
-        low = np.searchsorted(keys, wanted, "left")
-        return low, np.searchsorted(keys, wanted, "right") - low
 
     def swapped(
         self, events: Ints, nums: Tokens, share: float, rng: np.random.Generator
@@ -104,72 +86,59 @@ class Mixed:
 
 
 def mixed(
-    donors: Donors, base: Ints, hold: float, rng: np.random.Generator, *, shift: bool
-) -> Mixed:
+    donors: Donors, base: Ints, target: Reals, rng: np.random.Generator, *, choices: int,
+    shift: bool,
+) -> Mixed:  # fmt: skip
     """Put histories together from the segments of the donors of one stratum each.
 
-    A segment comes with chance `hold` from the donor of the one before, else from a random donor
-    of the stratum. The base's first segment is always in it, and at least one of another donor
-    wherever one has events in another segment.
+    The stratum is the one whose mean is nearest to the target; a random donor of it lends the
+    segments that have events and how many of them fall into each. Each of these segments is then
+    taken from one of `choices` random donors of the stratum: the one that brings the sums of the
+    history nearest to the target. No donor gives more than half of the segments where there is a
+    choice.
 
     Args:
         donors: All donors.
         base: A donor for each history, shape (subjects,).
-        hold: In [0, 1).
+        target: Log of the events, and means of the measures over events, (subjects, measures).
         rng: The block's.
+        choices: Donors that are looked at for a segment.
         shift: The history begins in the week of a random donor of the stratum, else the base's.
     """
-    stratum, first, last = donors.stratum, donors.first, donors.last
-    own = stratum[base]
+    own = _nearest(donors, target)
     begin, size = donors.starts[own], np.diff(donors.starts)[own]
-    longest = np.maximum.reduceat(last[donors.order], donors.starts[:-1]) + 1
-    slots = longest[own]
+    frame = donors.order[begin + (rng.random(len(base)) * size).astype(np.int64)]
+    slots = np.diff(donors.piece_starts)[frame]
+    n, ends = np.exp(target[:, 0]), np.cumsum(slots)
+    wanted = np.column_stack([n, target[:, 1:] * n[:, None]])
+    donor_of = np.empty(int(slots.sum()), np.int64)
+    piece_of = np.empty(int(slots.sum()), np.int64)
+    choose(
+        frame, begin, size, donors.order, donors.piece_starts, donors.piece_segment,
+        donors.piece_sums, wanted, donors.spread, donors.counts, ends - slots,
+        rng.random((int(slots.sum()), choices)), donor_of, piece_of,
+    )  # fmt: skip
     owner = np.repeat(np.arange(len(base)), slots)
-    segment = np.arange(len(owner)) - np.repeat(np.cumsum(slots) - slots, slots)
-    drawn = begin[owner] + (rng.random(len(owner)) * size[owner]).astype(np.int64)
-    fresh = (rng.random(len(owner)) >= hold) | (segment == 0)
-    source = np.maximum.accumulate(np.where(fresh, np.arange(len(owner)), 0))
-    donor = donors.order[drawn[source]]
-    donor = np.where(segment == first[base][owner], base[owner], donor)
-    other = _other(donors, base, begin, size, rng)
-    place = (np.cumsum(slots) - slots) + _other_segment(first, last, base, other)
-    lone = _lone(donors, owner, segment, donor, len(base)) & (other != base)
-    donor[place[lone]] = other[lone]
-    low, count = donors.spans(donor, segment)
-    some = count > 0
-    owner, segment, donor, low, count = (x[some] for x in (owner, segment, donor, low, count))
+    low, count = donors.piece_first[piece_of], donors.piece_sums[piece_of, 0].astype(np.int64)
     events = np.repeat(low - (np.cumsum(count) - count), count) + np.arange(count.sum())
     week = donors.order[begin + (rng.random(len(base)) * size).astype(np.int64)]
     anchor = donors.anchor[week if shift else base]
     return Mixed(
-        base, anchor, owner, donor, segment, count, events, donors.t[events],
-        donors.cats[events], donors.nums[events],
+        base, anchor, owner, donor_of, donors.piece_segment[piece_of], count, events,
+        donors.t[events], donors.cats[events], donors.nums[events],
     )  # fmt: skip
 
 
-def _other(
-    donors: Donors, base: Ints, begin: Ints, size: Ints, rng: np.random.Generator
-) -> Ints:
-    """A donor of the stratum that is not the base (the base itself where it is alone)."""
-    place = np.empty(donors.size, np.int64)
-    place[donors.order] = np.arange(donors.size)
-    step = 1 + (rng.random(len(base)) * np.maximum(size - 1, 1)).astype(np.int64)
-    at = (place[base] - begin + np.where(size > 1, step, 0)) % size
-    return donors.order[begin + at]
-
-
-def _other_segment(first: Ints, last: Ints, base: Ints, other: Ints) -> Ints:
-    """A segment in which `other` has events, not the base's first one if there is another."""
-    return np.where(first[other] != first[base], first[other], last[other])
-
-
-def _lone(donors: Donors, owner: Ints, segment: Ints, donor: Ints, subjects: int) -> Any:
-    """Whether all events of a history come from one donor, shape (subjects,)."""
-    some = donors.spans(donor, segment)[1] > 0
-    least, most = np.full(subjects, donors.size), np.full(subjects, -1)
-    np.minimum.at(least, owner[some], donor[some])
-    np.maximum.at(most, owner[some], donor[some])
-    return least >= most
+def _nearest(donors: Donors, target: Reals) -> Ints:
+    """The stratum whose mean measures are nearest to each target, shape (subjects,)."""
+    totals = np.add.reduceat(donors.piece_sums, donors.piece_starts[:-1], axis=0)
+    means = totals / totals[:, :1]
+    means[:, 0] = np.log(totals[:, 0])
+    sums = np.add.reduceat(means[donors.order], donors.starts[:-1], axis=0)
+    centre = sums / np.diff(donors.starts)[:, None] / donors.spread
+    x = target / donors.spread
+    far = (centre**2).sum(axis=1) - 2 * x @ centre.T
+    return np.asarray(np.argmin(far, axis=1))
 
 
 def moved_times(

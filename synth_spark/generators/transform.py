@@ -26,26 +26,26 @@ class TransformParams:
     min_subjects: int = 5  # a label, spike or exact number held by fewer subjects is not told
     donors: int = 20_000  # at most so many subjects of the records are donors
     group: int = 20  # least donors of a stratum, a micro-aggregated group or a condition
-    histories: int = 5  # events: least donors of a stratum of histories
+    histories: int = 20  # events: least donors of a stratum of histories
     sweeps: int = 2  # of `swap` over the donors, beside the one of every draw
     noise_share: float = 0.1  # `noise`, as a share of a number's spread (on normal scores)
     redraw_share: float = 0.1  # chance that `noise` redraws a category
     rank_share: float = 0.05  # of a stratum's ranks, how far `rank_swap` goes
     jitter_minutes: float = 10.0  # greatest move of a time
     jitter_metres: float = 100.0  # greatest move of a place
-    hold: float = 0.5  # events: chance that a segment's donor is that of the segment before
+    choices: int = 16  # events: donors that are looked at for a segment
     gap_share: float = 0.1  # events: spread of the factor on each gap
     block_size: int = 4_096  # flat: rows drawn together; part of what a seed means
 
     def __post_init__(self) -> None:
         check_names(self.chain)
-        least = {"min_subjects": 1, "donors": 1, "group": 2, "histories": 2, "sweeps": 1, "block_size": 1}
+        least = {"min_subjects": 1, "donors": 1, "group": 2, "histories": 2, "sweeps": 1, "choices": 1, "block_size": 1}
         for name, low in least.items():
             if getattr(self, name) < low:
                 raise PlanError(
                     f"generator.params.{name} must be at least {low}.", field=name, least=low
                 )
-        for name in ("noise_share", "redraw_share", "rank_share", "gap_share", "hold"):
+        for name in ("noise_share", "redraw_share", "rank_share", "gap_share"):
             if not 0 <= getattr(self, name) <= 1:  # NaN fails too
                 raise PlanError(f"generator.params.{name} must lie in 0 to 1.", field=name)
         for name, most in (("jitter_minutes", 720.0), ("jitter_metres", 1e6)):

@@ -100,9 +100,7 @@ def _of_shift(made: Mixed, donors: Donors) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _of_swap(
-    model: EventsTwin, made: Mixed, after: NDArray[np.int32], seed: int
-) -> dict[str, Any]:
+def _of_swap(model: EventsTwin, made: Mixed, after: NDArray[np.int32], seed: int) -> dict[str, Any]:
     """The effect on numbers of events, and on the columns of subjects."""
     rng = generator(seed, "transform/swap")
     nums = model.donors.swapped(made.events, made.nums, model.moves.rank_share, rng)
@@ -150,9 +148,7 @@ def _without_work(model: EventsTwin, chain: tuple[str, ...]) -> dict[str, str]:
     return out
 
 
-def _recognised(
-    coder: Coder, raw: Donors, made: Mixed, rng: np.random.Generator
-) -> dict[str, Any]:
+def _recognised(coder: Coder, raw: Donors, made: Mixed, rng: np.random.Generator) -> dict[str, Any]:
     """How often some events fit a donor: week day, hour and the plain categories of each.
 
     After de Montjoye et al., "Unique in the Crowd", Scientific Reports 3:1376 (2013): four points
@@ -173,7 +169,10 @@ def _recognised(
     twin_owner = np.repeat(made.owner, made.lengths)
     fits = [
         _fits(codes, who, has, starts, own, rng)
-        for codes, who, own in ((code[: len(real)], owners, True), (code[len(real) :], twin_owner, False))
+        for codes, who, own in (
+            (code[: len(real)], owners, True),
+            (code[len(real) :], twin_owner, False),
+        )
     ]
     return {
         "points": POINTS,

@@ -97,11 +97,11 @@ def donors_of(
     within_day = bool((first == days[sample.offsets[1:] - 1]).all())
     anchor = first if within_day else floor_day(first, "week")
     since = (stamps - np.repeat(anchor, sample.lengths) * DAY_US) / 1e6
-    width = SHORT_S if within_day else DAY_S
+    width = SHORT_S if within_day else int(DAY_S)
     segment = (since // width).astype(np.int64)
     whole = _units(coder, sample, anchor, since)
     facts = history_facts(coder, whole, subject_tokens(coder, sample), anchor, since)
-    points = np.column_stack([v for v in facts.values()])
+    points = np.column_stack(list(facts.values()))
     if not alike:
         points = rng.random((sample.subjects, 1))
     stratum = mdav(points, params.histories)
@@ -134,7 +134,7 @@ def _units(coder: Coder, sample: Records, anchor: NDArray[np.int64], since: Real
     """One unit a subject, no event left out."""
     cats = np.empty((sample.rows, len(coder.cats)), np.int32)
     for j, column in enumerate(coder.cats):
-        cats[:, j] = coder._category(column, sample)  # noqa: SLF001
+        cats[:, j] = coder._category(column, sample)
     nums = np.empty((sample.rows, len(coder.nums)), np.int32)
     for j, column in enumerate(coder.nums):
         raw = number_values(coder.schema, column.name, column.how, sample)
@@ -250,9 +250,8 @@ def _measures(coder: Coder, units: Units, within: Reals) -> Reals:
     for j in range(len(coder.cats)):
         token = units.cats[:, j]
         counts = np.bincount(token, minlength=1)
-        for k in np.argsort(-counts, kind="stable")[:6]:
-            if 0 < counts[k] < len(token):
-                parts.append(token == k)
+        heavy = np.argsort(-counts, kind="stable")[:6]
+        parts += [token == k for k in heavy if 0 < counts[k] < len(token)]
         parts.append(~first & (token == np.roll(token, 1)))
     for j in range(len(coder.nums)):
         token = units.nums[:, j]

@@ -112,11 +112,13 @@ def _metres(name: str, partner: str, before: Records, after: Records) -> NDArray
 def _correlation_kept(schema: Schema, before: Records, after: Records) -> float | None:
     """None with fewer than two columns of numbers that vary."""
     names = [c.name for c in schema.of_kind("number") if c.name in before.columns]
+    if len(names) < 2:
+        return None
     a, b = (
         np.array([_ranks(_plain(r.columns[n])) for n in names]).reshape(len(names), -1)
         for r in (before, after)
     )
-    vary = (a.std(axis=1) > 0) & (b.std(axis=1) > 0) if len(names) else np.zeros(0, bool)
+    vary = (a.std(axis=1) > 0) & (b.std(axis=1) > 0)
     if vary.sum() < 2:
         return None
     gap = np.abs(np.corrcoef(a[vary]) - np.corrcoef(b[vary]))

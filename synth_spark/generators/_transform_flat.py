@@ -170,9 +170,7 @@ class FlatTwin:
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> FlatTwin:
-        rest = {
-            n: state[n] for n in ("donors", "root", "ticks_s", "jitter", "facts", "block_size")
-        }
+        rest = {n: state[n] for n in ("donors", "root", "ticks_s", "jitter", "facts", "block_size")}
         return cls(Coder.from_state(state["coder"]), Steps.from_state(state["steps"]), **rest)
 
     def about(self) -> dict[str, Any]:

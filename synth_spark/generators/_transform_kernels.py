@@ -1,12 +1,33 @@
 """The loops of `transform` that NumPy cannot do in one pass: trees of strata and their walk."""
 
-# ruff: noqa: PLR0912 -- compiled loops take plain arrays and read as one story
+# ruff: noqa: PLR0912, PLR0915 -- compiled loops take plain arrays and read as one story
 from __future__ import annotations
 
 import numpy as np
 from numba import njit
 
 LEVELS = 64  # of a column when a split is searched: a set of levels fits into 64 bits
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+def _square(x):  # type: ignore[no-untyped-def]
+    total = 0.0
+    for d in range(len(x)):
+        total += x[d] * x[d]
+    return total
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+def _sort_by_mean(turn, sums, sizes, main):  # type: ignore[no-untyped-def]
+    """Put levels in the order of their mean score (by insertion, few have rows)."""
+    for k in range(1, len(turn)):
+        level = turn[k]
+        mean = sums[level, main] / max(sizes[level], 1e-9)
+        i = k
+        while i > 0 and sums[turn[i - 1], main] / max(sizes[turn[i - 1]], 1e-9) > mean:
+            turn[i] = turn[i - 1]
+            i -= 1
+        turn[i] = level
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
@@ -37,7 +58,8 @@ def grow(codes, ordered, scores, leaf, usable):  # type: ignore[no-untyped-def]
     )  # fmt: skip
     order, spare = np.arange(rows), np.empty(rows, np.int64)
     sums, sizes = np.zeros((LEVELS, dims)), np.zeros(LEVELS)
-    total, square, part = np.zeros(dims), np.zeros(dims), np.zeros(dims)
+    total, square = np.zeros(dims), np.zeros(dims)
+    part, rest, turn = np.zeros(dims), np.zeros(dims), np.zeros(LEVELS, np.int64)
     count[0] = rows
     made, node = 1, 0
     while node < made:
@@ -55,7 +77,7 @@ def grow(codes, ordered, scores, leaf, usable):  # type: ignore[no-untyped-def]
                 spread = square[d] - total[d] * total[d] / n
                 if spread > widest:
                     main, widest = d, spread
-            base = (total * total).sum() / n
+            base = _square(total) / n
             best, best_column, best_set = base + 1e-9 * n, -1, np.uint64(0)
             for j in range(len(codes)):
                 if not usable[j]:
@@ -67,10 +89,10 @@ def grow(codes, ordered, scores, leaf, usable):  # type: ignore[no-untyped-def]
                     sizes[c] += 1.0
                     for d in range(dims):
                         sums[c, d] += scores[order[i], d]
-                if ordered[j]:
-                    turn = np.arange(LEVELS)
-                else:
-                    turn = np.argsort(sums[:, main] / np.maximum(sizes, 1e-9))
+                for k in range(LEVELS):
+                    turn[k] = k
+                if not ordered[j]:
+                    _sort_by_mean(turn, sums, sizes, main)
                 part[:] = 0.0
                 m, bits = 0.0, np.uint64(0)
                 for k in range(LEVELS - 1):
@@ -78,14 +100,16 @@ def grow(codes, ordered, scores, leaf, usable):  # type: ignore[no-untyped-def]
                     bits |= np.uint64(1) << np.uint64(c)
                     if sizes[c] == 0.0:
                         continue
-                    part += sums[c]
+                    for d in range(dims):
+                        part[d] += sums[c, d]
                     m += sizes[c]
                     if m < leaf:
                         continue
                     if n - m < leaf:
                         break
-                    rest = total - part
-                    gain = (part * part).sum() / m + (rest * rest).sum() / (n - m)
+                    for d in range(dims):
+                        rest[d] = total[d] - part[d]
+                    gain = _square(part) / m + _square(rest) / (n - m)
                     if gain > best:
                         best, best_column, best_set = gain, j, bits
             if best_column >= 0:
@@ -114,7 +138,11 @@ def redraw(codes, roots, column, left, child, start, count, held, u, moved, out)
     Args:
         codes: (columns, rows) levels of the rows as they are now, uint8.
         roots: (trees,) first node of each tree.
-        column, left, child, start, count: (nodes,), see `grow`; `start` counts in `held`.
+        column: (nodes,), see `grow`.
+        left: (nodes,).
+        child: (nodes,).
+        start: (nodes,), where a leaf begins in `held`.
+        count: (nodes,).
         held: Tokens of the donors, leaf by leaf.
         u: (2, rows) uniforms: which tree, which donor.
         moved: (rows,) whether the row takes part.
@@ -131,15 +159,39 @@ def redraw(codes, roots, column, left, child, start, count, held, u, moved, out)
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+def _used_up(donor_of, first, at, donor, segments):  # type: ignore[no-untyped-def]
+    """Whether one more segment would make more than half of a history come from a donor."""
+    used = 1
+    for k in range(first, at):
+        if donor_of[k] == donor:
+            used += 1
+    return 2 * used > max(segments, 2)
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+def _nearest_piece(segment, members, starts, piece_segment, donor_of, first, at, segments):  # type: ignore[no-untyped-def]
+    """A piece of a donor that is not used up, from the nearest segment; any donor if all are."""
+    best, best_donor, best_piece = np.inf, members[0], starts[members[0]]
+    for m in members:
+        late = 1e9 if _used_up(donor_of, first, at, m, segments) else 0.0
+        for q in range(starts[m], starts[m + 1]):
+            far = late + abs(piece_segment[q] - segment)
+            if far < best:
+                best, best_donor, best_piece = far, m, q
+    return best_donor, best_piece
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
 def choose(  # type: ignore[no-untyped-def]
-    frame, begin, size, order, piece_starts, piece_segment, piece_sums, wanted, spread, counts, first, u,
-    donor_of, piece_of,
+    frame, begin, size, order, piece_starts, piece_segment, piece_sums, wanted, spread,
+    counts, first, u, donor_of, piece_of,
 ):  # fmt: skip
     """For each segment of each history, the piece that brings its sums nearest to what is wanted.
 
     Args:
         frame: (subjects,) donor whose segments have events.
-        begin, size: (subjects,) the stratum's donors in `order`.
+        begin: (subjects,) where the stratum's donors begin in `order`.
+        size: (subjects,) how many they are.
         order: (donors,).
         piece_starts: (donors + 1,).
         piece_segment: (pieces,), ascending within a donor.
@@ -149,7 +201,8 @@ def choose(  # type: ignore[no-untyped-def]
         counts: (measures,) whether a measure counts events: a sum then has a Poisson's spread.
         first: (subjects,) where a history begins in the output.
         u: (segments, choices) uniforms.
-        donor_of, piece_of: (segments,), overwritten.
+        donor_of: (segments,), overwritten.
+        piece_of: (segments,), overwritten.
     """
     measures = wanted.shape[1]
     run = np.zeros(measures)
@@ -162,18 +215,16 @@ def choose(  # type: ignore[no-untyped-def]
         for p in range(a, b):
             sofar += piece_sums[p, 0]
             part, at = sofar / whole, first[i] + p - a
-            best, best_donor, best_piece = np.inf, frame[i], p
+            best, best_donor, best_piece = np.inf, -1, -1
             for c in range(u.shape[1]):
                 m = order[begin[i] + int(u[at, c] * size[i])]
                 lo, hi = piece_starts[m], piece_starts[m + 1]
                 q = lo + np.searchsorted(piece_segment[lo:hi], piece_segment[p])
                 if q >= hi or piece_segment[q] != piece_segment[p]:
                     continue
-                used = 0
-                for k in range(first[i], at):
-                    if donor_of[k] == m:
-                        used += 1
-                far = 1e6 if 2 * (used + 1) > max(b - a, 2) else 0.0
+                if _used_up(donor_of, first[i], at, m, b - a):
+                    continue
+                far = 0.0
                 n = wanted[i, 0]
                 for d in range(measures):
                     miss = run[d] + piece_sums[q, d] - wanted[i, d] * part
@@ -183,6 +234,11 @@ def choose(  # type: ignore[no-untyped-def]
                     far += miss * miss / scale
                 if far < best:
                     best, best_donor, best_piece = far, m, q
+            if best_donor < 0:
+                best_donor, best_piece = _nearest_piece(
+                    piece_segment[p], order[begin[i] : begin[i] + size[i]], piece_starts,
+                    piece_segment, donor_of, first[i], at, b - a,
+                )  # fmt: skip
             donor_of[at], piece_of[at] = best_donor, best_piece
             for d in range(measures):
                 run[d] += piece_sums[best_piece, d]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -105,13 +106,16 @@ def _model(
         rank_share=params.rank_share,
     )
     steps = Steps.learn(donors, sizes, ordered, chain, amounts, seed)
-    root = np.zeros((0, 0))
+    root: NDArray[np.float64] = np.zeros((0, 0))
     if "copula" in chain:
-        root = np.linalg.cholesky(ops.correlation_of_scores(donors, list(steps.shares)))
+        joint = ops.correlation_of_scores(donors, list(steps.shares))
+        root = np.asarray(np.linalg.cholesky(joint), np.float64)
         donors = donors[:, :0]
     else:
         every = np.ones(len(donors), np.bool_)
-        donors = steps.run(donors, every, generator(seed, "transform/protect"), sweeps=params.sweeps)
+        donors = steps.run(
+            donors, every, generator(seed, "transform/protect"), sweeps=params.sweeps
+        )
         donors = donors[:, generator(seed, "transform/order").permutation(donors.shape[1])]
     jitter = (params.jitter_minutes, params.jitter_metres) if "jitter" in chain else (0.0, 0.0)
     ticks = _ticks(coder, sample, jitter[0])
@@ -149,7 +153,7 @@ def _facts(
         ordered = model.steps.ordered
         centres = aggregated(coded(coder, some), ordered, min(params.group, len(rows)))[0]
         done["microaggregate"] = effect(coder.schema, codes, _decoded(model, centres, seed))
-    for (_, before), (name, after) in zip(shown, shown[1:], strict=False):
+    for (_, before), (name, after) in pairwise(shown):
         done[name] = effect(coder.schema, before, after)
     if "jitter" in chain:
         done["jitter"] = _jittered(model, shown[-1][1], seed)
@@ -181,7 +185,7 @@ def _jittered(model: FlatTwin, before: Records, seed: int) -> dict[str, Any]:
     """The effect of the jitter alone."""
     coder = model.coder
     values = split(coder.schema, coder.fields, before)
-    model._jitter(values, {}, generator(seed, "transform/jitter"))  # noqa: SLF001
+    model._jitter(values, {}, generator(seed, "transform/jitter"))
     return effect(coder.schema, before, Records.flat(join(coder.schema, coder.fields, values)))
 
 

@@ -37,9 +37,7 @@ def jitter_seconds(second: Reals, minutes: float, tick_s: float, rng: np.random.
     return np.asarray(np.clip(np.rint(moved / tick_s) * tick_s, 0.0, last))
 
 
-def jitter_places(
-    degrees: Reals, metres: float, decimals: int, rng: np.random.Generator
-) -> Reals:
+def jitter_places(degrees: Reals, metres: float, decimals: int, rng: np.random.Generator) -> Reals:
     """Places moved in a random direction, evenly over a disc of `metres`, on the sphere.
 
     Args:
@@ -97,9 +95,7 @@ def rank_swap(
     return np.where(size > 0, held[np.minimum(begin + at, len(held) - 1)], tokens).astype(np.int32)
 
 
-def category_strata(
-    columns: Tokens, least: int
-) -> tuple[NDArray[np.int64], list[int]]:
+def category_strata(columns: Tokens, least: int) -> tuple[NDArray[np.int64], list[int]]:
     """Records with the same categories, as far as at least `least` of them have.
 
     Columns join one by one, those that split most evenly first; one that would leave a stratum
@@ -195,18 +191,19 @@ def copula(rows: int, root: Reals, shares: list[Reals], rng: np.random.Generator
 
 def uniform_of(z: Reals) -> Reals:
     """The normal distribution function, by a table (error below 1e-6); as `z`."""
-    return np.interp(z, _GRID, _CDF)
+    return np.asarray(np.interp(z, _GRID, _CDF))
 
 
 def normal_of(u: Reals) -> Reals:
     """The normal quantile function between -4 and 4, by the same table; as `u`."""
-    return np.interp(u, _CDF, _GRID)
+    return np.asarray(np.interp(u, _CDF, _GRID))
 
 
 def token_at(u: Reals, upper: Reals) -> Tokens:
     """The token whose share holds u, from cumulative shares; empty tokens are never met."""
     found = np.searchsorted(upper, np.minimum(u, np.nextafter(1.0, 0.0)) * upper[-1], side="right")
-    return np.minimum(found, int(np.searchsorted(upper, upper[-1]))).astype(np.int32)
+    top = int(np.searchsorted(upper, upper[-1]))
+    return np.asarray(np.minimum(found, top), np.int32)
 
 
 def centred(tokens: Tokens, ordered: NDArray[np.bool_], group: NDArray[np.int64]) -> Tokens:

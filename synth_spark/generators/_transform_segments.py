@@ -41,9 +41,7 @@ class Donors:
     def size(self) -> int:
         return len(self.anchor)
 
-    def swapped(
-        self, events: Ints, nums: Tokens, share: float, rng: np.random.Generator
-    ) -> Tokens:
+    def swapped(self, events: Ints, nums: Tokens, share: float, rng: np.random.Generator) -> Tokens:
         """Numbers exchanged with a near rank among events of the same stratum and categories.
 
         Args:
@@ -94,8 +92,8 @@ def mixed(
     The stratum is the one whose mean is nearest to the target; a random donor of it lends the
     segments that have events and how many of them fall into each. Each of these segments is then
     taken from one of `choices` random donors of the stratum: the one that brings the sums of the
-    history nearest to the target. No donor gives more than half of the segments where there is a
-    choice.
+    history nearest to the target. No donor gives more than half of the segments of a history of two
+    or more; where no other of the stratum has events in a segment, the nearest one is moved there.
 
     Args:
         donors: All donors.
@@ -119,12 +117,13 @@ def mixed(
         rng.random((int(slots.sum()), choices)), donor_of, piece_of,
     )  # fmt: skip
     owner = np.repeat(np.arange(len(base)), slots)
+    place = np.arange(len(owner)) - np.repeat(ends - slots - donors.piece_starts[frame], slots)
     low, count = donors.piece_first[piece_of], donors.piece_sums[piece_of, 0].astype(np.int64)
     events = np.repeat(low - (np.cumsum(count) - count), count) + np.arange(count.sum())
     week = donors.order[begin + (rng.random(len(base)) * size).astype(np.int64)]
     anchor = donors.anchor[week if shift else base]
     return Mixed(
-        base, anchor, owner, donor_of, donors.piece_segment[piece_of], count, events,
+        base, anchor, owner, donor_of, donors.piece_segment[place], count, events,
         donors.t[events], donors.cats[events], donors.nums[events],
     )  # fmt: skip
 
@@ -173,4 +172,4 @@ def moved_times(
     length = run[np.cumsum(lengths) - 1]
     room = end - at
     factor = np.where(length > room, room / np.maximum(length, 1e-9), 1.0)
-    return np.repeat(at, lengths) + run * np.repeat(factor, lengths)
+    return np.asarray(np.repeat(at, lengths) + run * np.repeat(factor, lengths))

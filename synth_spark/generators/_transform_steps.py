@@ -104,7 +104,8 @@ class Steps:
         """What the chain's operations need to know of the donors, (columns, donors)."""
         counts = [np.bincount(c, minlength=s) for c, s in zip(donors, sizes, strict=True)]
         shares = tuple(c / max(donors.shape[1], 1) for c in counts)
-        levels, strata, ranks = None, (), None
+        levels, ranks = None, None
+        strata: tuple[Strata, ...] = ()
         if "swap" in chain:
             levels = Levels.of(donors, sizes, ordered)
             strata = tuple(
@@ -140,9 +141,7 @@ class Steps:
                 watch(name, tokens)
         return tokens
 
-    def _swap(
-        self, tokens: Tokens, moved: Flags, rng: np.random.Generator, sweeps: int
-    ) -> None:
+    def _swap(self, tokens: Tokens, moved: Flags, rng: np.random.Generator, sweeps: int) -> None:
         assert self.levels is not None
         codes = self.levels.codes(tokens)
         every = np.ones(tokens.shape[1], np.bool_)

@@ -114,7 +114,7 @@ class Strata:
         self, codes: NDArray[np.uint8], moved: NDArray[np.bool_], rng: np.random.Generator,
         out: Tokens,
     ) -> None:  # fmt: skip
-        """Overwrite `out` (rows,) with tokens of donors in the strata of `codes` (columns, rows)."""
+        """Overwrite `out` (rows,) by donors in the strata of `codes` (columns, rows)."""
         u = rng.random((2, codes.shape[1]))
         redraw(
             codes, self.roots, self.column, self.left, self.child, self.start, self.count,
@@ -150,7 +150,7 @@ def scores_of(tokens: Tokens, ordered: bool) -> NDArray[np.float64]:
     share = np.bincount(tokens, minlength=size) / max(len(tokens), 1)
     heavy = np.argsort(-share, kind="stable")
     if not ordered:
-        return (tokens[:, None] == heavy[:_MOST_DIMS]).astype(np.float64)
+        return np.asarray(tokens[:, None] == heavy[:_MOST_DIMS], np.float64)
     heavy = heavy[:_SPIKES][share[heavy[:_SPIKES]] >= _SPIKE_SHARE]
     rank = normal_scores(tokens, size)[tokens]
     return np.column_stack([rank, (tokens[:, None] == heavy).astype(np.float64)])

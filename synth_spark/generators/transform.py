@@ -39,7 +39,15 @@ class TransformParams:
 
     def __post_init__(self) -> None:
         check_names(self.chain)
-        least = {"min_subjects": 1, "donors": 1, "group": 2, "histories": 2, "sweeps": 1, "choices": 1, "block_size": 1}
+        least = {
+            "min_subjects": 1,
+            "donors": 1,
+            "group": 2,
+            "histories": 2,
+            "sweeps": 1,
+            "choices": 1,
+            "block_size": 1,
+        }
         for name, low in least.items():
             if getattr(self, name) < low:
                 raise PlanError(

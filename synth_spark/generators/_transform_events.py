@@ -2,8 +2,8 @@
 
 Donors are histories in tokens (labels that enough subjects hold, ranks of contacts and places,
 bins of numbers) and jittered times, in strata of at least `histories` that are alike. A drawn
-history takes each segment (a day, or six hours where all fits into a day) from a donor of one
-stratum, at least two in all; who the contacts and where the places are is drawn anew.
+history takes each segment (a day; six hours or one where histories are shorter) from a donor of
+one stratum, none more than half of them; who the contacts and where the places are is drawn anew.
 """
 
 from __future__ import annotations

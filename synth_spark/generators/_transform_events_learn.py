@@ -40,7 +40,8 @@ if TYPE_CHECKING:
     from synth_spark.generators.transform import TransformParams
 
 DONOR_ROWS = 400_000
-SHORT_S = 21_600  # segments where every history lies within a day
+WIDTHS_S = (86_400, 21_600, 3_600)  # of a segment: the first in which most histories have two
+MOST = 0.9  # share of the histories of two or more events
 _BINS = 48  # of a number
 _LEVELS = 32  # of what histories measure, beside the columns of subjects
 Reals = NDArray[np.float64]
@@ -97,7 +98,7 @@ def donors_of(
     within_day = bool((first == days[sample.offsets[1:] - 1]).all())
     anchor = first if within_day else floor_day(first, "week")
     since = (stamps - np.repeat(anchor, sample.lengths) * DAY_US) / 1e6
-    width = SHORT_S if within_day else int(DAY_S)
+    width = _width_s(since, sample)
     segment = (since // width).astype(np.int64)
     whole = _units(coder, sample, anchor, since)
     facts = history_facts(coder, whole, subject_tokens(coder, sample), anchor, since)
@@ -128,6 +129,16 @@ def donors_of(
         np.where(spread > 1e-9, spread, 1.0),
         np.asarray(((measures == 0) | (measures == 1)).all(axis=0)), width,
     )  # fmt: skip
+
+
+def _width_s(since: Reals, sample: Records) -> int:
+    """The widest segment of which most histories have at least two, else the narrowest."""
+    first, last = since[sample.offsets[:-1]], since[sample.offsets[1:] - 1]
+    for width in WIDTHS_S:
+        two = (first // width != last // width)[sample.lengths > 1]
+        if not len(two) or two.mean() >= MOST:
+            return width
+    return WIDTHS_S[-1]
 
 
 def _units(coder: Coder, sample: Records, anchor: NDArray[np.int64], since: Reals) -> Units:

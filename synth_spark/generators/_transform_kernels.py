@@ -6,6 +6,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+COUNT_WEIGHT = 5.0  # of the number of events against each other measure of a history
 LEVELS = 64  # of a column when a split is searched: a set of levels fits into 64 bits
 
 
@@ -231,7 +232,7 @@ def choose(  # type: ignore[no-untyped-def]
                     scale = (n * spread[d]) ** 2
                     if counts[d]:
                         scale = min(scale, wanted[i, d] + 1.0)
-                    far += miss * miss / scale
+                    far += (COUNT_WEIGHT if d == 0 else 1.0) * miss * miss / scale
                 if far < best:
                     best, best_donor, best_piece = far, m, q
             if best_donor < 0:

@@ -6,17 +6,21 @@ they have been through the chain once. With `copula` in the chain it holds no do
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from synth_spark.columns.number import Number
 from synth_spark.columns.place import Place
 from synth_spark.core.batch import Coded, Records, Values
-from synth_spark.core.conditions import Clause, Condition, ImpossibleConditionError
+from synth_spark.core.conditions import (
+    CannotConditionError,
+    Clause,
+    Condition,
+    ImpossibleConditionError,
+)
 from synth_spark.core.seeds import generator
 from synth_spark.generators import _transform_ops as ops
 from synth_spark.generators._flat_fields import join
@@ -113,6 +117,7 @@ class FlatTwin:
         columns = join(self.coder.schema, self.coder.fields, values)
         holds = np.ones(POOL_ROWS, np.bool_)
         for clause in condition.clauses:
+            known(clause, columns)
             holds &= clause_holds(clause, columns[clause.field])
         least = self.steps.amounts.group
         pool = np.flatnonzero(holds)
@@ -177,6 +182,20 @@ class FlatTwin:
         return dict(self.facts)
 
 
+def known(clause: Clause, columns: Container[str]) -> None:
+    """Refuse a clause on a column that the model does not draw.
+
+    Raises:
+        CannotConditionError: It is looked up or made anew elsewhere (SYN-712).
+    """
+    if clause.field not in columns:
+        raise CannotConditionError(
+            f"{clause.field} is not drawn by this model.",
+            hint="a condition on the column that it follows from",
+            field=clause.field,
+        )
+
+
 def clause_holds(clause: Clause, values: Values) -> Flags:
     """Which values of one column hold a clause, shape (rows,)."""
     if isinstance(values, Coded):
@@ -199,4 +218,4 @@ def precision_s(values: Values) -> float:
     return tidy_precision_us(precision_us(clocks)) / 1e6 if len(clocks) else 1.0
 
 
-__all__ = ["POOL_ROWS", "FlatTwin", "Held", "Number", "clause_holds", "precision_s"]
+__all__ = ["POOL_ROWS", "FlatTwin", "Held", "clause_holds", "known", "precision_s"]

@@ -213,6 +213,3 @@ def _repeated(sample: Records, names: list[str]) -> float:
         for k in (0, 1)
     ]
     return exact_share(*halves) if sample.rows > 1 else 0.0
-
-
-__all__ = ["FewerThanGroupError", "NDArray", "check_group", "learn_flat"]

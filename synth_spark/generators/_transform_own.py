@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from synth_spark.core.batch import Coded, Records, Values
 from synth_spark.core.conditions import Clause, Condition, ImpossibleConditionError
 from synth_spark.generators._events_coder import Coder, EventColumn
-from synth_spark.generators._transform_flat import clause_holds
+from synth_spark.generators._transform_flat import clause_holds, known
 from synth_spark.generators._transform_segments import Donors
 from synth_spark.generators._transform_steps import Steps
 
@@ -106,9 +106,7 @@ class Own:
         names = [c.name for c in coder.subject]
         allowed, fits = dict[int, Allowed](), np.ones(donors.size, np.bool_)
         for clause in condition.clauses:
-            if clause.field not in names:  # one id a subject, never missing
-                fits[:] = False
-                continue
+            known(clause, names)
             j = names.index(clause.field)
             allowed[j] = Allowed.of(coder.subject[j], clause)
             fits &= allowed[j].some(self.held[j])

@@ -9,7 +9,12 @@ import numpy as np
 import pytest
 
 from synth_spark.core.batch import Coded, Records
-from synth_spark.core.conditions import Condition, ImpossibleConditionError
+from synth_spark.core.conditions import (
+    CannotConditionError,
+    Clause,
+    Condition,
+    ImpossibleConditionError,
+)
 from synth_spark.core.local import Local
 from synth_spark.core.ports import learn
 from synth_spark.core.seeds import generator
@@ -169,6 +174,12 @@ def test_every_drawn_record_holds_the_condition(texts: tuple[str, ...]) -> None:
 def test_what_the_model_cannot_draw_is_impossible(text: str) -> None:
     with pytest.raises(ImpossibleConditionError):
         flat().conditioned(condition(FLAT, text))
+
+
+def test_a_clause_on_a_column_that_is_not_drawn_is_refused() -> None:
+    with pytest.raises(CannotConditionError) as error:
+        flat().conditioned(Condition((Clause(field="tax", low=1.0),)))
+    assert error.value.facts == {"field": "tax"}
 
 
 def test_an_operation_without_work_is_said_and_no_error() -> None:

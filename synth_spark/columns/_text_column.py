@@ -1,0 +1,287 @@
+"""One column of log lines: learned from a sample, and written again beside drawn records.
+
+Learned are the templates, which of them follows which, the columns that go with them, and how each
+parameter of each template is drawn. Lines without a template that is told are left out of all of
+it: their places are taken by told templates as these follow each other.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synth_spark.columns._text_beside import (
+    Beside,
+    columns_beside,
+    group_column,
+    held_labels,
+    weigher_labels,
+)
+from synth_spark.columns._text_chain import START, Chain
+from synth_spark.columns._text_made import STANDARD, Dice
+from synth_spark.columns._text_mine import OTHER, Templates, mine
+from synth_spark.columns._text_slots import Memory, Slot, Use, use_of
+from synth_spark.core.batch import Coded, Records, Values
+from synth_spark.core.schema import Schema
+from synth_spark.core.seeds import stream_key
+from synth_spark.errors import SynthError
+
+TRIALS = 2  # draws of a line's parameters before the standard ones
+_REHEARSALS = 20  # draws of a template, to find parameters with which it can be read again
+
+
+class NoTemplateError(SynthError):
+    """No template of a text column is held by enough subjects."""
+
+    code = "SYN-781"
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A column of lines. The template after the last one told stands for a missing line."""
+
+    name: str
+    templates: Templates
+    slots: tuple[tuple[Slot, ...], ...]  # of each template
+    standard: tuple[tuple[str, ...], ...]  # parameters with which each template reads again
+    chain: Chain
+    group: str  # the subject's category that decides which templates there are; "": none
+    group_labels: tuple[str, ...]  # told ones; all others are one group, the last
+    beside: tuple[Beside, ...]
+    weighers: tuple[str, ...]
+    facts: dict[str, Any]
+    wanted: dict[str, frozenset[str | None]] | None = None  # of columns beside, under a condition
+
+    @classmethod
+    def learn(
+        cls, name: str, schema: Schema, sample: Records, *, min_subjects: int, relates: bool
+    ) -> Self:
+        """Learn from a sample of whole subjects.
+
+        Args:
+            name: The column.
+            schema: Of the table.
+            sample: The subjects.
+            min_subjects: What fewer subjects hold is not told.
+            relates: Whether lines may hang on each other and on other columns.
+
+        Raises:
+            NoTemplateError: There is nothing that may be told (SYN-781).
+        """
+        lines, owners = _texts(sample.columns[name]), sample.owners
+        templates = mine(lines, owners, min_subjects)
+        parsed = [(OTHER, []) if v is None else templates.parse(v) for v in lines]
+        slots = _slots(templates, parsed, sample, min_subjects)
+        standard = [_readable(templates, i, slots[i]) for i in range(len(templates))]
+        good = [i for i, values in enumerate(standard) if values is not None]
+        if not good:
+            raise NoTemplateError(
+                f"Column {name!r} holds no line whose like {min_subjects} subjects have.",
+                hint="kind: identifier makes its values anew; kind: category keeps the frequent",
+                column=name,
+            )
+        place = {old: new for new, old in enumerate(good)}
+        ids = np.array(
+            [len(good) if v is None else place.get(p[0], OTHER) for v, p in zip(lines, parsed, strict=True)],
+            np.int64,
+        )  # fmt: skip
+        group = group_column(schema, sample, ids) if relates else ""
+        labels, groups = _groups(group, sample, min_subjects)
+        beside, weighers = columns_beside(schema, sample, ids, groups) if relates else ([], [])
+        chain = Chain.learn(
+            ids, groups, sample.offsets if relates else np.arange(sample.rows + 1),
+            {n: weigher_labels(sample.columns[n]) for n in weighers},
+        )  # fmt: skip
+        facts = {
+            "templates": len(good),
+            "lines": len(lines),
+            "lines without a template": int((ids == OTHER).sum()),
+            "parameters": sum(len(slots[i]) for i in good),
+        }
+        return cls(
+            name, Templates(tuple(templates.words[i] for i in good)),
+            tuple(slots[i] for i in good), tuple(standard[i] or () for i in good), chain, group,
+            labels,
+            tuple(
+                Beside.learn(n, _coded(sample.columns[n]), ids, groups, owners, min_subjects)
+                for n in beside
+            ),
+            tuple(weighers), facts,
+        )  # fmt: skip
+
+    def complete(
+        self, records: Records, schema: Schema, seed: int, first: int
+    ) -> dict[str, Values]:
+        """The lines and the columns beside them for drawn records, shape (rows,) each.
+
+        Args:
+            records: Drawn, without these columns.
+            schema: Of the whole table.
+            seed: Of the sampling.
+            first: Number of the first subject; each has random numbers of its own.
+        """
+        groups = self._group_codes(records)
+        weights = {n: weigher_labels(records.columns[n]) for n in self.weighers}
+        times = _microseconds(schema, records)
+        key = stream_key(seed, f"text/{self.name}")
+        lines: list[str | None] = []
+        codes: list[list[int]] = [[] for _ in self.beside]
+        for s, (a, b) in enumerate(zip(records.offsets[:-1], records.offsets[1:], strict=True)):
+            dice = Dice(key + (first + s) * 0xD1342543DE82EF95)
+            memory, before, last = Memory(), START, START
+            labels_of: dict[tuple[int, int], int] = {}
+            for i in range(int(a), int(b)):
+                group = int(groups[i])
+                row = {n: labels[i] for n, labels in weights.items()}
+                t = self.chain.draw(group, before, last, row, dice)
+                before, last = last, t
+                lines.append(self._line(t, memory, dice, times[i] if times else None))
+                for j, column in enumerate(self.beside):
+                    code = column.draw(
+                        group, t, labels_of.get((j, t)), (self.wanted or {}).get(column.name), dice
+                    )
+                    labels_of[j, t] = code
+                    codes[j].append(code)
+        out: dict[str, Values] = {self.name: Coded.of(lines)}
+        for column, found in zip(self.beside, codes, strict=True):
+            at = np.array(found, np.int32)
+            gone = at == len(column.labels) - 1
+            known = tuple(str(v) for v in column.labels[:-1])
+            out[column.name] = Coded(np.where(gone, -1, at).astype(np.int32), known)
+        return out
+
+    def _line(self, t: int, memory: Memory, dice: Dice, at_us: int | None) -> str | None:
+        """A line of a template; it reads again as this template with parameters of its types."""
+        if not 0 <= t < len(self.templates):
+            return None
+        slots, values = self.slots[t], []
+        line = ""
+        for _ in range(TRIALS):
+            values = []
+            for j, slot in enumerate(slots):
+                values.append(slot.draw((t, j), values, memory, dice, at_us))
+            line = self.templates.written(t, values)
+            if self.templates.parse(line) == (t, values):
+                break
+        else:
+            values = list(self.standard[t])
+            line = self.templates.written(t, values)
+        for j, slot in enumerate(slots):
+            memory.note(t, j, slot.type, values[j])
+        return line
+
+    def _group_codes(self, records: Records) -> NDArray[np.int64]:
+        if not self.group:
+            return np.zeros(records.rows, np.int64)
+        values = _coded(records.columns[self.group])
+        codes = values.recode(self.group_labels, len(self.group_labels))
+        return np.where(codes < 0, len(self.group_labels), codes).astype(np.int64)
+
+    def under(self, wanted: dict[str, frozenset[str | None]]) -> tuple[Text, tuple[str, ...]]:
+        """This column where columns beside it have wanted labels, and the groups that have such."""
+        mass: dict[int, float] = {}
+        able: list[str] = []
+        for g in range(len(self.group_labels) + 1):
+            for t in sorted(self.chain.templates(g)):
+                chances = [b.mass(g, t, wanted.get(b.name)) for b in self.beside]
+                if all(c > 0 for c in chances):
+                    mass[t] = max(mass.get(t, 0.0), float(np.prod(chances)))
+                    able += [self.group_labels[g]] if g < len(self.group_labels) else []
+        chain = self.chain.under(mass)
+        return replace(self, chain=chain, wanted=wanted), tuple(dict.fromkeys(able))
+
+    def state(self) -> dict[str, Any]:
+        """A tree for the wire."""
+        return {
+            "name": self.name,
+            "templates": self.templates.state(),
+            "slots": [[s.state() for s in slots] for slots in self.slots],
+            "standard": [list(v) for v in self.standard],
+            "chain": self.chain.state(),
+            "group": self.group,
+            "group_labels": list(self.group_labels),
+            "beside": [b.state() for b in self.beside],
+            "weighers": list(self.weighers),
+            "facts": self.facts,
+        }
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> Self:
+        """The column that `state` came from."""
+        return cls(
+            state["name"],
+            Templates.from_state(state["templates"]),
+            tuple(tuple(Slot.from_state(s) for s in slots) for slots in state["slots"]),
+            tuple(tuple(v) for v in state["standard"]),
+            Chain.from_state(state["chain"]),
+            state["group"],
+            tuple(state["group_labels"]),
+            tuple(Beside.from_state(b) for b in state["beside"]),
+            tuple(state["weighers"]),
+            state["facts"],
+        )
+
+
+def _slots(
+    templates: Templates,
+    parsed: list[tuple[int, list[str]]],
+    sample: Records,
+    min_subjects: int,
+) -> list[tuple[Slot, ...]]:
+    """How each parameter of each template is drawn, from the lines subject by subject."""
+    types = [templates.types(i) for i in range(len(templates))]
+    uses: defaultdict[tuple[int, int], list[Use]] = defaultdict(list)
+    bounds = zip(sample.offsets[:-1].tolist(), sample.offsets[1:].tolist(), strict=True)
+    for owner, (a, b) in enumerate(bounds):
+        memory = Memory()
+        for i, values in parsed[a:b]:
+            for j, value in enumerate(values):
+                uses[i, j].append(use_of((i, j), types[i][j], owner, values, memory))
+            for j, value in enumerate(values):
+                memory.note(i, j, types[i][j], value)
+    return [
+        tuple(Slot.learn(t, uses[i, j], min_subjects) for j, t in enumerate(kinds))
+        for i, kinds in enumerate(types)
+    ]
+
+
+def _readable(templates: Templates, i: int, slots: tuple[Slot, ...]) -> tuple[str, ...] | None:
+    """Parameters with which the template's line reads again as the template; None: none found."""
+    dice, values = Dice(i), [STANDARD[slot.type] for slot in slots]
+    for _ in range(_REHEARSALS):
+        if templates.parse(templates.written(i, values)) == (i, values):
+            return tuple(values)
+        values = [slot.fresh(dice, None) for slot in slots]
+    return None
+
+
+def _groups(
+    name: str, sample: Records, min_subjects: int
+) -> tuple[tuple[str, ...], NDArray[np.int64]]:
+    """Told labels of the group column, and each row's group; shape (rows,)."""
+    if not name:
+        return (), np.zeros(sample.rows, np.int64)
+    values = _coded(sample.columns[name])
+    labels = tuple(sorted(held_labels(values, sample.owners, min_subjects)))
+    codes = values.recode(labels, len(labels))
+    return labels, np.where(codes < 0, len(labels), codes).astype(np.int64)
+
+
+def _microseconds(schema: Schema, records: Records) -> list[int] | None:
+    if not schema.time:
+        return None
+    stamps = np.asarray(records.columns[schema.time]).astype("datetime64[us]").astype(np.int64)
+    return [int(v) for v in stamps]
+
+
+def _texts(values: Values) -> list[str | None]:
+    return list(values.texts()) if isinstance(values, Coded) else list(values)
+
+
+def _coded(values: Values) -> Coded:
+    assert isinstance(values, Coded)
+    return values

@@ -1,0 +1,214 @@
+"""Templates of log lines: mined from a sample, told only where enough subjects hold them.
+
+Masked lines (`core/masks.py`) go through Drain, heaviest shape first, so that the result hangs on
+the sample alone. A template that fewer than `min_subjects` subjects hold is mined once more with
+its like under a looser threshold, which turns the words they differ in into parameters; what is
+still held by too few is not told: its lines are known as `OTHER`.
+
+Source: He et al., "Drain: An Online Log Parsing Approach with Fixed Depth Tree", ICWS 2017.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synth_spark.core.masks import MARK, TYPE_OF, WORD, mask
+from synth_spark.errors import SynthError
+
+OTHER, MISSING = -1, -2  # of a line without a template that is told; of a row without a line
+LIKE, LOOSE = 0.5, 0.25  # share of equal words within a template; when mined once more
+DEPTH, CHILDREN = 4, 100
+LONGEST = 300  # words of a line; longer ones are not mined
+_WORD = MARK[WORD]
+
+
+class NoMinerError(SynthError):
+    """Lines are to be mined and the library for it is not installed."""
+
+    code = "SYN-780"
+
+
+@dataclass(frozen=True, slots=True)
+class Templates:
+    """Templates in the order of their weight; a word that is `_WORD` stands for any one word."""
+
+    words: tuple[tuple[str, ...], ...]  # of each template, split at single spaces
+    _at: dict[tuple[int, str], list[int]] = field(default_factory=dict, repr=False, compare=False)
+    _seen: dict[str, int] = field(default_factory=dict, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Templates by number of words and first word; those with fewer free words first."""
+        order = sorted(range(len(self.words)), key=lambda i: (self.words[i].count(_WORD), i))
+        for i in order:
+            self._at.setdefault((len(self.words[i]), self.words[i][0]), []).append(i)
+
+    def __len__(self) -> int:
+        return len(self.words)
+
+    def of_shape(self, shape: str) -> int:
+        """The template of a shape with the fewest free words, `OTHER` for none."""
+        known = self._seen.get(shape)
+        if known is None:
+            known = self._seen[shape] = self._found(tuple(shape.split(" ")))
+        return known
+
+    def _found(self, words: tuple[str, ...]) -> int:
+        for first in (words[0], _WORD):
+            for i in self._at.get((len(words), first), ()):
+                if all(a in (_WORD, b) for a, b in zip(self.words[i], words, strict=True)):
+                    return i if all(self._fits(i, words)) else OTHER
+        return OTHER
+
+    def _fits(self, i: int, words: tuple[str, ...]) -> Iterable[bool]:
+        """A free word is never empty: two spaces in a row belong to the template."""
+        return (bool(w) for a, w in zip(self.words[i], words, strict=True) if a == _WORD)
+
+    def parse(self, line: str) -> tuple[int, list[str]]:
+        """A line's template and its parameters from left to right; `OTHER` and none without one.
+
+        Example:
+            >>> told = Templates((("a", MARK["number"], _WORD),))
+            >>> told.parse("a 7 b8"), told.parse("b")
+            ((0, ['7', 'b8']), (-1, []))
+        """
+        masked = mask(line)
+        if masked is None:
+            return OTHER, []
+        shape, found = masked
+        i = self.of_shape(shape)
+        return (i, self._values(i, shape, found)) if i >= 0 else (OTHER, [])
+
+    def _values(self, i: int, shape: str, found: list[str]) -> list[str]:
+        template = self.words[i]
+        if _WORD not in template:
+            return found
+        values, at = [], 0
+        for word, seen in zip(template, shape.split(" "), strict=True):
+            here = sum(c in TYPE_OF for c in seen)
+            inside = found[at : at + here]
+            at += here
+            values += [_filled(seen, inside)] if word == _WORD else inside
+        return values
+
+    def types(self, i: int) -> list[str]:
+        """The types of a template's parameters from left to right."""
+        return [TYPE_OF[c] for word in self.words[i] for c in word if c in TYPE_OF]
+
+    def written(self, i: int, values: Sequence[str]) -> str:
+        """The line of a template with these parameters."""
+        return _filled(" ".join(self.words[i]), values)
+
+    def text(self, i: int) -> str:
+        """The template with its marks, one string."""
+        return " ".join(self.words[i])
+
+    def state(self) -> list[str]:
+        """A tree for the wire."""
+        return [self.text(i) for i in range(len(self.words))]
+
+    @classmethod
+    def from_state(cls, state: list[str]) -> Self:
+        """What `state` came from."""
+        return cls(tuple(tuple(t.split(" ")) for t in state))
+
+
+def mine(
+    lines: Sequence[str | None],
+    owners: NDArray[np.int64],
+    min_subjects: int,
+) -> Templates:
+    """The templates of a sample's lines.
+
+    Args:
+        lines: Shape (rows,).
+        owners: The subject of each row.
+        min_subjects: A template held by fewer subjects is not told.
+
+    Raises:
+        NoMinerError: The library is not installed (SYN-780).
+    """
+    rows, holders = _shapes(lines, owners)
+    order = sorted(rows, key=lambda s: (-rows[s], s))
+    told, lone = _enough(_clusters(order, LIKE), holders, min_subjects)
+    again, _ = _enough(_clusters(lone, LOOSE), holders, min_subjects)
+    weight: Counter[tuple[str, ...]] = Counter()
+    templates = Templates((*told, *again))
+    for shape in order:
+        found = templates.of_shape(shape)
+        if found >= 0:
+            weight[templates.words[found]] += rows[shape]
+    return Templates(tuple(sorted(weight, key=lambda t: (-weight[t], t))))
+
+
+def _shapes(
+    lines: Sequence[str | None], owners: NDArray[np.int64]
+) -> tuple[Counter[str], dict[str, set[int]]]:
+    """Rows of each shape, and the subjects that hold it."""
+    rows: Counter[str] = Counter()
+    holders: dict[str, set[int]] = defaultdict(set)
+    for line, owner in zip(lines, owners.tolist(), strict=True):
+        masked = None if line is None else mask(line)
+        if masked and masked[0].count(" ") < LONGEST:
+            rows[masked[0]] += 1
+            holders[masked[0]].add(owner)
+    return rows, holders
+
+
+def _clusters(shapes: Sequence[str], like: float) -> list[tuple[tuple[str, ...], list[str]]]:
+    """Templates by Drain, each with its shapes."""
+    drain, members = _drain(like), defaultdict(list)
+    for shape in shapes:
+        found, _ = drain.add_log_message(shape)
+        members[found.cluster_id].append(shape)
+    return [(tuple(c.log_template_tokens), members[c.cluster_id]) for c in drain.clusters]
+
+
+def _enough(
+    clusters: list[tuple[tuple[str, ...], list[str]]],
+    holders: dict[str, set[int]],
+    min_subjects: int,
+) -> tuple[list[tuple[str, ...]], list[str]]:
+    """Templates that enough subjects hold and that say something, and the shapes of the others."""
+    told, lone = [], []
+    for template, shapes in clusters:
+        held = len(set().union(*(holders[s] for s in shapes)))
+        says = any(any(c not in TYPE_OF for c in word) for word in template)
+        if held >= min_subjects and says:
+            told.append(template)
+        else:
+            lone += shapes
+    return told, lone
+
+
+def _drain(like: float) -> Any:
+    """Drain as it is published, on words that single spaces part."""
+    try:
+        from drain3.drain import Drain
+    except ImportError as error:
+        raise NoMinerError(
+            "Columns of kind text need the library drain3.", hint="pip install synth-spark[logs]"
+        ) from error
+
+    class Spaced(Drain):  # type: ignore[misc, unused-ignore]
+        def get_content_as_tokens(self, content: str) -> list[str]:
+            return content.split(" ")
+
+    return Spaced(depth=DEPTH, sim_th=like, max_children=CHILDREN, param_str=_WORD)
+
+
+def _filled(shape: str, values: Sequence[str]) -> str:
+    """A shape with each mark replaced by the next value."""
+    parts, at = [], 0
+    for c in shape:
+        if c in TYPE_OF:
+            parts.append(values[at])
+            at += 1
+        else:
+            parts.append(c)
+    return "".join(parts)

@@ -1,0 +1,263 @@
+"""One parameter of one template: whether it repeats what stood before, or is new, and how new.
+
+A value is, in this order: the same as an earlier one of its line; the last one at this place; the
+last one and a step; one of the last `RECALLED` different values of its type in the subject, whatever
+the template (a block that one line opens another one closes); or fresh. How often each happens is
+counted. Fresh values are the told ones by their share, numbers by `columns/number.py`, or made up
+in the format of the old ones (`_text_made.py`).
+
+Copying from what stood before follows See, Liu and Manning, "Get To The Point: Summarization with
+Pointer-Generator Networks", ACL 2017, section 2.2, with counts in the place of attention.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import numpy as np
+
+from synth_spark.columns._text_made import Dice, Formats
+from synth_spark.columns.number import Number
+from synth_spark.core.masks import is_of
+
+RECALLED = 16  # values of a type that a subject's memory holds
+LONG = 4  # characters from which a value that comes back is no coincidence
+TIED = 0.95  # share of lines in which two parameters are equal, for short ones to be copied
+MOST_TOLD = 200  # values of a parameter that are told
+MOST_STEPS = 12
+QUANTILES = 1_024  # of a number: values that a draw chooses from
+_ALIKE = 0.9  # share of different values from which long numbers are names
+_EXACT_DIGITS = 15
+
+Way = tuple[str, int]  # "line" j, "last" 0, "step" by, "recall" k, "fresh" 0
+
+
+@dataclass(slots=True)
+class Memory:
+    """What a subject's lines have said so far."""
+
+    last: dict[tuple[int, int], str] = field(default_factory=dict)  # template, parameter -> value
+    pools: dict[str, list[str]] = field(default_factory=dict)  # type -> values, the latest first
+
+    def note(self, template: int, slot: int, type_: str, value: str) -> None:
+        """Remember a value."""
+        self.last[template, slot] = value
+        pool = self.pools.setdefault(type_, [])
+        if value in pool:
+            pool.remove(value)
+        pool.insert(0, value)
+        del pool[RECALLED:]
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """One value as it stood in the sample, with the ways in which it can be told."""
+
+    owner: int
+    value: str
+    ties: tuple[int, ...]  # earlier parameters of the line that are equal
+    last: str | None
+    recall: int  # -1: not remembered
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """How one parameter is drawn."""
+
+    type: str
+    ways: tuple[Way, ...]
+    upper: list[float]  # cumulative weights of the ways
+    told: tuple[str, ...]
+    told_upper: list[float]  # of the told values; one entry more for what is made up
+    formats: Formats
+    number: Number | None
+    decimals: int  # of a number
+    width: int  # digits of a number that is padded with zeros; 0: not padded
+    _table: list[str] = field(default_factory=list, repr=False, compare=False)
+
+    @classmethod
+    def learn(cls, type_: str, uses: list[Use], min_subjects: int) -> Self:
+        """Count the ways of a parameter and learn its fresh values."""
+        steps, tied = _steps(type_, uses, min_subjects), _tied(uses)
+        ways: Counter[Way] = Counter()
+        fresh: list[Use] = []
+        for use in uses:
+            way = _way(use, tied, steps)
+            ways[way] += 1
+            if way[0] == "fresh":
+                fresh.append(use)
+        fresh = fresh or uses
+        order = sorted(ways, key=lambda w: (-ways[w], w))
+        number, decimals, width = _number(type_, fresh, min_subjects)
+        told, weights, made = _told(fresh, min_subjects)
+        formats = Formats.learn(type_, ((u.value, u.owner) for u in fresh), min_subjects)
+        return cls(
+            type_, tuple(order), np.cumsum([ways[w] for w in order]).astype(float).tolist(), told,
+            np.cumsum([*weights, made]).astype(float).tolist(), formats, number, decimals, width,
+        )  # fmt: skip
+
+    def draw(
+        self, key: tuple[int, int], line: list[str], memory: Memory, dice: Dice, at_us: int | None
+    ) -> str:
+        """A value for the parameter `key` (template, place) of a line that has `line` so far."""
+        way, which = self.ways[dice.among(self.upper)]
+        if way == "line":
+            return line[which]
+        last = memory.last.get(key)
+        if way == "last" and last is not None:
+            return last
+        if way == "step" and last is not None:
+            stepped = _stepped(last, which)
+            return stepped if is_of(self.type, stepped) else last
+        if way == "recall":
+            pool = memory.pools.get(self.type, ())
+            if which < len(pool):
+                return pool[which]
+        return self.fresh(dice, at_us)
+
+    def fresh(self, dice: Dice, at_us: int | None) -> str:
+        """A value that does not hang on what stood before."""
+        table = self._numbers()
+        if table:
+            return table[dice.below(len(table))]
+        at = dice.among(self.told_upper)
+        return self.told[at] if at < len(self.told) else self.formats.draw(dice, at_us)
+
+    def _numbers(self) -> list[str]:
+        """Evenly spaced quantiles of a number, written as the source writes them."""
+        if self.number is None or self._table:
+            return self._table
+        u = (np.arange(QUANTILES) + 0.5) / QUANTILES
+        upper = np.cumsum(self.number.shares) / self.number.shares.sum()
+        tokens = np.minimum(np.searchsorted(upper, u, "right"), len(upper) - 1)
+        inside = (u - (upper - self.number.shares)[tokens]) / self.number.shares[tokens]
+        found = self.number.decode(tokens.astype(np.int32), np.clip(inside, 0, 1))
+        texts = [self._written(v) for v in found[np.isfinite(found)].tolist()]
+        self._table.extend(t for t in texts if is_of(self.type, t))
+        return self._table
+
+    def _written(self, value: float) -> str:
+        if self.width:
+            return f"{max(int(value), 0):0{self.width}d}"
+        text = f"{value:.{self.decimals}f}"
+        return text.removeprefix("-") if float(text) == 0 else text
+
+    def state(self) -> dict[str, Any]:
+        """A tree for the wire."""
+        return {
+            "type": self.type,
+            "ways": [list(w) for w in self.ways],
+            "upper": self.upper,
+            "told": list(self.told),
+            "told_upper": self.told_upper,
+            "formats": [list(self.formats.formats), self.formats.upper],
+            "number": self.number.state() if self.number else None,
+            "written": [self.decimals, self.width],
+        }
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> Self:
+        """The parameter that `state` came from."""
+        return cls(
+            state["type"],
+            tuple((w[0], w[1]) for w in state["ways"]),
+            state["upper"],
+            tuple(state["told"]),
+            state["told_upper"],
+            Formats(state["type"], tuple(state["formats"][0]), state["formats"][1]),
+            Number.from_state(state["number"]) if state["number"] else None,
+            *state["written"],
+        )
+
+
+def use_of(
+    key: tuple[int, int], type_: str, owner: int, values: list[str], memory: Memory
+) -> Use:
+    """A value of the sample, before it is noted."""
+    value, pool = values[key[1]], memory.pools.get(type_, [])
+    ties = tuple(j for j in range(key[1]) if values[j] == value)
+    recall = pool.index(value) if value in pool else -1
+    return Use(owner, value, ties, memory.last.get(key), recall)
+
+
+def _tied(uses: list[Use]) -> set[int]:
+    """Earlier parameters of the line that are (nearly) always equal to this one."""
+    ties = Counter(j for use in uses for j in use.ties)
+    return {j for j, n in ties.items() if n >= TIED * len(uses)}
+
+
+def _way(use: Use, tied: set[int], steps: set[int]) -> Way:
+    for j in use.ties:
+        if j in tied or len(use.value) >= LONG:
+            return ("line", j)
+    if use.value == use.last:
+        return ("last", 0)
+    if use.recall >= 0 and len(use.value) >= LONG:
+        return ("recall", use.recall)
+    step = _step(use)
+    return ("step", step) if step is not None and step in steps else ("fresh", 0)
+
+
+def _step(use: Use) -> int | None:
+    a, b = use.last, use.value
+    if a is None or not (a.isdigit() and b.isdigit()) or max(len(a), len(b)) > _EXACT_DIGITS:
+        return None
+    return int(b) - int(a)
+
+
+def _stepped(last: str, step: int) -> str:
+    if not last.isdigit():
+        return last
+    value = int(last) + step
+    return last if value < 0 else str(value).zfill(len(last) if last[0] == "0" else 0)
+
+
+def _steps(type_: str, uses: list[Use], min_subjects: int) -> set[int]:
+    """Steps from the last value that enough subjects take, and that are no coincidence."""
+    if type_ != "number":
+        return set()
+    held: defaultdict[int, set[int]] = defaultdict(set)
+    rows: Counter[int] = Counter()
+    for use in uses:
+        step = _step(use)
+        if step:
+            held[step].add(use.owner)
+            rows[step] += 1
+    able = [s for s in rows if len(held[s]) >= min_subjects and rows[s] >= 0.02 * len(uses)]
+    return set(sorted(able, key=lambda s: (-rows[s], s))[:MOST_STEPS])
+
+
+def _told(fresh: list[Use], min_subjects: int) -> tuple[tuple[str, ...], list[int], int]:
+    """Values that enough subjects hold, their rows, and the rows of all others."""
+    rows: Counter[str] = Counter()
+    held: defaultdict[str, set[int]] = defaultdict(set)
+    for use in fresh:
+        rows[use.value] += 1
+        held[use.value].add(use.owner)
+    able = sorted((v for v in rows if len(held[v]) >= min_subjects), key=lambda v: (-rows[v], v))
+    told = tuple(able[:MOST_TOLD])
+    weights = [rows[v] for v in told]
+    return told, weights, len(fresh) - sum(weights)
+
+
+def _number(type_: str, fresh: list[Use], min_subjects: int) -> tuple[Number | None, int, int]:
+    """The codec of a number's fresh values, its decimals and its padded width.
+
+    None for what is no number, and for long ones that hardly repeat: those are names.
+    """
+    texts = [u.value for u in fresh]
+    if type_ != "number" or max(map(len, texts)) > _EXACT_DIGITS:
+        return None, 0, 0
+    length = float(np.median([len(t) for t in texts]))
+    if length >= 6 and len(set(texts)) >= _ALIKE * len(texts) and "." not in "".join(texts):
+        return None, 0, 0
+    decimals = Counter(len(t.partition(".")[2]) for t in texts).most_common(1)[0][0]
+    padded = sum(t[0] == "0" and len(t) > 1 and t.isdigit() for t in texts) > 0.02 * len(texts)
+    width = Counter(map(len, texts)).most_common(1)[0][0] if padded else 0
+    owners = np.array([u.owner for u in fresh], np.int64)
+    state = Number.summarise(np.array([float(t) for t in texts]), owners)
+    number = Number.finish(state, min_subjects=min_subjects)
+    told = number.vocabulary and np.isfinite(number.value).any() and number.shares.sum() > 0
+    return (number if told else None), decimals, width

@@ -8,6 +8,7 @@ template.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -94,7 +95,7 @@ class Beside:
         if wanted is not None:
             weights = np.diff(upper, prepend=0.0) * [self.labels[c] in wanted for c in codes]
             upper = np.cumsum(weights).tolist()
-        at = int(np.searchsorted(upper, u * upper[-1], "right"))
+        at = bisect_right(upper, u * upper[-1])
         return codes[min(at, len(codes) - 1)]
 
     def _any(self, template: int) -> tuple[list[int], list[float]]:
@@ -192,9 +193,10 @@ def _coded(values: Any) -> Coded:
     return values
 
 
-def weigher_labels(values: Any) -> Sequence[str]:
-    """The labels of a category, missing as an empty text; shape (rows,)."""
-    return ["" if v is None else str(v) for v in _coded(values).texts()]
+def weigher_labels(values: Any, told: set[str] | None = None) -> Sequence[str]:
+    """The labels of a category, missing as an empty text, those not told as rare; shape (rows,)."""
+    texts = _coded(values).texts()
+    return ["" if v is None else v if told is None or v in told else RARE for v in texts]
 
 
 __all__ = [

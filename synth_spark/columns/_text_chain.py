@@ -1,9 +1,9 @@
 """Which template comes next in a subject: counts of the last two, with backoff, and what goes along.
 
-The chance of a template after the last two is that of Witten and Bell: the count, and as many
-counts as there were different followers for the shorter context (Chen and Goodman, "An Empirical
-Study of Smoothing Techniques for Language Modeling", Computer Speech and Language 1999, section
-2.6). Contexts are those of one group, a category that is the subject's (a system, a host's role),
+The chance of a template after the last two is that of Witten and Bell: the count, and for the
+shorter context `NEW` counts for each different follower (Chen and Goodman, "An Empirical Study of
+Smoothing Techniques for Language Modeling", Computer Speech and Language 1999, section 2.6; they
+have 1 in its place). Contexts are those of one group, a category that is the subject's (a system, a host's role),
 so a template never comes where it never stood. Categories of the row that are drawn before the
 lines weigh templates by how often they went together, and forbid those that never did.
 """
@@ -24,6 +24,7 @@ from synth_spark.columns._text_made import Dice
 
 START = -1  # before a subject's first line
 ALL = -3  # the group of all groups
+NEW = 0.5  # counts that each different follower of a context adds for the shorter one
 MOST_KEPT = 200_000  # contexts whose cumulative shares are kept while drawing
 Context = tuple[int, ...]
 
@@ -94,7 +95,7 @@ class Chain:
         shorter = self.shares((context[0], *context[2:]))
         if not total:
             return shorter
-        new = len(counts)
+        new = NEW * len(counts)
         return {t: (counts.get(t, 0) + new * p) / (total + new) for t, p in shorter.items()}
 
     def draw(self, group: int, before: int, last: int, labels: dict[str, str], dice: Dice) -> int:

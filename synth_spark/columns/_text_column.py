@@ -8,7 +8,8 @@ it: their places are taken by told templates as these follow each other.
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 import numpy as np
@@ -21,11 +22,12 @@ from synth_spark.columns._text_beside import (
     held_labels,
     weigher_labels,
 )
-from synth_spark.columns._text_chain import START, Chain
+from synth_spark.columns._text_chain import MOST_KEPT, START, Chain
 from synth_spark.columns._text_made import STANDARD, Dice
 from synth_spark.columns._text_mine import OTHER, Templates, mine
 from synth_spark.columns._text_slots import Memory, Slot, Use, use_of
 from synth_spark.core.batch import Coded, Records, Values
+from synth_spark.core.masks import LOOKS, WORD
 from synth_spark.core.schema import Schema
 from synth_spark.core.seeds import stream_key
 from synth_spark.errors import SynthError
@@ -55,6 +57,7 @@ class Text:
     weighers: tuple[str, ...]
     facts: dict[str, Any]
     wanted: dict[str, frozenset[str | None]] | None = None  # of columns beside, under a condition
+    _read: dict[tuple[Any, ...], bool] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def learn(
@@ -94,7 +97,7 @@ class Text:
         beside, weighers = columns_beside(schema, sample, ids, groups) if relates else ([], [])
         chain = Chain.learn(
             ids, groups, sample.offsets if relates else np.arange(sample.rows + 1),
-            {n: weigher_labels(sample.columns[n]) for n in weighers},
+            {n: _told_labels(sample, n, min_subjects) for n in weighers},
         )  # fmt: skip
         facts = {
             "templates": len(good),
@@ -165,7 +168,7 @@ class Text:
             for j, slot in enumerate(slots):
                 values.append(slot.draw((t, j), values, memory, dice, at_us))
             line = self.templates.written(t, values)
-            if self.templates.parse(line) == (t, values):
+            if self._reads(t, values, line):
                 break
         else:
             values = list(self.standard[t])
@@ -173,6 +176,23 @@ class Text:
         for j, slot in enumerate(slots):
             memory.note(t, j, slot.type, values[j])
         return line
+
+    def _reads(self, t: int, values: list[str], line: str) -> bool:
+        """Whether a line reads again as its template and parameters.
+
+        That hangs on the kinds of the characters alone, so lines of one look are read once.
+        """
+        looks = [
+            v if slot.type == WORD else v.translate(LOOKS)
+            for v, slot in zip(values, self.slots[t], strict=True)
+        ]
+        key = (t, *looks)
+        known = self._read.get(key)
+        if known is None:
+            if len(self._read) >= MOST_KEPT:
+                self._read.clear()
+            known = self._read[key] = self.templates.parse(line) == (t, values)
+        return known
 
     def _group_codes(self, records: Records) -> NDArray[np.int64]:
         if not self.group:
@@ -269,6 +289,11 @@ def _groups(
     labels = tuple(sorted(held_labels(values, sample.owners, min_subjects)))
     codes = values.recode(labels, len(labels))
     return labels, np.where(codes < 0, len(labels), codes).astype(np.int64)
+
+
+def _told_labels(sample: Records, name: str, min_subjects: int) -> Sequence[str]:
+    values = _coded(sample.columns[name])
+    return weigher_labels(values, held_labels(values, sample.owners, min_subjects))
 
 
 def _microseconds(schema: Schema, records: Records) -> list[int] | None:

@@ -27,6 +27,7 @@ _DIGIT, _FIRST, _LOWER, _UPPER, _HEX, _BIG_HEX = _KINDS
 _OCTET = "\uf006"  # of an address: a number from 1 to 254
 _PIECES = re.compile(r"[A-Za-z0-9]+|[^A-Za-z0-9]+")
 _HEXED = ("hex", "0x", "uuid", "groups")
+_BARE = ("number", "hex", "0x")
 MOST_FORMATS = 64
 _M64 = (1 << 64) - 1
 STANDARD = {  # a value of each type, where nothing else may be told
@@ -117,6 +118,10 @@ class Formats:
         kept = sorted(
             (f for f in rows if len(owners_of[f]) >= min_subjects), key=lambda f: (-rows[f], f)
         )[:MOST_FORMATS]
+        if not kept and type_ in _BARE:  # how many digits such values have names nobody
+            bare = Counter("".join(_kinds(p, type_, i) for i, p in enumerate(c)) for c, _ in cut)
+            kept = [min(bare, key=lambda f: (-bare[f], f))]
+            rows[kept[0]] = bare[kept[0]]
         return cls(type_, tuple(kept), _cumulative([rows[f] for f in kept]))
 
     def draw(self, dice: Dice, at_us: int | None) -> str:

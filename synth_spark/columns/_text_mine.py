@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from typing import Any, Self
 
 import numpy as np
@@ -186,14 +187,23 @@ def _enough(
     return told, lone
 
 
+def check_miner() -> None:
+    """Refuse text columns where the library is not installed.
+
+    Raises:
+        NoMinerError: It is not (SYN-780).
+    """
+    if find_spec("drain3") is None:
+        raise NoMinerError(
+            "Columns of kind text need the library drain3.",
+            hint="pip install synth-spark[logs], or kind: identifier in the plan",
+        )
+
+
 def _drain(like: float) -> Any:
     """Drain as it is published, on words that single spaces part."""
-    try:
-        from drain3.drain import Drain
-    except ImportError as error:
-        raise NoMinerError(
-            "Columns of kind text need the library drain3.", hint="pip install synth-spark[logs]"
-        ) from error
+    check_miner()
+    from drain3.drain import Drain
 
     class Spaced(Drain):  # type: ignore[misc, unused-ignore]
         def get_content_as_tokens(self, content: str) -> list[str]:

@@ -75,7 +75,7 @@ class Slot:
     number: Number | None
     decimals: int  # of a number
     width: int  # digits of a number that is padded with zeros; 0: not padded
-    _table: list[str] = field(default_factory=list, repr=False, compare=False)
+    _table: list[float] = field(default_factory=list, repr=False, compare=False)
 
     @classmethod
     def learn(cls, type_: str, uses: list[Use], min_subjects: int) -> Self:
@@ -121,12 +121,14 @@ class Slot:
         """A value that does not hang on what stood before."""
         table = self._numbers()
         if table:
-            return table[dice.below(len(table))]
+            made = self._written(table[dice.below(len(table))])
+            if is_of(self.type, made):
+                return made
         at = dice.among(self.told_upper)
         return self.told[at] if at < len(self.told) else self.formats.draw(dice, at_us)
 
-    def _numbers(self) -> list[str]:
-        """Evenly spaced quantiles of a number, written as the source writes them."""
+    def _numbers(self) -> list[float]:
+        """Evenly spaced quantiles of a number."""
         if self.number is None or self._table:
             return self._table
         u = (np.arange(QUANTILES) + 0.5) / QUANTILES
@@ -134,11 +136,11 @@ class Slot:
         tokens = np.minimum(np.searchsorted(upper, u, "right"), len(upper) - 1)
         inside = (u - (upper - self.number.shares)[tokens]) / self.number.shares[tokens]
         found = self.number.decode(tokens.astype(np.int32), np.clip(inside, 0, 1))
-        texts = [self._written(v) for v in found[np.isfinite(found)].tolist()]
-        self._table.extend(t for t in texts if is_of(self.type, t))
+        self._table.extend(found[np.isfinite(found)].tolist())
         return self._table
 
     def _written(self, value: float) -> str:
+        """A number as the source writes it."""
         if self.width:
             return f"{max(int(value), 0):0{self.width}d}"
         text = f"{value:.{self.decimals}f}"

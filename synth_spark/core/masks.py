@@ -37,6 +37,11 @@ _ANY = re.compile("|".join(f"(?P<t{i}>{p})" for i, p in enumerate(_TYPES.values(
 _MARKS = {f"t{i}": chr(FIRST + i) for i in range(len(_TYPES))}
 MARK = {name: chr(FIRST + i) for i, name in enumerate(TYPES)}
 TYPE_OF = {mark: name for name, mark in MARK.items()}
+# What a pattern can tell apart of a value's characters (x for 0x; letters after f are alike).
+LOOKS = str.maketrans(
+    "0123456789abcdefghijklmnopqrstuvwyzABCDEFGHIJKLMNOPQRSTUVWYZ",
+    "0000000000aaaaaagggggggggggggggggggAAAAAAGGGGGGGGGGGGGGGGGGG",
+)
 _OURS = re.compile("[\ue000-\uf8ff\n\r]")
 
 

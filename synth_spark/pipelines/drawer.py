@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from synth_spark.columns.identifier import Identifier
 from synth_spark.core.batch import Coded, Records
+from synth_spark.core.conditions import Condition
 from synth_spark.core.schema import Column
 from synth_spark.pipelines.model_folder import Saved, load_saved
 
@@ -43,6 +44,7 @@ class ModelDrawer:
         schema, first = self.saved.schema, block * self.block_size
         records = self.saved.model.sample(block, subjects, seed)
         records = self.saved.determined.complete(records, schema, seed, block)
+        records = self.saved.texts.complete(records, schema, seed, first)
         made: dict[str, Any] = {}
         if schema.key:
             numbers = np.arange(first, first + subjects, dtype=np.uint64)
@@ -53,6 +55,16 @@ class ModelDrawer:
         for column in schema.of_kind("identifier"):
             made[column.name] = self._column(column, records, block, seed)
         return records, made
+
+    def conditioned(self, condition: Condition) -> ModelDrawer:
+        """The drawer under a condition: the lines meet their part of it, the model the rest.
+
+        Raises:
+            ImpossibleConditionError: It has no chance (SYN-711).
+        """
+        texts, rest = self.saved.texts.conditioned(condition)
+        model = self.saved.model.conditioned(rest) if rest.clauses else self.saved.model
+        return ModelDrawer(replace(self.saved, model=model, texts=texts))
 
     def _column(
         self, column: Column, records: Records, block: int, seed: int

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from synth_spark.columns._determined_search import determined
+from synth_spark.columns._text_mine import check_miner
+from synth_spark.columns._texts import texts
 from synth_spark.columns.determined import Determined
 from synth_spark.config import STEPS, Plan, Step
 from synth_spark.core.ports import Engine, learn
@@ -101,11 +103,13 @@ class Job:
             start = time.perf_counter()
             params = self.plan.params() if role == "twin" else GENERATORS.get(name).Params()
             kind, engine = GENERATORS.get(name), self.shop.engine("train")
-            found = Determined()
+            least = getattr(params, "min_subjects", LEAST_HOLDERS)
+            story = texts(self.schema, min_subjects=least, relates=kind.relates)
+            lines = learn(story, engine)
+            rest, found = lines.rest(self.schema), Determined()
             if kind.relates:
-                least = getattr(params, "min_subjects", LEAST_HOLDERS)
-                found = learn(determined(self.schema, least), engine)
-            model = learn(kind.learn(found.rest(self.schema), params, self.plan.seed), engine)
+                found = learn(determined(rest, least), engine)
+            model = learn(kind.learn(found.rest(rest), params, self.plan.seed), engine)
             seconds = time.perf_counter() - start
             sha256 = model_folder.save(
                 self.folder.path / "models" / role,
@@ -114,6 +118,7 @@ class Job:
                 schema=self.schema,
                 identifiers=identifiers,
                 determined=found,
+                texts=lines,
                 facts={
                     "seed": self.plan.seed,
                     "plan": self.plan.fingerprint("fit"),
@@ -126,6 +131,7 @@ class Job:
                 "fit_s": seconds,
                 "about": model.about(),
                 "looked_up": found.in_words(),
+                "lines": lines.in_words(),
             }
             self.say(Progress(stage="fit", done=1, total=1, of=name, elapsed_s=seconds))
         return facts
@@ -227,7 +233,10 @@ def check(plan: Plan, schema: Schema) -> None:
     Raises:
         NotForShapeError: The generator cannot make records of this shape (SYN-701).
         UnknownNameError: The baseline is not a generator (SYN-101).
+        NoMinerError: There is a column of log lines and no library to mine it (SYN-780).
     """
+    if schema.of_kind("text"):
+        check_miner()
     kind = GENERATORS.get(plan.generator.name)
     if schema.shape not in kind.shapes:
         fit = [n for n in GENERATORS.names() if schema.shape in GENERATORS.get(n).shapes]

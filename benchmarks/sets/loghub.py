@@ -9,7 +9,7 @@ Zhu et al., "Loghub: A Large Collection of System Log Datasets for AI-driven Log
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,10 @@ HELD_OUT = 5  # every fifth sequence
 YEAR = 2015  # where the source has none
 KEY, TIME = "sequence", "at"
 MIN_SUBJECTS = 5
-_LONG = 6  # characters of a parameter that is looked for among the real ones
+LONG = 6  # characters of a parameter that is looked for among the real ones
+TWIN = ("--key", KEY, "--time", TIME, "--subjects", "2048")
+GENERATORS = ("autoregressive", "markov")
+Counted = Callable[[pd.DataFrame], Counter[Any]]
 _FORMATS = {  # system: columns, joined by a space, and their format
     "Android": (("Date", "Time"), "%Y %m-%d %H:%M:%S.%f"),
     "Apache": (("Time",), "%a %b %d %H:%M:%S %Y"),
@@ -45,18 +48,15 @@ _FORMATS = {  # system: columns, joined by a space, and their format
 }
 
 
-def prepare(data_folder: Path, out_folder: Path) -> dict[str, Path]:
-    """Write `loghub_train.parquet` and `loghub_holdout.parquet`; returns their paths."""
+def prepare(data_folder: Path, out_folder: Path) -> None:
+    """Write `loghub_train.parquet` and `loghub_holdout.parquet`."""
     raw = pd.read_parquet(Path(data_folder) / SOURCE)
     parts = [_system(name, rows) for name, rows in raw.groupby("system", sort=True)]
     table = pd.concat(parts, ignore_index=True)
     number = table[KEY].str.rpartition("-")[2].astype(int)
     held = number % HELD_OUT == HELD_OUT - 1
-    out = {}
     for part, rows in (("train", table[~held]), ("holdout", table[held])):
-        out[part] = Path(out_folder) / f"loghub_{part}.parquet"
-        rows.to_parquet(out[part], index=False)
-    return out
+        rows.to_parquet(Path(out_folder) / f"loghub_{part}.parquet", index=False)
 
 
 def _system(name: str, rows: pd.DataFrame) -> pd.DataFrame:
@@ -84,29 +84,35 @@ def _times(name: str, rows: pd.DataFrame) -> pd.Series:
     return pd.Series(pd.to_datetime(text.to_numpy(), format=form)).astype("datetime64[us]")
 
 
-def score(train: pd.DataFrame, holdout: pd.DataFrame, synthetic: pd.DataFrame) -> dict[str, Any]:
-    """Numbers of the synthetic table, each beside that of the holdout (`_floor`).
+def score(train: Path, holdout: Path, synthetic: Path) -> dict[str, float]:
+    """Numbers of a synthetic table; `floor` gives those of the holdout.
 
-    Templates are those of train that `MIN_SUBJECTS` sequences hold, mined here anew; all other
-    lines count as one template more. `told_` leaves those out on all sides: what is not told
-    cannot be drawn. Shapes: one row a line, columns as `prepare` writes them.
+    The templates are those of train that `MIN_SUBJECTS` sequences hold, mined here anew. Where a
+    number is of told lines, other lines are left out on both sides: what few sequences hold is not
+    released, so a generator cannot draw it. Template and bigram distances are taken within each
+    system and averaged by the system's real lines; `system_tvd` compares the systems themselves.
     """
-    templates = mine(train["line"].tolist(), pd.factorize(train[KEY])[0], MIN_SUBJECTS)
-    real, held, made = (_parsed(t, templates) for t in (train, holdout, synthetic))
-    seen = set(_triples(real))
-    out: dict[str, Any] = {"templates": len(templates)}
-    for name, found in (("", made), ("_floor", held)):
-        out |= {
-            f"parsed_share{name}": _mean(t >= 0 for t in found["template"]),
-            f"template_tvd{name}": _tvd(_pairs(real), _pairs(found)),
-            f"template_told_tvd{name}": _tvd(_pairs(_told(real)), _pairs(_told(found))),
-            f"bigram_tvd{name}": _tvd(_bigrams(real), _bigrams(found)),
-            f"bigram_told_tvd{name}": _tvd(_bigrams(_told(real)), _bigrams(_told(found))),
-            f"level_seen_share{name}": _mean(t in seen for t in _triples(_told(found))),
-            f"length_mean{name}": len(found) / found[KEY].nunique(),
-            f"real_long_parameters_share{name}": _copied(real, found),
-        }
-    return out
+    real, made = pd.read_parquet(train), pd.read_parquet(synthetic)
+    templates = mine(real["line"].tolist(), pd.factorize(real[KEY])[0], MIN_SUBJECTS)
+    real, made = _parsed(real, templates), _parsed(made, templates)
+    told, drawn = (t[t["template"] >= 0] for t in (real, made))
+    seen = set(_triples(told))
+    return {
+        "parsed_share": float((made["template"] >= 0).mean()),
+        "template_tvd": _within(told, drawn, _single),
+        "template_bigram_tvd": _within(told, drawn, _bigrams),
+        "template_tvd_with_untold": _within(real, made, _single),
+        "template_bigram_tvd_with_untold": _within(real, made, _bigrams),
+        "system_tvd": _tvd(Counter(real["system"]), Counter(made["system"])),
+        "level_of_a_real_line_share": float(np.mean([t in seen for t in _triples(drawn)])),
+        "lines_a_sequence": len(made) / made[KEY].nunique(),
+        "real_ids_share": _copied(real, made),
+    }
+
+
+def floor(train: Path, holdout: Path) -> dict[str, float]:
+    """The numbers of the holdout in the synthetic table's place."""
+    return score(train, holdout, holdout)
 
 
 def _parsed(table: pd.DataFrame, templates: Templates) -> pd.DataFrame:
@@ -115,22 +121,27 @@ def _parsed(table: pd.DataFrame, templates: Templates) -> pd.DataFrame:
     return table.assign(template=[t for t, _ in read], values=[v for _, v in read])
 
 
-def _told(table: pd.DataFrame) -> pd.DataFrame:
-    return table[table["template"] >= 0]
+def _within(real: pd.DataFrame, made: pd.DataFrame, counted: Counted) -> float:
+    """The distance within each system, averaged by the system's real lines; 1 where it is gone."""
+    total = 0.0
+    for system, rows in real.groupby("system"):
+        other = counted(made[made["system"] == system])
+        total += len(rows) / len(real) * (_tvd(counted(rows), other) if other else 1.0)
+    return total
 
 
-def _pairs(table: pd.DataFrame) -> Counter[Any]:
-    return Counter(zip(table["system"], table["template"], strict=True))
-
-
-def _triples(table: pd.DataFrame) -> list[Any]:
-    return list(zip(table["system"], table["template"], table["level"].fillna(""), strict=True))
+def _single(table: pd.DataFrame) -> Counter[Any]:
+    return Counter(table["template"].tolist())
 
 
 def _bigrams(table: pd.DataFrame) -> Counter[Any]:
     same = (table[KEY] == table[KEY].shift()).to_numpy()
-    pairs = zip(table["system"], table["template"].shift(), table["template"], strict=True)
+    pairs = zip(table["template"].shift(), table["template"], strict=True)
     return Counter(p for p, s in zip(pairs, same, strict=True) if s)
+
+
+def _triples(table: pd.DataFrame) -> list[Any]:
+    return list(zip(table["system"], table["template"], table["level"].fillna(""), strict=True))
 
 
 def _tvd(a: Counter[Any], b: Counter[Any]) -> float:
@@ -138,16 +149,12 @@ def _tvd(a: Counter[Any], b: Counter[Any]) -> float:
     return sum(abs(a[k] / left - b[k] / right) for k in {*a, *b}) / 2
 
 
-def _mean(values: Iterable[bool]) -> float:
-    return float(np.mean([bool(v) for v in values]))
-
-
 def _copied(real: pd.DataFrame, table: pd.DataFrame) -> float:
-    """Share of the long parameters that stand in fewer than MIN_SUBJECTS real sequences, but in one."""
+    """Share of long parameters that are real ones of one to `MIN_SUBJECTS` - 1 sequences."""
     held: dict[str, set[str]] = {}
     for key, values in zip(real[KEY], real["values"], strict=True):
         for value in values:
             held.setdefault(value, set()).add(key)
-    long = [v for values in table["values"] for v in values if len(v) >= _LONG]
+    long = [v for values in table["values"] for v in values if len(v) >= LONG]
     few = [0 < len(held.get(v, ())) < MIN_SUBJECTS for v in long]
     return float(np.mean(few)) if few else 0.0

@@ -76,22 +76,17 @@ class Text:
             NoTemplateError: There is nothing that may be told (SYN-781).
         """
         lines, owners = _texts(sample.columns[name]), sample.owners
-        templates = mine(lines, owners, min_subjects)
-        parsed = [(OTHER, []) if v is None else templates.parse(v) for v in lines]
-        slots = _slots(templates, parsed, sample, min_subjects)
-        standard = [_readable(templates, i, slots[i]) for i in range(len(templates))]
-        good = [i for i, values in enumerate(standard) if values is not None]
-        if not good:
+        templates, parsed, slots, standard = _told(lines, sample, min_subjects)
+        if not len(templates):
             raise NoTemplateError(
                 f"Column {name!r} holds no line whose like {min_subjects} subjects have.",
                 hint="kind: identifier makes its values anew; kind: category keeps the frequent",
                 column=name,
             )
-        place = {old: new for new, old in enumerate(good)}
+        gone = len(templates)  # the template of missing lines
         ids = np.array(
-            [len(good) if v is None else place.get(p[0], OTHER) for v, p in zip(lines, parsed, strict=True)],
-            np.int64,
-        )  # fmt: skip
+            [gone if v is None else p[0] for v, p in zip(lines, parsed, strict=True)], np.int64
+        )
         group = group_column(schema, sample, ids) if relates else ""
         labels, groups = _groups(group, sample, min_subjects)
         beside, weighers = columns_beside(schema, sample, ids, groups) if relates else ([], [])
@@ -100,15 +95,13 @@ class Text:
             {n: _told_labels(sample, n, min_subjects) for n in weighers},
         )  # fmt: skip
         facts = {
-            "templates": len(good),
+            "templates": len(templates),
             "lines": len(lines),
             "lines without a template": int((ids == OTHER).sum()),
-            "parameters": sum(len(slots[i]) for i in good),
+            "parameters": sum(map(len, slots)),
         }
         return cls(
-            name, Templates(tuple(templates.words[i] for i in good)),
-            tuple(slots[i] for i in good), tuple(standard[i] or () for i in good), chain, group,
-            labels,
+            name, templates, tuple(slots), standard, chain, group, labels,
             tuple(
                 Beside.learn(n, _coded(sample.columns[n]), ids, groups, owners, min_subjects)
                 for n in beside
@@ -174,7 +167,8 @@ class Text:
             values = list(self.standard[t])
             line = self.templates.written(t, values)
         for j, slot in enumerate(slots):
-            memory.note(t, j, slot.type, values[j])
+            memory.note(t, j, slot.pool, values[j])
+        memory.before = t
         return line
 
     def _reads(self, t: int, values: list[str], line: str) -> bool:
@@ -246,25 +240,43 @@ class Text:
         )
 
 
+Parsed = list[tuple[int, list[str]]]
+
+
+def _told(
+    lines: list[str | None], sample: Records, min_subjects: int
+) -> tuple[Templates, Parsed, list[tuple[Slot, ...]], tuple[tuple[str, ...], ...]]:
+    """Templates that can be written and read again, the lines in them, and their parameters."""
+    templates = mine(lines, sample.owners, min_subjects)
+    while True:
+        parsed = [(OTHER, []) if v is None else templates.parse(v) for v in lines]
+        slots = _slots(templates, parsed, sample, min_subjects)
+        standard = [_readable(templates, i, slots[i]) for i in range(len(templates))]
+        good = tuple(w for w, v in zip(templates.words, standard, strict=True) if v is not None)
+        if len(good) == len(templates):
+            return templates, parsed, slots, tuple(v for v in standard if v is not None)
+        templates = Templates(good)
+
+
 def _slots(
-    templates: Templates,
-    parsed: list[tuple[int, list[str]]],
-    sample: Records,
-    min_subjects: int,
+    templates: Templates, parsed: Parsed, sample: Records, min_subjects: int
 ) -> list[tuple[Slot, ...]]:
     """How each parameter of each template is drawn, from the lines subject by subject."""
     types = [templates.types(i) for i in range(len(templates))]
+    pools = [templates.pools(i) for i in range(len(templates))]
     uses: defaultdict[tuple[int, int], list[Use]] = defaultdict(list)
     bounds = zip(sample.offsets[:-1].tolist(), sample.offsets[1:].tolist(), strict=True)
     for owner, (a, b) in enumerate(bounds):
         memory = Memory()
         for i, values in parsed[a:b]:
             for j, value in enumerate(values):
-                uses[i, j].append(use_of((i, j), types[i][j], owner, values, memory))
+                uses[i, j].append(use_of((i, j), pools[i][j], owner, values, memory))
             for j, value in enumerate(values):
-                memory.note(i, j, types[i][j], value)
+                memory.note(i, j, pools[i][j], value)
+            if i >= 0:
+                memory.before = i
     return [
-        tuple(Slot.learn(t, uses[i, j], min_subjects) for j, t in enumerate(kinds))
+        tuple(Slot.learn(t, pools[i][j], uses[i, j], min_subjects) for j, t in enumerate(kinds))
         for i, kinds in enumerate(types)
     ]
 

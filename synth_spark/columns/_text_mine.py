@@ -10,6 +10,7 @@ Source: He et al., "Drain: An Online Log Parsing Approach with Fixed Depth Tree"
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -27,6 +28,7 @@ LIKE, LOOSE = 0.5, 0.25  # share of equal words within a template; when mined on
 DEPTH, CHILDREN = 4, 100
 LONGEST = 300  # words of a line; longer ones are not mined
 _WORD = MARK[WORD]
+_LETTERS = re.compile(r"[A-Za-z_]*$")  # right before a parameter
 
 
 class NoMinerError(SynthError):
@@ -100,6 +102,17 @@ class Templates:
     def types(self, i: int) -> list[str]:
         """The types of a template's parameters from left to right."""
         return [TYPE_OF[c] for word in self.words[i] for c in word if c in TYPE_OF]
+
+    def pools(self, i: int) -> list[str]:
+        """What a template's parameters can be shared by: their type and the letters before them.
+
+        Example:
+            >>> Templates((("blk_" + MARK["number"], MARK["ip"]),)).pools(0)
+            ['number blk_', 'ip ']
+        """
+        text = self.text(i)
+        marks = (place for place, c in enumerate(text) if c in TYPE_OF)
+        return [f"{TYPE_OF[text[p]]} {_LETTERS.findall(text[:p])[0]}" for p in marks]
 
     def written(self, i: int, values: Sequence[str]) -> str:
         """The line of a template with these parameters."""

@@ -1,9 +1,11 @@
 """One parameter of one template: whether it repeats what stood before, or is new, and how new.
 
-A value is, in this order: the same as an earlier one of its line; the last one at this place; the
-last one and a step; one of the last `RECALLED` different values of its type in the subject, whatever
-the template (a block that one line opens another one closes); or fresh. How often each happens is
-counted. Fresh values are the told ones by their share, numbers by `columns/number.py`, or made up
+A value is the same as an earlier one of its line; or the last one at this place; or one of the last
+`RECALLED` different values of its pool in the subject, whatever the template (a block that one line
+opens another one closes); or the last one and a step; or fresh. A pool holds the values of one type
+behind the same letters (`blk_`). How often each happens is counted after each template that stood
+before, and of two explanations the one that leaves less open is taken, parameter by parameter.
+Fresh values are the told ones by their share, numbers by `columns/number.py`, or made up
 in the format of the old ones (`_text_made.py`).
 
 Copying from what stood before follows See, Liu and Manning, "Get To The Point: Summarization with
@@ -17,6 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from synth_spark.columns._text_made import Dice, Formats
 from synth_spark.columns.number import Number
@@ -27,7 +30,9 @@ LONG = 4  # characters from which a value that comes back is no coincidence
 TIED = 0.95  # share of lines in which two parameters are equal, for short ones to be copied
 MOST_TOLD = 200  # values of a parameter that are told
 MOST_STEPS = 12
-QUANTILES = 1_024  # of a number: values that a draw chooses from
+LEAST_USES = 5  # behind a template, before it has ways of its own
+NEW = 0.5  # counts that each different way behind a template adds for the ways behind any
+QUANTILES = 4_096  # of a number: values that a draw chooses from
 _ALIKE = 0.9  # share of different values from which long numbers are names
 _EXACT_DIGITS = 15
 
@@ -39,12 +44,13 @@ class Memory:
     """What a subject's lines have said so far."""
 
     last: dict[tuple[int, int], str] = field(default_factory=dict)  # template, parameter -> value
-    pools: dict[str, list[str]] = field(default_factory=dict)  # type -> values, the latest first
+    pools: dict[str, list[str]] = field(default_factory=dict)  # pool -> values, the latest first
+    before: int = -1  # the template of the line before
 
-    def note(self, template: int, slot: int, type_: str, value: str) -> None:
+    def note(self, template: int, slot: int, pool_name: str, value: str) -> None:
         """Remember a value."""
         self.last[template, slot] = value
-        pool = self.pools.setdefault(type_, [])
+        pool = self.pools.setdefault(pool_name, [])
         if value in pool:
             pool.remove(value)
         pool.insert(0, value)
@@ -60,6 +66,7 @@ class Use:
     ties: tuple[int, ...]  # earlier parameters of the line that are equal
     last: str | None
     recall: int  # -1: not remembered
+    before: int  # the template of the line before
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,34 +74,40 @@ class Slot:
     """How one parameter is drawn."""
 
     type: str
+    pool: str
     ways: tuple[Way, ...]
     upper: list[float]  # cumulative weights of the ways
+    after: dict[int, list[float]]  # the same behind one template
     told: tuple[str, ...]
     told_upper: list[float]  # of the told values; one entry more for what is made up
     formats: Formats
     number: Number | None
     decimals: int  # of a number
     width: int  # digits of a number that is padded with zeros; 0: not padded
-    _table: list[float] = field(default_factory=list, repr=False, compare=False)
+    _table: list[NDArray[np.float64]] = field(default_factory=list, repr=False, compare=False)
 
     @classmethod
-    def learn(cls, type_: str, uses: list[Use], min_subjects: int) -> Self:
+    def learn(cls, type_: str, pool: str, uses: list[Use], min_subjects: int) -> Self:
         """Count the ways of a parameter and learn its fresh values."""
         steps, tied = _steps(type_, uses, min_subjects), _tied(uses)
-        ways: Counter[Way] = Counter()
-        fresh: list[Use] = []
-        for use in uses:
-            way = _way(use, tied, steps)
-            ways[way] += 1
-            if way[0] == "fresh":
-                fresh.append(use)
-        fresh = fresh or uses
+        told_ways = [[_way(u, tied, steps, first) for u in uses] for first in ("last", "recall")]
+        found = min(told_ways, key=lambda w: _open(w, uses))
+        ways, behind = Counter(found), defaultdict[int, Counter[Way]](Counter)
+        for use, way in zip(uses, found, strict=True):
+            behind[use.before][way] += 1
+        fresh = [u for u, w in zip(uses, found, strict=True) if w[0] == "fresh"] or uses
         order = sorted(ways, key=lambda w: (-ways[w], w))
+        share = np.array([ways[w] for w in order]) / len(uses)
+        after = {}
+        for before, counts in sorted(behind.items()):
+            rows = np.array([counts[w] for w in order]) + NEW * len(counts) * share
+            if counts.total() >= LEAST_USES:
+                after[before] = np.cumsum(rows).tolist()
         number, decimals, width = _number(type_, fresh, min_subjects)
         told, weights, made = _told(fresh, min_subjects)
         formats = Formats.learn(type_, ((u.value, u.owner) for u in fresh), min_subjects)
         return cls(
-            type_, tuple(order), np.cumsum([ways[w] for w in order]).astype(float).tolist(), told,
+            type_, pool, tuple(order), np.cumsum(share).tolist(), after, told,
             np.cumsum([*weights, made]).astype(float).tolist(), formats, number, decimals, width,
         )  # fmt: skip
 
@@ -102,7 +115,8 @@ class Slot:
         self, key: tuple[int, int], line: list[str], memory: Memory, dice: Dice, at_us: int | None
     ) -> str:
         """A value for the parameter `key` (template, place) of a line that has `line` so far."""
-        way, which = self.ways[dice.among(self.upper)]
+        upper = self.after.get(memory.before, self.upper)
+        way, which = self.ways[dice.among(upper)]
         if way == "line":
             return line[which]
         last = memory.last.get(key)
@@ -112,32 +126,31 @@ class Slot:
             stepped = _stepped(last, which)
             return stepped if is_of(self.type, stepped) else last
         if way == "recall":
-            pool = memory.pools.get(self.type, ())
+            pool = memory.pools.get(self.pool, ())
             if which < len(pool):
                 return pool[which]
         return self.fresh(dice, at_us)
 
     def fresh(self, dice: Dice, at_us: int | None) -> str:
         """A value that does not hang on what stood before."""
-        table = self._numbers()
-        if table:
-            made = self._written(table[dice.below(len(table))])
+        if self.number is not None:
+            table = self._numbers(self.number)
+            made = self._written(table.item(dice.below(len(table))))
             if is_of(self.type, made):
                 return made
         at = dice.among(self.told_upper)
         return self.told[at] if at < len(self.told) else self.formats.draw(dice, at_us)
 
-    def _numbers(self) -> list[float]:
-        """Evenly spaced quantiles of a number."""
-        if self.number is None or self._table:
-            return self._table
-        u = (np.arange(QUANTILES) + 0.5) / QUANTILES
-        upper = np.cumsum(self.number.shares) / self.number.shares.sum()
-        tokens = np.minimum(np.searchsorted(upper, u, "right"), len(upper) - 1)
-        inside = (u - (upper - self.number.shares)[tokens]) / self.number.shares[tokens]
-        found = self.number.decode(tokens.astype(np.int32), np.clip(inside, 0, 1))
-        self._table.extend(found[np.isfinite(found)].tolist())
-        return self._table
+    def _numbers(self, number: Number) -> NDArray[np.float64]:
+        """Evenly spaced quantiles of the number, computed once."""
+        if not self._table:
+            u = (np.arange(QUANTILES) + 0.5) / QUANTILES
+            upper = np.cumsum(number.shares) / number.shares.sum()
+            tokens = np.minimum(np.searchsorted(upper, u, "right"), len(upper) - 1)
+            inside = (u - upper[tokens]) / number.shares[tokens] * number.shares.sum() + 1
+            found = number.decode(tokens.astype(np.int32), np.clip(inside, 0, 1))
+            self._table.append(found[np.isfinite(found)])
+        return self._table[0]
 
     def _written(self, value: float) -> str:
         """A number as the source writes it."""
@@ -150,6 +163,8 @@ class Slot:
         """A tree for the wire."""
         return {
             "type": self.type,
+            "pool": self.pool,
+            "after": self.after,
             "ways": [list(w) for w in self.ways],
             "upper": self.upper,
             "told": list(self.told),
@@ -164,8 +179,10 @@ class Slot:
         """The parameter that `state` came from."""
         return cls(
             state["type"],
+            state["pool"],
             tuple((w[0], w[1]) for w in state["ways"]),
             state["upper"],
+            state["after"],
             tuple(state["told"]),
             state["told_upper"],
             Formats(state["type"], tuple(state["formats"][0]), state["formats"][1]),
@@ -175,13 +192,13 @@ class Slot:
 
 
 def use_of(
-    key: tuple[int, int], type_: str, owner: int, values: list[str], memory: Memory
+    key: tuple[int, int], pool_name: str, owner: int, values: list[str], memory: Memory
 ) -> Use:
     """A value of the sample, before it is noted."""
-    value, pool = values[key[1]], memory.pools.get(type_, [])
+    value, pool = values[key[1]], memory.pools.get(pool_name, [])
     ties = tuple(j for j in range(key[1]) if values[j] == value)
     recall = pool.index(value) if value in pool else -1
-    return Use(owner, value, ties, memory.last.get(key), recall)
+    return Use(owner, value, ties, memory.last.get(key), recall, memory.before)
 
 
 def _tied(uses: list[Use]) -> set[int]:
@@ -190,13 +207,21 @@ def _tied(uses: list[Use]) -> set[int]:
     return {j for j, n in ties.items() if n >= TIED * len(uses)}
 
 
-def _way(use: Use, tied: set[int], steps: set[int]) -> Way:
+def _open(ways: list[Way], uses: list[Use]) -> float:
+    """Nats that are left open once the template before is known, over all uses."""
+    pairs = Counter((u.before, w) for u, w in zip(uses, ways, strict=True))
+    befores = Counter(u.before for u in uses)
+    return float(sum(n * np.log(befores[b] / n) for (b, _), n in pairs.items()))
+
+
+def _way(use: Use, tied: set[int], steps: set[int], first: str) -> Way:
     for j in use.ties:
         if j in tied or len(use.value) >= LONG:
             return ("line", j)
-    if use.value == use.last:
+    last, recalled = use.value == use.last, use.recall >= 0 and len(use.value) >= LONG
+    if last and (first == "last" or not recalled):
         return ("last", 0)
-    if use.recall >= 0 and len(use.value) >= LONG:
+    if recalled:
         return ("recall", use.recall)
     step = _step(use)
     return ("step", step) if step is not None and step in steps else ("fresh", 0)

@@ -56,7 +56,9 @@ class Beside:
         rows: defaultdict[tuple[int, int], Counter[int]] = defaultdict(Counter)
         last: dict[tuple[int, int], int] = {}
         same, again = 0.0, 0.0
-        for g, t, o, c in zip(*(v.tolist() for v in (groups, templates, owners, codes)), strict=True):
+        for g, t, o, c in zip(
+            *(v.tolist() for v in (groups, templates, owners, codes)), strict=True
+        ):
             if t < 0:
                 continue
             if (o, t) in last:

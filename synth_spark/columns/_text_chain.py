@@ -1,11 +1,11 @@
-"""Which template comes next in a subject: counts of the last two, with backoff, and what goes along.
+"""Which template comes next in a subject: counts of the last two, with backoff.
 
 The chance of a template after the last two is that of Witten and Bell: the count, and for the
 shorter context `NEW` counts for each different follower (Chen and Goodman, "An Empirical Study of
 Smoothing Techniques for Language Modeling", Computer Speech and Language 1999, section 2.6; they
-have 1 in its place). Contexts are those of one group, a category that is the subject's (a system, a host's role),
-so a template never comes where it never stood. Categories of the row that are drawn before the
-lines weigh templates by how often they went together, and forbid those that never did.
+have 1 in its place). Contexts are those of one group, a category that is the subject's (a system, a
+host's role), so a template never comes where it never stood. Categories of the row that are drawn
+before the lines weigh templates by how often they went together, and forbid those that never did.
 """
 
 from __future__ import annotations
@@ -157,7 +157,6 @@ class Chain:
         for *context, t, n in state["counts"].tolist():
             counts.setdefault(tuple(c for c in context if c != -2), {})[t] = n
         weigh = {
-            name: {(label, t): w for label, t, w in pairs}
-            for name, pairs in state["weigh"].items()
+            name: {(label, t): w for label, t, w in pairs} for name, pairs in state["weigh"].items()
         }
         return cls(counts, weigh)

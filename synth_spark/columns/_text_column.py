@@ -154,8 +154,8 @@ class Text:
         """A line of a template; it reads again as this template with parameters of its types."""
         if not 0 <= t < len(self.templates):
             return None
-        slots, values = self.slots[t], []
-        line = ""
+        slots, line = self.slots[t], ""
+        values: list[str] = []
         for _ in range(TRIALS):
             values = []
             for j, slot in enumerate(slots):
@@ -269,7 +269,7 @@ def _slots(
     for owner, (a, b) in enumerate(bounds):
         memory = Memory()
         for i, values in parsed[a:b]:
-            for j, value in enumerate(values):
+            for j in range(len(values)):
                 uses[i, j].append(use_of((i, j), pools[i][j], owner, values, memory))
             for j, value in enumerate(values):
                 memory.note(i, j, pools[i][j], value)

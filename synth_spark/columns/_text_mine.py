@@ -3,7 +3,8 @@
 Masked lines (`core/masks.py`) go through Drain, heaviest shape first, so that the result hangs on
 the sample alone. A template that fewer than `min_subjects` subjects hold is mined once more with
 its like under a looser threshold, which turns the words they differ in into parameters; what is
-still held by too few is not told: its lines are known as `OTHER`.
+still held by too few is not told: its lines are known as `OTHER`. A free word that is one of a few
+in nearly all lines becomes part of the template again.
 
 Source: He et al., "Drain: An Online Log Parsing Approach with Fixed Depth Tree", ICWS 2017.
 """
@@ -24,7 +25,8 @@ from synth_spark.core.masks import MARK, TYPE_OF, WORD, mask
 from synth_spark.errors import SynthError
 
 OTHER, MISSING = -1, -2  # of a line without a template that is told; of a row without a line
-LIKE, LOOSE = 0.5, 0.25  # share of equal words within a template; when mined once more
+LIKE, LOOSE = 0.7, 0.3  # share of equal words within a template; when mined once more
+FEW, COVERED, OFTEN = 8, 0.8, 0.03  # see `_split`
 DEPTH, CHILDREN = 4, 100
 LONGEST = 300  # words of a line; longer ones are not mined
 _WORD = MARK[WORD]
@@ -149,14 +151,17 @@ def mine(
     """
     rows, holders = _shapes(lines, owners)
     order = sorted(rows, key=lambda s: (-rows[s], s))
-    told, lone = _enough(_clusters(order, LIKE), holders, min_subjects)
+    found, lone = _enough(_clusters(order, LIKE), holders, min_subjects)
     again, _ = _enough(_clusters(lone, LOOSE), holders, min_subjects)
+    told = dict.fromkeys(
+        t for f in (*found, *again) for t in _split(*f, rows, holders, min_subjects)
+    )
     weight: Counter[tuple[str, ...]] = Counter()
-    templates = Templates((*told, *again))
+    templates = Templates(tuple(told))
     for shape in order:
-        found = templates.of_shape(shape)
-        if found >= 0:
-            weight[templates.words[found]] += rows[shape]
+        i = templates.of_shape(shape)
+        if i >= 0:
+            weight[templates.words[i]] += rows[shape]
     return Templates(tuple(sorted(weight, key=lambda t: (-weight[t], t))))
 
 
@@ -187,17 +192,61 @@ def _enough(
     clusters: list[tuple[tuple[str, ...], list[str]]],
     holders: dict[str, set[int]],
     min_subjects: int,
-) -> tuple[list[tuple[str, ...]], list[str]]:
+) -> tuple[list[tuple[tuple[str, ...], list[str]]], list[str]]:
     """Templates that enough subjects hold and that say something, and the shapes of the others."""
-    told, lone = [], []
+    told: list[tuple[tuple[str, ...], list[str]]] = []
+    lone: list[str] = []
     for template, shapes in clusters:
-        held = len(set().union(*(holders[s] for s in shapes)))
+        held = _held(shapes, holders)
         says = any(any(c not in TYPE_OF for c in word) for word in template)
         if held >= min_subjects and says:
-            told.append(template)
+            told.append((template, shapes))
         else:
             lone += shapes
     return told, lone
+
+
+def _held(shapes: Iterable[str], holders: dict[str, set[int]]) -> int:
+    """How many subjects hold one of the shapes."""
+    return len(set[int]().union(*(holders[s] for s in shapes)))
+
+
+def _split(
+    template: tuple[str, ...],
+    shapes: list[str],
+    rows: Counter[str],
+    holders: dict[str, set[int]],
+    min_subjects: int,
+) -> list[tuple[str, ...]]:
+    """A template with a free word that is nearly always one of a few, as one template a word.
+
+    Each of at most `FEW` words has `OFTEN` of the lines and enough subjects, and together they have
+    `COVERED` of the lines. The free word stays for what is left, if enough subjects hold that.
+    """
+    best: tuple[float, int, dict[str, list[str]]] | None = None
+    total = sum(rows[s] for s in shapes)
+    for place in (i for i, w in enumerate(template) if w == _WORD):
+        by_word: dict[str, list[str]] = defaultdict(list)
+        for shape in shapes:
+            by_word[shape.split(" ")[place]].append(shape)
+        kept = {
+            w: s
+            for w, s in by_word.items()
+            if sum(rows[x] for x in s) >= OFTEN * total and _held(s, holders) >= min_subjects
+        }
+        share = sum(rows[x] for s in kept.values() for x in s) / total
+        if len(kept) <= FEW and share >= COVERED and (best is None or share > best[0]):
+            best = (share, place, kept)
+    if best is None:
+        return [template]
+    _, place, kept = best
+    out = []
+    for word, some in sorted(kept.items()):
+        named = (*template[:place], word, *template[place + 1 :])
+        out += _split(named, some, rows, holders, min_subjects)
+    taken = {s for some in kept.values() for s in some}
+    left = [s for s in shapes if s not in taken]
+    return [*out, template] if _held(left, holders) >= min_subjects else out
 
 
 def check_miner() -> None:
@@ -216,7 +265,7 @@ def check_miner() -> None:
 def _drain(like: float) -> Any:
     """Drain as it is published, on words that single spaces part."""
     check_miner()
-    from drain3.drain import Drain
+    from drain3.drain import Drain  # type: ignore[import-untyped, unused-ignore]
 
     class Spaced(Drain):  # type: ignore[misc, unused-ignore]
         def get_content_as_tokens(self, content: str) -> list[str]:

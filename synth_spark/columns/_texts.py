@@ -126,5 +126,3 @@ def _impossible(own: list[Clause]) -> ImpossibleConditionError:
     return ImpossibleConditionError(
         f"No log line that is told can hold {said}.", hint="another label", condition=said
     )
-
-

@@ -197,7 +197,9 @@ class Seen:
     def lines(self, name: str) -> NDArray[np.int64]:
         """Template of each line of a text column; -1 for none, `MISSING` for no line; (rows,)."""
         codes = _coded(self.records.columns[name]).codes.astype(np.int64)
-        return np.where(codes < 0, MISSING, np.where(codes == len(self.view.templates[name]), -1, codes))
+        return np.where(
+            codes < 0, MISSING, np.where(codes == len(self.view.templates[name]), -1, codes)
+        )
 
     @cached_property
     def gaps_s(self) -> NDArray[np.float64]:

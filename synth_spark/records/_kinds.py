@@ -9,9 +9,9 @@ import numpy as np
 
 from synth_spark.core.schema import Column
 from synth_spark.records import _names
+from synth_spark.records._lines import lines_in
 from synth_spark.records._profile import Profile
 from synth_spark.records._roles import time_format
-from synth_spark.records._lines import lines_in
 from synth_spark.records._times import compact_format_of
 from synth_spark.records._within import NUMBER_SHARE, Owners, is_own_id
 

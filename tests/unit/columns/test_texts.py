@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from synth_spark.columns._text_mine import NoMinerError, check_miner
 from synth_spark.columns._text_column import NoTemplateError
+from synth_spark.columns._text_mine import NoMinerError, check_miner
 from synth_spark.columns._texts import Texts, texts
 from synth_spark.core.batch import Coded, Records
 from synth_spark.core.conditions import Condition, ImpossibleConditionError
@@ -44,7 +45,10 @@ def logs(seed: int = 1) -> Records:
             for _ in range(6):
                 block = f"blk_{int(rng.integers(10**11, 10**12))}"
                 reads = rng.integers(100, 9_000, 2).tolist()
-                lines += [f"open {block} at 10.1.{s}.7", *(f"read {n} bytes of {block}" for n in reads)]
+                lines += [
+                    f"open {block} at 10.1.{s}.7",
+                    *(f"read {n} bytes of {block}" for n in reads),
+                ]
                 lines.append(f"closed {block}")
             level += ["INFO"] * 24
         else:
@@ -63,7 +67,9 @@ REAL = logs()
 FOUND: Texts = learn(texts(SCHEMA, min_subjects=5, relates=True), Local(REAL))
 
 
-def drawn(found: Texts = FOUND, seed: int = 3, roles: tuple[str, ...] = ("disk", "door")) -> Records:
+def drawn(
+    found: Texts = FOUND, seed: int = 3, roles: tuple[str, ...] = ("disk", "door")
+) -> Records:
     """Records as a generator would draw them: roles and times, here those of the real ones."""
     role = Coded((np.repeat(np.arange(SUBJECTS), 24) % len(roles)).astype(np.int32), roles)
     rest = Records({"role": role, "at": REAL.columns["at"]}, REAL.offsets)
@@ -86,15 +92,25 @@ def test_a_generator_learns_what_is_left_without_lines_and_what_goes_with_them()
 
 def test_every_line_reads_back_as_a_template_that_the_subjects_role_has() -> None:
     templates = FOUND.columns[0].templates
-    real = {(r, templates.parse(x)[0]) for r, x in zip(column(REAL, "role"), column(REAL, "line"), strict=True)}
-    made = {(r, templates.parse(x)[0]) for r, x in zip(column(MADE, "role"), column(MADE, "line"), strict=True)}
+    real = {
+        (r, templates.parse(x)[0])
+        for r, x in zip(column(REAL, "role"), column(REAL, "line"), strict=True)
+    }
+    made = {
+        (r, templates.parse(x)[0])
+        for r, x in zip(column(MADE, "role"), column(MADE, "line"), strict=True)
+    }
     assert made == real
     assert all(t >= 0 for _, t in made)
 
 
 def test_templates_come_as_often_and_follow_each_other_as_in_the_sample() -> None:
-    disk = [x.split(" ")[0] for r, x in zip(column(MADE, "role"), column(MADE, "line"), strict=True) if r == "disk"]
-    followers = {(a, b) for a, b in zip(disk, disk[1:], strict=False) if a != "closed"}
+    disk = [
+        x.split(" ")[0]
+        for r, x in zip(column(MADE, "role"), column(MADE, "line"), strict=True)
+        if r == "disk"
+    ]
+    followers = {(a, b) for a, b in itertools.pairwise(disk) if a != "closed"}
     assert followers == {("open", "read"), ("read", "read"), ("read", "closed")}
 
 
@@ -176,16 +192,29 @@ def test_missing_lines_stay_missing_as_often() -> None:
 def test_a_flat_table_gets_lines_that_go_with_its_row() -> None:
     rng = generator(5, "test.texts.flat")
     kind = rng.integers(0, 2, 600).astype(np.int32)
-    lines = [f"paid {n} EUR" if k else f"owes since {n} days" for k, n in zip(kind, range(600), strict=True)]
+    lines = [
+        f"paid {n} EUR" if k else f"owes since {n} days"
+        for k, n in zip(kind, range(600), strict=True)
+    ]
     schema = Schema(
-        family="table", shape="flat",
-        columns=(Column(name="kind", kind="category"), Column(name="n", kind="number"), Column(name="line", kind="text")),
-    )  # fmt: skip
-    flat = Records.flat({"kind": Coded(kind, ("debtor", "payer")), "n": np.zeros(600), "line": Coded.of(lines)})
+        family="table",
+        shape="flat",
+        columns=(
+            Column(name="kind", kind="category"),
+            Column(name="n", kind="number"),
+            Column(name="line", kind="text"),
+        ),
+    )
+    flat = Records.flat(
+        {"kind": Coded(kind, ("debtor", "payer")), "n": np.zeros(600), "line": Coded.of(lines)}
+    )
     found: Texts = learn(texts(schema, min_subjects=5, relates=True), Local(flat))
     assert [c.name for c in found.rest(schema).columns] == ["n"]
     made = found.complete(Records.flat({"n": np.zeros(50)}), schema, 1, 0)
-    assert all((k == "payer") == x.startswith("paid") for k, x in zip(column(made, "kind"), column(made, "line"), strict=True))
+    assert all(
+        (k == "payer") == x.startswith("paid")
+        for k, x in zip(column(made, "kind"), column(made, "line"), strict=True)
+    )
 
 
 def test_a_column_without_a_template_that_is_told_is_refused() -> None:

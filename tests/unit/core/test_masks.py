@@ -9,7 +9,7 @@ import pytest
 from synth_spark.core.masks import MARK, TYPE_OF, is_of, mask, readable
 
 LINES = [  # a line of a system, its shape, its parameters
-    ("PacketResponder 1 for block blk_-16 ends", "PacketResponder <number> for block blk_<number> ends",
+    ("Responder 1 for block blk_-16 ends", "Responder <number> for block blk_<number> ends",
      ["1", "-16"]),
     ("src: /10.250.19.102:54106 up", "src: /<ip> up", ["10.250.19.102:54106"]),
     ("took 12ms of 1.5 KB", "took <number>ms of <number> KB", ["12", "1.5"]),
@@ -20,7 +20,7 @@ LINES = [  # a line of a system, its shape, its parameters
     ("at 12:46:37 on 2016-09-28.", "at <clock> on <date>.", ["12:46:37", "2016-09-28"]),
     ("mac c4:b3:01:bd:b5:c3 token 9f4ef63", "mac <groups> token <hex>",
      ["c4:b3:01:bd:b5:c3", "9f4ef63"]),
-    ("version 6.1.7601.23505 core.862", "version <dotted> core.<number>", ["6.1.7601.23505", "862"]),
+    ("v 6.1.7601.23505 core.862", "v <dotted> core.<number>", ["6.1.7601.23505", "862"]),
     ("url http://a.b/c?d=1, then C:\\Windows\\x.dll", "url <url>, then <drive>",
      ["http://a.b/c?d=1", "C:\\Windows\\x.dll"]),
     ("session opened for user root", "session opened for user root", []),

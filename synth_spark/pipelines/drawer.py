@@ -35,6 +35,22 @@ class ModelDrawer:
         """Subjects drawn together."""
         return self.saved.model.block_size
 
+    def conditioned(self, condition: Condition) -> ModelDrawer:
+        """The same, drawing only subjects that hold a condition.
+
+        What is asked of log lines' levels and the like is met where the lines are written, what is
+        asked of looked-up columns by what they follow from, the rest by the model.
+
+        Raises:
+            ImpossibleConditionError: The model gives it no chance (SYN-711).
+            CannotConditionError: It cannot be drawn under (SYN-712).
+        """
+        saved = self.saved
+        texts, rest = saved.texts.conditioned(condition)
+        asked = saved.determined.asked(rest, saved.schema)
+        model = saved.model.conditioned(asked) if asked.clauses else saved.model
+        return replace(self, saved=replace(saved, model=model, texts=texts))
+
     def draw(self, block: int, subjects: int, seed: int) -> tuple[Records, dict[str, Any]]:
         """The records of the first `subjects` subjects of one block, and their identifiers.
 
@@ -55,16 +71,6 @@ class ModelDrawer:
         for column in schema.of_kind("identifier"):
             made[column.name] = self._column(column, records, block, seed)
         return records, made
-
-    def conditioned(self, condition: Condition) -> ModelDrawer:
-        """The drawer under a condition: the lines meet their part of it, the model the rest.
-
-        Raises:
-            ImpossibleConditionError: It has no chance (SYN-711).
-        """
-        texts, rest = self.saved.texts.conditioned(condition)
-        model = self.saved.model.conditioned(rest) if rest.clauses else self.saved.model
-        return ModelDrawer(replace(self.saved, model=model, texts=texts))
 
     def _column(
         self, column: Column, records: Records, block: int, seed: int

@@ -74,7 +74,5 @@ def test_tables_without_lines_are_not_asked() -> None:
 
 
 def test_the_headline_names_why_there_is_no_number() -> None:
-    score = METRICS.get("line_shares").score(
-        replace(VIEW, templates={}), {}, {}
-    )[0]
+    score = METRICS.get("line_shares").score(replace(VIEW, templates={}), {}, {})[0]
     assert (score.item, score.value, score.why) == (ALL, None, "no column of log lines")

@@ -53,8 +53,9 @@ class Memory:
         return Local(self.tables[part], parts=2)
 
     def draw(
-        self, model: Path, table: str, subjects: int, *, seed: int, facts: dict[str, Any]
+        self, model: Path, table: str, shares: Any, *, seed: int, facts: dict[str, Any]
     ) -> dict[str, Any]:
+        subjects = sum(s.subjects for s in shares)
         self.tables[table] = load_drawer(str(model)).draw(0, subjects, seed)[0]
         return {"rows": self.tables[table].rows, "subjects": subjects, "seconds": 0.1}
 

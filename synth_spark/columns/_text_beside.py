@@ -100,6 +100,14 @@ class Beside:
         at = bisect_right(upper, u * upper[-1])
         return codes[min(at, len(codes) - 1)]
 
+    def values(self, drawn: list[int]) -> Coded:
+        """Drawn positions of labels as a column, shape (rows,)."""
+        at, gone = np.array(drawn, np.int32), len(self.labels) - 1
+        return Coded(np.where(at == gone, -1, at).astype(np.int32), self._names())
+
+    def _names(self) -> tuple[str, ...]:
+        return tuple(str(v) for v in self.labels[:-1])
+
     def _any(self, template: int) -> tuple[list[int], list[float]]:
         found = [t for (_, i), t in sorted(self.tables.items()) if i == template]
         return found[0] if found else ([len(self.labels) - 1], [1.0])
@@ -150,6 +158,18 @@ def group_column(schema: Schema, sample: Records, templates: NDArray[np.int64]) 
             before, after = entropy(templates, None), entropy(templates, _coded(values).codes)
             best = max(best, (before - after, column.name), key=lambda b: b[0])
     return best[1]
+
+
+def group_codes(
+    name: str, sample: Records, min_subjects: int
+) -> tuple[tuple[str, ...], NDArray[np.int64]]:
+    """Told labels of the group column, and each row's group; shape (rows,)."""
+    if not name:
+        return (), np.zeros(sample.rows, np.int64)
+    values = _coded(sample.columns[name])
+    labels = tuple(sorted(held_labels(values, sample.owners, min_subjects)))
+    codes = values.recode(labels, len(labels))
+    return labels, np.where(codes < 0, len(labels), codes).astype(np.int64)
 
 
 def columns_beside(
@@ -206,6 +226,7 @@ __all__ = [
     "Column",
     "columns_beside",
     "entropy",
+    "group_codes",
     "group_column",
     "held_labels",
     "weigher_labels",

@@ -8,23 +8,15 @@ it: their places are taken by told templates as these follow each other.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
-from synth_spark.columns._text_beside import (
-    Beside,
-    columns_beside,
-    group_column,
-    held_labels,
-    weigher_labels,
-)
-from synth_spark.columns._text_chain import MOST_KEPT, START, Chain
+from synth_spark.columns._text_chain import MOST_KEPT
 from synth_spark.columns._text_made import STANDARD, Dice
 from synth_spark.columns._text_mine import OTHER, Templates, mine
+from synth_spark.columns._text_order import STRIDE, Order, Wanted
 from synth_spark.columns._text_slots import Memory, Slot, Use, use_of
 from synth_spark.core.batch import Coded, Records, Values
 from synth_spark.core.masks import LOOKS, WORD
@@ -50,13 +42,8 @@ class Text:
     templates: Templates
     slots: tuple[tuple[Slot, ...], ...]  # of each template
     standard: tuple[tuple[str, ...], ...]  # parameters with which each template reads again
-    chain: Chain
-    group: str  # the subject's category that decides which templates there are; "": none
-    group_labels: tuple[str, ...]  # told ones; all others are one group, the last
-    beside: tuple[Beside, ...]
-    weighers: tuple[str, ...]
+    order: Order
     facts: dict[str, Any]
-    wanted: dict[str, frozenset[str | None]] | None = None  # of columns beside, under a condition
     _read: dict[tuple[Any, ...], bool] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
@@ -75,7 +62,7 @@ class Text:
         Raises:
             NoTemplateError: There is nothing that may be told (SYN-781).
         """
-        lines, owners = _texts(sample.columns[name]), sample.owners
+        lines = _texts(sample.columns[name])
         templates, parsed, slots, standard = _told(lines, sample, min_subjects)
         if not len(templates):
             raise NoTemplateError(
@@ -87,27 +74,19 @@ class Text:
         ids = np.array(
             [gone if v is None else p[0] for v, p in zip(lines, parsed, strict=True)], np.int64
         )
-        group = group_column(schema, sample, ids) if relates else ""
-        labels, groups = _groups(group, sample, min_subjects)
-        beside, weighers = columns_beside(schema, sample, ids, groups) if relates else ([], [])
-        chain = Chain.learn(
-            ids, groups, sample.offsets if relates else np.arange(sample.rows + 1),
-            {n: _told_labels(sample, n, min_subjects) for n in weighers},
-        )  # fmt: skip
+        order = Order.learn(schema, sample, ids, min_subjects=min_subjects, relates=relates)
         facts = {
             "templates": len(templates),
             "lines": len(lines),
             "lines without a template": int((ids == OTHER).sum()),
             "parameters": sum(map(len, slots)),
         }
-        return cls(
-            name, templates, tuple(slots), standard, chain, group, labels,
-            tuple(
-                Beside.learn(n, _coded(sample.columns[n]), ids, groups, owners, min_subjects)
-                for n in beside
-            ),
-            tuple(weighers), facts,
-        )  # fmt: skip
+        return cls(name, templates, tuple(slots), standard, order, facts)
+
+    @property
+    def made(self) -> tuple[str, ...]:
+        """The columns that are written here."""
+        return (self.name, *(b.name for b in self.order.beside))
 
     def complete(
         self, records: Records, schema: Schema, seed: int, first: int
@@ -120,35 +99,17 @@ class Text:
             seed: Of the sampling.
             first: Number of the first subject; each has random numbers of its own.
         """
-        groups = self._group_codes(records)
-        weights = {n: weigher_labels(records.columns[n]) for n in self.weighers}
-        times = _microseconds(schema, records)
+        drawn, beside = self.order.draw(records, stream_key(seed, f"order/{self.name}"), first)
+        templates, times = drawn.tolist(), _microseconds(schema, records)
         key = stream_key(seed, f"text/{self.name}")
         lines: list[str | None] = []
-        codes: list[list[int]] = [[] for _ in self.beside]
-        for s, (a, b) in enumerate(zip(records.offsets[:-1], records.offsets[1:], strict=True)):
-            dice = Dice(key + (first + s) * 0xD1342543DE82EF95)
-            memory, before, last = Memory(), START, START
-            labels_of: dict[tuple[int, int], int] = {}
-            for i in range(int(a), int(b)):
-                group = int(groups[i])
-                row = {n: labels[i] for n, labels in weights.items()}
-                t = self.chain.draw(group, before, last, row, dice)
-                before, last = last, t
-                lines.append(self._line(t, memory, dice, times[i] if times else None))
-                for j, column in enumerate(self.beside):
-                    code = column.draw(
-                        group, t, labels_of.get((j, t)), (self.wanted or {}).get(column.name), dice
-                    )
-                    labels_of[j, t] = code
-                    codes[j].append(code)
-        out: dict[str, Values] = {self.name: Coded.of(lines)}
-        for column, found in zip(self.beside, codes, strict=True):
-            at = np.array(found, np.int32)
-            gone = at == len(column.labels) - 1
-            known = tuple(str(v) for v in column.labels[:-1])
-            out[column.name] = Coded(np.where(gone, -1, at).astype(np.int32), known)
-        return out
+        bounds = zip(records.offsets[:-1].tolist(), records.offsets[1:].tolist(), strict=True)
+        for s, (a, b) in enumerate(bounds):
+            dice, memory = Dice(key + (first + s) * STRIDE), Memory()
+            for i in range(a, b):
+                at_us = times[i] if times else None
+                lines.append(self._line(templates[i], memory, dice, at_us))
+        return {self.name: Coded.of(lines), **beside}
 
     def _line(self, t: int, memory: Memory, dice: Dice, at_us: int | None) -> str | None:
         """A line of a template; it reads again as this template with parameters of its types."""
@@ -188,25 +149,19 @@ class Text:
             known = self._read[key] = self.templates.parse(line) == (t, values)
         return known
 
-    def _group_codes(self, records: Records) -> NDArray[np.int64]:
-        if not self.group:
-            return np.zeros(records.rows, np.int64)
-        values = _coded(records.columns[self.group])
-        codes = values.recode(self.group_labels, len(self.group_labels))
-        return np.where(codes < 0, len(self.group_labels), codes).astype(np.int64)
-
-    def under(self, wanted: dict[str, frozenset[str | None]]) -> tuple[Text, tuple[str, ...]]:
+    def under(self, wanted: Wanted) -> tuple[Text, tuple[str, ...]]:
         """This column where columns beside it have wanted labels, and the groups that have such."""
-        mass: dict[int, float] = {}
-        able: list[str] = []
-        for g in range(len(self.group_labels) + 1):
-            for t in sorted(self.chain.templates(g)):
-                chances = [b.mass(g, t, wanted.get(b.name)) for b in self.beside]
-                if all(c > 0 for c in chances):
-                    mass[t] = max(mass.get(t, 0.0), float(np.prod(chances)))
-                    able += [self.group_labels[g]] if g < len(self.group_labels) else []
-        chain = self.chain.under(mass)
-        return replace(self, chain=chain, wanted=wanted), tuple(dict.fromkeys(able))
+        order, groups = self.order.under(wanted)
+        return replace(self, order=order), groups
+
+    def in_words(self) -> str:
+        """One line for the model card."""
+        facts = self.facts
+        return (
+            f"{self.name}: {facts['templates']} templates with {facts['parameters']} parameters; "
+            f"{facts['lines without a template']:,} of {facts['lines']:,} lines of the sample "
+            f"have none that enough subjects hold{self.order.in_words()}"
+        )
 
     def state(self) -> dict[str, Any]:
         """A tree for the wire."""
@@ -215,11 +170,7 @@ class Text:
             "templates": self.templates.state(),
             "slots": [[s.state() for s in slots] for slots in self.slots],
             "standard": [list(v) for v in self.standard],
-            "chain": self.chain.state(),
-            "group": self.group,
-            "group_labels": list(self.group_labels),
-            "beside": [b.state() for b in self.beside],
-            "weighers": list(self.weighers),
+            "order": self.order.state(),
             "facts": self.facts,
         }
 
@@ -231,11 +182,7 @@ class Text:
             Templates.from_state(state["templates"]),
             tuple(tuple(Slot.from_state(s) for s in slots) for slots in state["slots"]),
             tuple(tuple(v) for v in state["standard"]),
-            Chain.from_state(state["chain"]),
-            state["group"],
-            tuple(state["group_labels"]),
-            tuple(Beside.from_state(b) for b in state["beside"]),
-            tuple(state["weighers"]),
+            Order.from_state(state["order"]),
             state["facts"],
         )
 
@@ -291,23 +238,6 @@ def _readable(templates: Templates, i: int, slots: tuple[Slot, ...]) -> tuple[st
     return None
 
 
-def _groups(
-    name: str, sample: Records, min_subjects: int
-) -> tuple[tuple[str, ...], NDArray[np.int64]]:
-    """Told labels of the group column, and each row's group; shape (rows,)."""
-    if not name:
-        return (), np.zeros(sample.rows, np.int64)
-    values = _coded(sample.columns[name])
-    labels = tuple(sorted(held_labels(values, sample.owners, min_subjects)))
-    codes = values.recode(labels, len(labels))
-    return labels, np.where(codes < 0, len(labels), codes).astype(np.int64)
-
-
-def _told_labels(sample: Records, name: str, min_subjects: int) -> Sequence[str]:
-    values = _coded(sample.columns[name])
-    return weigher_labels(values, held_labels(values, sample.owners, min_subjects))
-
-
 def _microseconds(schema: Schema, records: Records) -> list[int] | None:
     if not schema.time:
         return None
@@ -317,8 +247,3 @@ def _microseconds(schema: Schema, records: Records) -> list[int] | None:
 
 def _texts(values: Values) -> list[str | None]:
     return list(values.texts()) if isinstance(values, Coded) else list(values)
-
-
-def _coded(values: Values) -> Coded:
-    assert isinstance(values, Coded)
-    return values

@@ -1,7 +1,8 @@
-"""All text columns of a table: taken out before a generator learns, written after it has drawn.
+"""Log lines and types of event: taken out before a generator learns, written after it has drawn.
 
 What goes with the lines (levels, components) is taken out too, so every generator of events or of
-flat tables makes tables with log lines, and none has to know of them.
+flat tables makes tables with log lines, and none has to know of them. So are categories of events
+whose many labels are types and no habits (`_text_codes.py`).
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
+from synth_spark.columns._text_codes import Codes, code_columns
 from synth_spark.columns._text_column import Text
 from synth_spark.core.batch import Records
 from synth_spark.core.conditions import Clause, Condition, ImpossibleConditionError
@@ -27,28 +29,33 @@ def texts(schema: Schema, *, min_subjects: int, relates: bool) -> Learning:
         relates: Whether the generator lets columns hang together.
     """
     columns = schema.of_kind("text")
-    if not columns:
+    coded = [c for c in schema.of_kind("category") if c.per == "event"]
+    if not columns and not (relates and coded and schema.shape == "events"):
         return Texts()
     sample: Records = yield Take(subjects=SAMPLE_SUBJECTS, rows=SAMPLE_ROWS)
-    found: list[Text] = []
+    found: list[Text | Codes] = []
     for column in columns:  # what goes with one column is not asked for again
         rest = Texts(tuple(found)).rest(schema)
         found.append(
             Text.learn(column.name, rest, sample, min_subjects=min_subjects, relates=relates)
         )
+    for name in code_columns(Texts(tuple(found)).rest(schema), sample, min_subjects) * relates:
+        made = Texts(tuple(found))
+        if name not in made.made:
+            found.append(Codes.learn(name, made.rest(schema), sample, min_subjects=min_subjects))
     return Texts(tuple(found))
 
 
 @dataclass(frozen=True, slots=True)
 class Texts:
-    """The text columns of a table, in order."""
+    """The columns of log lines and of types of a table, in the order in which they are drawn."""
 
-    columns: tuple[Text, ...] = ()
+    columns: tuple[Text | Codes, ...] = ()
 
     @property
     def made(self) -> tuple[str, ...]:
         """The columns that are written here: lines, and what goes with them."""
-        return tuple(n for t in self.columns for n in (t.name, *(b.name for b in t.beside)))
+        return tuple(n for t in self.columns for n in t.made)
 
     def rest(self, schema: Schema) -> Schema:
         """The schema that a generator learns: without the columns that are written here."""
@@ -73,32 +80,26 @@ class Texts:
             ImpossibleConditionError: No template, or none of the groups left, can (SYN-711).
         """
         clauses = list(condition.clauses)
-        found = []
+        found: list[Text | Codes] = []
         for text in self.columns:
-            own = [c for c in clauses if c.field in {b.name for b in text.beside}]
+            own = [c for c in clauses if c.field in text.made]
             if not own:
                 found.append(text)
                 continue
             wanted = {c.field: frozenset({None} if c.missing else c.labels) for c in own}
             under, groups = text.under(wanted)
             clauses = [c for c in clauses if c not in own]
-            if not under.chain.mass or (text.group and not groups):
+            group = text.order.group
+            if not under.order.chain.mass or (group and not groups):
                 raise _impossible(own)
-            if text.group:
-                clauses = _narrowed(clauses, text.group, groups, own)
+            if group:
+                clauses = _narrowed(clauses, group, groups, own)
             found.append(under)
         return Texts(tuple(found)), Condition(tuple(clauses))
 
     def in_words(self) -> list[str]:
         """One line a column, for the model card."""
-        return [
-            f"{t.name}: {t.facts['templates']} templates with {t.facts['parameters']} parameters; "
-            f"{t.facts['lines without a template']:,} of {t.facts['lines']:,} lines of the sample "
-            f"have none that enough subjects hold"
-            + (f"; by {t.group}" if t.group else "")
-            + (f"; with {', '.join(b.name for b in t.beside)}" if t.beside else "")
-            for t in self.columns
-        ]
+        return [t.in_words() for t in self.columns]
 
     def state(self) -> list[Any]:
         """A tree for the wire."""
@@ -107,7 +108,8 @@ class Texts:
     @classmethod
     def from_state(cls, state: list[Any]) -> Self:
         """What `state` came from."""
-        return cls(tuple(Text.from_state(t) for t in state))
+        kinds = (Text if "templates" in t else Codes for t in state)
+        return cls(tuple(k.from_state(t) for k, t in zip(kinds, state, strict=True)))
 
 
 def _narrowed(

@@ -46,6 +46,11 @@ def texts(schema: Schema, *, min_subjects: int, relates: bool) -> Learning:
     return Texts(tuple(found))
 
 
+def without_text(schema: Schema) -> Schema:
+    """The schema without columns of log lines."""
+    return replace(schema, columns=tuple(c for c in schema.columns if c.kind != "text"))
+
+
 @dataclass(frozen=True, slots=True)
 class Texts:
     """The columns of log lines and of types of a table, in the order in which they are drawn."""

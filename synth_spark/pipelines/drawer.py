@@ -38,17 +38,18 @@ class ModelDrawer:
     def conditioned(self, condition: Condition) -> ModelDrawer:
         """The same, drawing only subjects that hold a condition.
 
-        What is asked of log lines' levels and the like is met where the lines are written, what is
-        asked of looked-up columns by what they follow from, the rest by the model.
+        What is asked of looked-up columns becomes a clause on what they follow from; what is asked
+        of the levels of log lines and the like is met where the lines are written; the rest by the
+        model.
 
         Raises:
             ImpossibleConditionError: The model gives it no chance (SYN-711).
             CannotConditionError: It cannot be drawn under (SYN-712).
         """
         saved = self.saved
-        texts, rest = saved.texts.conditioned(condition)
-        asked = saved.determined.asked(rest, saved.schema)
-        model = saved.model.conditioned(asked) if asked.clauses else saved.model
+        asked = saved.determined.asked(condition, saved.schema)
+        texts, rest = saved.texts.conditioned(asked)
+        model = saved.model.conditioned(rest) if rest.clauses else saved.model
         return replace(self, saved=replace(saved, model=model, texts=texts))
 
     def draw(self, block: int, subjects: int, seed: int) -> tuple[Records, dict[str, Any]]:
@@ -59,8 +60,8 @@ class ModelDrawer:
         """
         schema, first = self.saved.schema, block * self.block_size
         records = self.saved.model.sample(block, subjects, seed)
-        records = self.saved.determined.complete(records, schema, seed, block)
         records = self.saved.texts.complete(records, schema, seed, first)
+        records = self.saved.determined.complete(records, schema, seed, block)
         made: dict[str, Any] = {}
         if schema.key:
             numbers = np.arange(first, first + subjects, dtype=np.uint64)

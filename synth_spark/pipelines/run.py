@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from synth_spark.columns._determined_search import determined
 from synth_spark.columns._text_mine import check_miner
-from synth_spark.columns._texts import texts
+from synth_spark.columns._texts import texts, without_text
 from synth_spark.columns.determined import Determined
 from synth_spark.config import AUTO, STEPS, Plan, Step
 from synth_spark.core.conditions import (
@@ -111,12 +111,12 @@ class Job:
             params = self.plan.params() if role == "twin" else GENERATORS.get(name).Params()
             kind, engine = GENERATORS.get(name), self.shop.engine("train")
             least = getattr(params, "min_subjects", LEAST_HOLDERS)
-            story = texts(self.schema, min_subjects=least, relates=kind.relates)
-            lines = learn(story, engine)
-            rest, found = lines.rest(self.schema), Determined()
+            found = Determined()
             if kind.relates:
-                found = learn(determined(rest, least), engine)
-            model = learn(kind.learn(found.rest(rest), params, self.plan.seed), engine)
+                found = learn(determined(without_text(self.schema), least), engine)
+            rest = found.rest(self.schema)
+            lines = learn(texts(rest, min_subjects=least, relates=kind.relates), engine)
+            model = learn(kind.learn(lines.rest(rest), params, self.plan.seed), engine)
             seconds = time.perf_counter() - start
             sha256 = model_folder.save(
                 self.folder.path / "models" / role,

@@ -28,6 +28,7 @@ _OCTET = "\uf006"  # of an address: a number from 1 to 254
 _PIECES = re.compile(r"[A-Za-z0-9]+|[^A-Za-z0-9]+")
 _HEXED = ("hex", "0x", "uuid", "groups")
 _BARE = ("number", "hex", "0x")
+_CALENDARS = ("date", "clock")
 MOST_FORMATS = 64
 _M64 = (1 << 64) - 1
 STANDARD = {  # a value of each type, where nothing else may be told
@@ -118,7 +119,7 @@ class Formats:
         kept = sorted(
             (f for f in rows if len(owners_of[f]) >= min_subjects), key=lambda f: (-rows[f], f)
         )[:MOST_FORMATS]
-        if not kept and type_ in _BARE:  # how many digits such values have names nobody
+        if cut and not kept and type_ in _BARE:  # how many digits such values have names nobody
             bare = Counter("".join(_kinds(p, type_, i) for i, p in enumerate(c)) for c, _ in cut)
             kept = [min(bare, key=lambda f: (-bare[f], f))]
             rows[kept[0]] = bare[kept[0]]
@@ -131,7 +132,7 @@ class Formats:
             dice: Of the subject.
             at_us: The row's time in microseconds since 1970, where it has one.
         """
-        if self.type in ("date", "clock"):
+        if self.type in _CALENDARS:
             form = self.formats[dice.among(self.upper)] if self.formats else STANDARD[self.type]
             made = _timed(form, self.type, dice, at_us)
         elif self.formats:
@@ -153,7 +154,7 @@ def _kinds(piece: str, type_: str, place: int) -> str:
             return piece[:2] + (_BIG_HEX if _shouts(piece[2:]) else _HEX) * len(piece[2:])
         return (_BIG_HEX if _shouts(piece) else _HEX) * len(piece)
     out = [_DIGIT if c.isdigit() else _UPPER if c.isupper() else _LOWER for c in piece]
-    if piece.isdigit() and piece[0] != "0":
+    if piece.isdigit() and piece[0] != "0" and type_ not in _CALENDARS:
         out[0] = _FIRST
     return "".join(out)
 

@@ -118,9 +118,10 @@ class Text:
         slots, line = self.slots[t], ""
         values: list[str] = []
         for _ in range(TRIALS):
-            values = []
+            values, way = [], ""
             for j, slot in enumerate(slots):
-                values.append(slot.draw((t, j), values, memory, dice, at_us))
+                value, way = slot.draw((t, j), values, way, memory, dice, at_us)
+                values.append(value)
             line = self.templates.written(t, values)
             if self._reads(t, values, line):
                 break
@@ -222,10 +223,14 @@ def _slots(
                 memory.note(i, j, pools[i][j], value)
             if i >= 0:
                 memory.before = i
-    return [
-        tuple(Slot.learn(t, pools[i][j], uses[i, j], min_subjects) for j, t in enumerate(kinds))
-        for i, kinds in enumerate(types)
-    ]
+    out = []
+    for i, kinds in enumerate(types):
+        ways, slots = [""] * len(uses[i, 0]), []
+        for j, kind in enumerate(kinds):
+            slot, ways = Slot.learn(kind, pools[i][j], uses[i, j], min_subjects, ways)
+            slots.append(slot)
+        out.append(tuple(slots))
+    return out
 
 
 def _readable(templates: Templates, i: int, slots: tuple[Slot, ...]) -> tuple[str, ...] | None:

@@ -3,10 +3,11 @@
 A value is the same as an earlier one of its line; or the last one at this place; or one of the last
 `RECALLED` different values of its pool in the subject, whatever the template (a block that one line
 opens another one closes); or the last one and a step; or fresh. A pool holds the values of one type
-behind the same letters (`blk_`). How often each happens is counted after each template that stood
-before, and of two explanations the one that leaves less open is taken, parameter by parameter.
-Fresh values are the told ones by their share, numbers by `columns/number.py`, or made up
-in the format of the old ones (`_text_made.py`).
+behind the same letters (`blk_`). How often each happens is counted behind each template
+that stood before and each way of the parameter before it in the line (parts of an id change
+together), and of two explanations the one that leaves less open is taken, parameter by parameter.
+Fresh values are the told ones by their share, numbers by `columns/number.py`, or made up in the
+format of the old ones (`_text_made.py`).
 
 Copying from what stood before follows See, Liu and Manning, "Get To The Point: Summarization with
 Pointer-Generator Networks", ACL 2017, section 2.2, with counts in the place of attention.
@@ -30,6 +31,7 @@ LONG = 4  # characters from which a value that comes back is no coincidence
 TIED = 0.95  # share of lines in which two parameters are equal, for short ones to be copied
 MOST_TOLD = 200  # values of a parameter that are told
 MOST_STEPS = 12
+ANY = -4  # in the place of a template: any
 LEAST_USES = 5  # behind a template, before it has ways of its own
 NEW = 0.5  # counts that each different way behind a template adds for the ways behind any
 QUANTILES = 4_096  # of a number: values that a draw chooses from
@@ -77,7 +79,7 @@ class Slot:
     pool: str
     ways: tuple[Way, ...]
     upper: list[float]  # cumulative weights of the ways
-    after: dict[int, list[float]]  # the same behind one template
+    after: dict[tuple[int, str], list[float]]  # the same behind a template and a way, see `_behind`
     told: tuple[str, ...]
     told_upper: list[float]  # of the told values; one entry more for what is made up
     formats: Formats
@@ -87,49 +89,72 @@ class Slot:
     _table: list[NDArray[np.float64]] = field(default_factory=list, repr=False, compare=False)
 
     @classmethod
-    def learn(cls, type_: str, pool: str, uses: list[Use], min_subjects: int) -> Self:
-        """Count the ways of a parameter and learn its fresh values."""
+    def learn(
+        cls, type_: str, pool: str, uses: list[Use], min_subjects: int, earlier: list[str]
+    ) -> tuple[Self, list[str]]:
+        """Count the ways of a parameter and learn its fresh values.
+
+        Args:
+            type_: See `core/masks.py`.
+            pool: Whose values it can share.
+            uses: Its values, line by line.
+            min_subjects: What fewer subjects hold is not told.
+            earlier: The way of the line's parameter before this one; "" for the first.
+
+        Returns:
+            The parameter, and the way of each use.
+        """
         steps, tied = _steps(type_, uses, min_subjects), _tied(uses)
         told_ways = [[_way(u, tied, steps, first) for u in uses] for first in ("last", "recall")]
         found = min(told_ways, key=lambda w: _open(w, uses))
-        ways, behind = Counter(found), defaultdict[int, Counter[Way]](Counter)
-        for use, way in zip(uses, found, strict=True):
-            behind[use.before][way] += 1
+        ways = Counter(found)
         fresh = [u for u, w in zip(uses, found, strict=True) if w[0] == "fresh"] or uses
         order = sorted(ways, key=lambda w: (-ways[w], w))
         share = np.array([ways[w] for w in order]) / len(uses)
-        after = {}
-        for before, counts in sorted(behind.items()):
-            rows = np.array([counts[w] for w in order]) + NEW * len(counts) * share
-            if counts.total() >= LEAST_USES:
-                after[before] = np.cumsum(rows).tolist()
+        after = _behind(uses, found, earlier, order, share)
         number, decimals, width = _number(type_, fresh, min_subjects)
         told, weights, made = _told(fresh, min_subjects)
         formats = Formats.learn(type_, ((u.value, u.owner) for u in fresh), min_subjects)
-        return cls(
+        slot = cls(
             type_, pool, tuple(order), np.cumsum(share).tolist(), after, told,
             np.cumsum([*weights, made]).astype(float).tolist(), formats, number, decimals, width,
         )  # fmt: skip
+        return slot, [w[0] for w in found]
 
     def draw(
-        self, key: tuple[int, int], line: list[str], memory: Memory, dice: Dice, at_us: int | None
-    ) -> str:
-        """A value for the parameter `key` (template, place) of a line that has `line` so far."""
-        upper = self.after.get(memory.before, self.upper)
-        way, which = self.ways[dice.among(upper)]
+        self,
+        key: tuple[int, int],
+        line: list[str],
+        earlier: str,
+        memory: Memory,
+        dice: Dice,
+        at_us: int | None,
+    ) -> tuple[str, str]:
+        """A value for the parameter `key` (template, place) and the way in which it was found.
+
+        Args:
+            key: The template and the parameter's place in it.
+            line: The line's parameters before it.
+            earlier: The way of the last of them; "" for the first.
+            memory: Of the subject.
+            dice: Of the subject.
+            at_us: The row's time in microseconds since 1970, where it has one.
+        """
+        upper = self.after.get((memory.before, earlier)) or self.after.get((ANY, earlier))
+        way, which = self.ways[dice.among(upper or self.upper)]
         if way == "line":
-            return line[which]
+            return line[which], way
         last = memory.last.get(key)
         if way == "last" and last is not None:
-            return last
+            return last, way
         if way == "step" and last is not None:
             stepped = _stepped(last, which)
-            return stepped if is_of(self.type, stepped) else last
+            return stepped if is_of(self.type, stepped) else last, way
         if way == "recall":
             pool = memory.pools.get(self.pool, ())
             if which < len(pool):
-                return pool[which]
-        return self.fresh(dice, at_us)
+                return pool[which], way
+        return self.fresh(dice, at_us), "fresh"
 
     def fresh(self, dice: Dice, at_us: int | None) -> str:
         """A value that does not hang on what stood before."""
@@ -164,7 +189,7 @@ class Slot:
         return {
             "type": self.type,
             "pool": self.pool,
-            "after": self.after,
+            "after": [[*key, upper] for key, upper in self.after.items()],
             "ways": [list(w) for w in self.ways],
             "upper": self.upper,
             "told": list(self.told),
@@ -182,7 +207,7 @@ class Slot:
             state["pool"],
             tuple((w[0], w[1]) for w in state["ways"]),
             state["upper"],
-            state["after"],
+            {(before, way): upper for before, way, upper in state["after"]},
             tuple(state["told"]),
             state["told_upper"],
             Formats(state["type"], tuple(state["formats"][0]), state["formats"][1]),
@@ -205,6 +230,26 @@ def _tied(uses: list[Use]) -> set[int]:
     """Earlier parameters of the line that are (nearly) always equal to this one."""
     ties = Counter(j for use in uses for j in use.ties)
     return {j for j, n in ties.items() if n >= TIED * len(uses)}
+
+
+def _behind(
+    uses: list[Use],
+    found: list[Way],
+    earlier: list[str],
+    order: list[Way],
+    share: NDArray[np.float64],
+) -> dict[tuple[int, str], list[float]]:
+    """Cumulative weights of the ways behind a template (or `ANY`) and the earlier one's way."""
+    behind: defaultdict[tuple[int, str], Counter[Way]] = defaultdict(Counter)
+    for use, way, before in zip(uses, found, earlier, strict=True):
+        behind[use.before, before][way] += 1
+        behind[ANY, before][way] += 1
+    out = {}
+    for key, counts in sorted(behind.items()):
+        if counts.total() >= LEAST_USES:
+            rows = np.array([counts[w] for w in order]) + NEW * len(counts) * share
+            out[key] = np.cumsum(rows).tolist()
+    return out
 
 
 def _open(ways: list[Way], uses: list[Use]) -> float:

@@ -59,13 +59,13 @@ def learned(rows: list[tuple[int, str]], type_: str = "number") -> Slot:
         uses.append(use_of((0, 0), "number", owner, [value], memory))
         memory.note(0, 0, "number", value)
         memory.before = 0
-    return Slot.learn(type_, "number", uses, 3)
+    return Slot.learn(type_, "number", uses, 3, [""] * len(uses))[0]
 
 
 def drawn(slot: Slot, lines: int) -> list[str]:
     memory, dice, out = Memory(), Dice(3), []
     for _ in range(lines):
-        out.append(slot.draw((0, 0), [], memory, dice, None))
+        out.append(slot.draw((0, 0), [], "", memory, dice, None)[0])
         memory.note(0, 0, "number", out[-1])
         memory.before = 0
     return out

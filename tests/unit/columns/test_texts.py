@@ -133,6 +133,23 @@ def test_no_id_and_no_address_of_few_subjects_is_written() -> None:
     assert not [x for x in FOUND.columns[0].state()["templates"] if "guest-" in x]
 
 
+def test_parts_of_one_id_change_together() -> None:
+    rng, lines = generator(9, "test.texts.parts"), []
+    for _ in range(SUBJECTS):
+        a, b = 0, 0
+        for i in range(24):
+            if i == 0 or rng.random() < 0.5:
+                a, b = rng.integers(10**7, 10**8, 2).tolist()
+            lines.append(f"task_{a}_{b} went on")
+    records = Records({**REAL.columns, "line": Coded.of(lines)}, REAL.offsets)
+    found: Texts = learn(texts(SCHEMA, min_subjects=5, relates=True), Local(records))
+    made = [line.split(" ")[0].split("_")[1:] for line in column(drawn(found), "line")]
+    inside = [i for i in range(1, len(made)) if i % 24]
+    changes = [tuple(made[i][k] != made[i - 1][k] for k in (0, 1)) for i in inside]
+    assert np.mean([a != b for a, b in changes]) < 0.02  # backoff may break a few
+    assert 0.4 < np.mean([a for a, _ in changes]) < 0.6  # 1,380 of p = 1/2: 7 standard deviations
+
+
 def test_levels_follow_from_the_lines() -> None:
     pairs = zip(column(MADE, "level"), column(MADE, "line"), strict=True)
     assert all((level == "ERROR") == (line == "door is stuck") for level, line in pairs)

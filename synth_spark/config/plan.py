@@ -178,7 +178,7 @@ def _column(plan: ColumnPlan, family: str) -> Column:
     if kind is None:
         raise PlanError(
             f"records.columns: {plan.name} has no kind, and {family} has no field of that name.",
-            hint="kind: category, number, time, place or identifier",
+            hint="kind: category, number, time, place, identifier or text",
             path=f"records.columns.{plan.name}",
         )
     counterpart = bool(field and field.counterpart)

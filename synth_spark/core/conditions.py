@@ -129,7 +129,7 @@ def _clause(text: str, schema: Schema) -> Clause:
     if field not in named:
         return _clock_clause(field, value, text, schema, list(named))
     column = named[field]
-    if column.kind in ("identifier", "place"):
+    if column.kind in ("identifier", "place", "text"):
         raise BadConditionError(
             f"{field} is of kind {column.kind}; a condition cannot name its values.",
             hint="a category, a number or a time",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, Self
 
-Kind = Literal["category", "number", "time", "place", "identifier"]
+Kind = Literal["category", "number", "time", "place", "identifier", "text"]
 Shape = Literal["flat", "events"]
 
 

@@ -73,3 +73,33 @@ def events(seed: int = 1, subjects: int = 120) -> Records:
 
 FLAT_EXAMPLE = (FLAT, flat())
 EVENTS_EXAMPLE = (EVENTS, events())
+LINES = Schema(
+    family="events",
+    shape="events",
+    columns=(
+        Column(name="at", kind="time", source_type="timestamp_ntz"),
+        Column(name="line", kind="text"),
+    ),
+    key=Column(name="subject", kind="identifier"),
+    time="at",
+)
+
+
+def lines(seed: int = 1, subjects: int = 60) -> Records:
+    """Logs of subjects that open a block, read it a few times and close it."""
+    rng = generator(seed, "metrics.example.lines")
+    texts: list[str] = []
+    ends = [0]
+    for _ in range(subjects):
+        for _ in range(int(rng.integers(2, 6))):
+            block = f"blk_{int(rng.integers(10**8, 10**9))}"
+            texts.append(f"open {block} for user u{int(rng.integers(3))}")
+            reads = rng.integers(1, 9_000, int(rng.integers(1, 4)))
+            texts += [f"read {n} bytes of {block}" for n in reads.tolist()]
+            texts.append(f"closed {block}")
+        ends.append(len(texts))
+    at = START + np.arange(len(texts)) * np.timedelta64(1_000_000, "us")
+    return Records({"at": at, "line": Coded.of(texts)}, np.array(ends, np.int64))
+
+
+LINES_EXAMPLE = (LINES, lines())

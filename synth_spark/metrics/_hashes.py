@@ -41,5 +41,5 @@ def row_hashes(seen: Seen, without: str = "") -> Hashes:
     found = np.zeros(seen.records.rows, dtype=np.uint64)
     for name in seen.view.forms:
         if name != without:
-            found = mixed(found ^ value_hashes(seen.records.columns[name]))
+            found = mixed(found ^ value_hashes(seen.raw.columns[name]))
     return found

@@ -7,7 +7,8 @@ once.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import combinations
 from typing import Literal
@@ -15,7 +16,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from synth_spark.columns._text_mine import MISSING, Templates, mine
 from synth_spark.core.batch import Coded, Records, Values
+from synth_spark.core.masks import readable
 from synth_spark.core.schema import Schema
 from synth_spark.metrics import _items as items
 from synth_spark.metrics._items import Item
@@ -25,6 +28,7 @@ from synth_spark.metrics.base import ColumnsDifferError, FormsDifferError
 Form = Literal["coded", "time", "number"]
 GAP = "gap to the previous event"  # the item of the seconds since the subject's previous event
 MAX_PAIRS, MAX_TRIPLES, MAX_TRAIT_PAIRS = 1_000, 220, 400
+NO_TEMPLATE = "(no template)"
 STATES = 30  # labels that a transition table keeps
 
 
@@ -41,6 +45,7 @@ class View:
     triples: NDArray[np.int64]  # (t, 3)
     trait_pairs: NDArray[np.int64]  # (q, 2) positions in `traits`
     possible: tuple[int, int, int]  # how many pairs, triples and pairs of traits there are
+    templates: Mapping[str, Templates] = field(default_factory=dict)  # of each text column
 
     @property
     def changing(self) -> tuple[Item, ...]:
@@ -78,6 +83,11 @@ def seconds(values: Values) -> NDArray[np.float64]:
 def learn_view(schema: Schema, sample: Records, seed: int) -> View:
     """The view of an evaluation, from a sample of whole train subjects."""
     columns = [c for c in schema.columns if c.kind != "identifier"]
+    templates = {
+        c.name: mine(_coded(sample.columns[c.name]).texts().tolist(), sample.owners, items.MIN_HELD)
+        for c in schema.of_kind("text")
+    }
+    sample = by_template(templates, sample)
     forms = {c.name: form_of(sample.columns[c.name]) for c in columns}
     found: list[Item] = []
     for column in columns:
@@ -105,7 +115,27 @@ def learn_view(schema: Schema, sample: Records, seed: int) -> View:
         triples=items.chosen(groups[1], MAX_TRIPLES, seed),
         trait_pairs=items.chosen(twos, MAX_TRAIT_PAIRS, seed),
         possible=(len(groups[0]), len(groups[1]), len(twos)),
+        templates=templates,
     )
+
+
+def by_template(templates: Mapping[str, Templates], records: Records) -> Records:
+    """The records with the template of each line in the line's place."""
+    columns = dict(records.columns)
+    for name, known in templates.items():
+        lines = columns.get(name)
+        if isinstance(lines, Coded):
+            columns[name] = _templates_of(known, lines)
+    return Records(columns, records.offsets)
+
+
+def _templates_of(known: Templates, lines: Coded) -> Coded:
+    """Templates as labels; each different line is read once."""
+    named = [readable(known.text(i)) for i in range(len(known))]
+    labels = tuple(n if named.count(n) == 1 else f"{n} ({i})" for i, n in enumerate(named))
+    found = [known.parse(line)[0] for line in lines.labels]
+    table = np.array([*(len(labels) if i < 0 else i for i in found), -1], np.int32)
+    return Coded(table[lines.codes], (*labels, NO_TEMPLATE))
 
 
 def _items_of(name: str, partner: str, form: Form, sample: Records) -> list[Item]:
@@ -161,7 +191,15 @@ class Seen:
 
     def __init__(self, view: View, records: Records) -> None:
         check(view, records)
-        self.view, self.records = view, records
+        self.view, self.raw = view, records
+        self.records = by_template(view.templates, records) if view.templates else records
+
+    def lines(self, name: str) -> NDArray[np.int64]:
+        """Template of each line of a text column; -1 for none, `MISSING` for no line; (rows,)."""
+        codes = _coded(self.records.columns[name]).codes.astype(np.int64)
+        return np.where(
+            codes < 0, MISSING, np.where(codes == len(self.view.templates[name]), -1, codes)
+        )
 
     @cached_property
     def gaps_s(self) -> NDArray[np.float64]:

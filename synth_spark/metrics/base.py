@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synth_spark.core.ports import Score
-from synth_spark.core.schema import Shape
+from synth_spark.core.schema import Kind, Schema, Shape
 from synth_spark.errors import SynthError
 
 if TYPE_CHECKING:
@@ -62,7 +62,13 @@ class Metric:
     best: ClassVar[float] = 1.0
     worst: ClassVar[float] = 0.0
     shapes: ClassVar[frozenset[Shape]] = EVERY_SHAPE
+    kind: ClassVar[Kind | None] = None  # asked for only where the table has a column of this kind
     reads: ClassVar[str] = ""  # the metric whose state is scored here; empty: its own
+
+    @classmethod
+    def fits(cls, schema: Schema) -> bool:
+        """Whether records of the schema have what the metric looks at."""
+        return schema.shape in cls.shapes and (cls.kind is None or bool(schema.of_kind(cls.kind)))
 
     @staticmethod
     def state(seen: Seen) -> dict[str, Any]:

@@ -38,14 +38,19 @@ class ModelDrawer:
     def conditioned(self, condition: Condition) -> ModelDrawer:
         """The same, drawing only subjects that hold a condition.
 
+        What is asked of looked-up columns becomes a clause on what they follow from; what is asked
+        of the levels of log lines and the like is met where the lines are written; the rest by the
+        model.
+
         Raises:
             ImpossibleConditionError: The model gives it no chance (SYN-711).
             CannotConditionError: It cannot be drawn under (SYN-712).
         """
-        asked = self.saved.determined.asked(condition, self.saved.schema)
-        if not asked.clauses:
-            return self
-        return replace(self, saved=replace(self.saved, model=self.saved.model.conditioned(asked)))
+        saved = self.saved
+        asked = saved.determined.asked(condition, saved.schema)
+        texts, rest = saved.texts.conditioned(asked)
+        model = saved.model.conditioned(rest) if rest.clauses else saved.model
+        return replace(self, saved=replace(saved, model=model, texts=texts))
 
     def draw(self, block: int, subjects: int, seed: int) -> tuple[Records, dict[str, Any]]:
         """The records of the first `subjects` subjects of one block, and their identifiers.
@@ -55,6 +60,7 @@ class ModelDrawer:
         """
         schema, first = self.saved.schema, block * self.block_size
         records = self.saved.model.sample(block, subjects, seed)
+        records = self.saved.texts.complete(records, schema, seed, first)
         records = self.saved.determined.complete(records, schema, seed, block)
         made: dict[str, Any] = {}
         if schema.key:

@@ -61,7 +61,7 @@ def evaluate(
         raise NothingToScoreError("The train table has no rows.", dataset="train")
     view = learn_view(schema, sample, seed)
     seconds = {"view": time.perf_counter() - started}
-    names = [n for n in METRICS.names() if schema.shape in METRICS.get(n).shapes]
+    names = [n for n in METRICS.names() if METRICS.get(n).fits(schema)]
     states: dict[str, Any] = {}
     for i, dataset in enumerate(DATASETS):
         begun = time.perf_counter()

@@ -10,12 +10,13 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from synth_spark.columns._texts import Texts
 from synth_spark.columns.determined import Determined
 from synth_spark.core.ports import Model
 from synth_spark.core.schema import Schema
@@ -43,6 +44,7 @@ class Saved:
     determined: Determined  # the columns that the model leaves out
     facts: dict[str, Any]
     sha256: str
+    texts: Texts = field(default_factory=Texts)  # the log lines, written beside what is drawn
 
 
 def save(
@@ -54,6 +56,7 @@ def save(
     identifiers: dict[str, Any],
     facts: dict[str, Any],
     determined: Determined | None = None,
+    texts: Texts | None = None,
 ) -> str:
     """Write a model, whole or not at all, and return its hash.
 
@@ -61,10 +64,9 @@ def save(
     """
     from safetensors.numpy import save as to_bytes
 
-    looked_up = determined or Determined()
-    tree, arrays = split(
-        {"model": model.state(), "identifiers": identifiers, "determined": looked_up.state()}
-    )
+    looked_up, lines = determined or Determined(), texts or Texts()
+    parts = {"model": model.state(), "identifiers": identifiers}
+    tree, arrays = split({**parts, "determined": looked_up.state(), "texts": lines.state()})
     head = {"version": VERSION, "generator": generator, "schema": schema.to_json(), "tree": tree}
     dtypes = [a.dtype.str for a in arrays]  # datetimes travel as integers
     shapes = [list(a.shape) for a in arrays]
@@ -80,6 +82,7 @@ def save(
     (fresh / "SHA256").write_text(sha256 + "\n")
     card = {**facts, "generator": generator, "about": model.about(), "sha256": sha256}
     card["looked_up"] = looked_up.in_words()
+    card["lines"] = lines.in_words()
     (fresh / "card.json").write_text(json.dumps(card, indent=1, default=str))
     shutil.rmtree(folder, ignore_errors=True)
     fresh.rename(folder)
@@ -127,4 +130,7 @@ def load_saved(folder: str | Path) -> Saved:
     model = GENERATORS.get(head["generator"]).Model.from_state(tree["model"])
     schema = Schema.from_json(head["schema"])
     looked_up = Determined.from_state(tree["determined"])
-    return Saved(model, head["generator"], schema, tree["identifiers"], looked_up, card, sha256)
+    lines = Texts.from_state(tree.get("texts", []))
+    return Saved(
+        model, head["generator"], schema, tree["identifiers"], looked_up, card, sha256, lines
+    )

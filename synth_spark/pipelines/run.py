@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from synth_spark.columns._determined_search import determined
+from synth_spark.columns._text_mine import check_miner
+from synth_spark.columns._texts import texts, without_text
 from synth_spark.columns.determined import Determined
 from synth_spark.config import AUTO, STEPS, Plan, Step
 from synth_spark.core.conditions import (
@@ -108,11 +110,13 @@ class Job:
             start = time.perf_counter()
             params = self.plan.params() if role == "twin" else GENERATORS.get(name).Params()
             kind, engine = GENERATORS.get(name), self.shop.engine("train")
+            least = getattr(params, "min_subjects", LEAST_HOLDERS)
             found = Determined()
             if kind.relates:
-                least = getattr(params, "min_subjects", LEAST_HOLDERS)
-                found = learn(determined(self.schema, least), engine)
-            model = learn(kind.learn(found.rest(self.schema), params, self.plan.seed), engine)
+                found = learn(determined(without_text(self.schema), least), engine)
+            rest = found.rest(self.schema)
+            lines = learn(texts(rest, min_subjects=least, relates=kind.relates), engine)
+            model = learn(kind.learn(lines.rest(rest), params, self.plan.seed), engine)
             seconds = time.perf_counter() - start
             sha256 = model_folder.save(
                 self.folder.path / "models" / role,
@@ -121,6 +125,7 @@ class Job:
                 schema=self.schema,
                 identifiers=identifiers,
                 determined=found,
+                texts=lines,
                 facts={
                     "seed": self.plan.seed,
                     "plan": self.plan.fingerprint("fit"),
@@ -133,6 +138,7 @@ class Job:
                 "fit_s": seconds,
                 "about": model.about(),
                 "looked_up": found.in_words(),
+                "lines": lines.in_words(),
             }
             self.say(Progress(stage="fit", done=1, total=1, of=name, elapsed_s=seconds))
         return facts
@@ -260,7 +266,10 @@ def check(plan: Plan, schema: Schema) -> None:
         NotForShapeError: The generator cannot make records of this shape (SYN-701).
         BadConditionError, CannotConditionError: Of the conditions (SYN-710, SYN-712).
         UnknownNameError: The baseline is not a generator (SYN-101).
+        NoMinerError: There is a column of log lines and no library to mine it (SYN-780).
     """
+    if schema.of_kind("text"):
+        check_miner()
     if plan.generator.name != AUTO:
         _check_generator(plan, schema)
     if plan.evaluate.enabled:

@@ -9,6 +9,7 @@ import numpy as np
 
 from synth_spark.core.schema import Column
 from synth_spark.records import _names
+from synth_spark.records._lines import lines_in
 from synth_spark.records._profile import Profile
 from synth_spark.records._roles import time_format
 from synth_spark.records._times import compact_format_of
@@ -150,6 +151,9 @@ def _text(  # noqa: PLR0911 (a list of cases)
             reason = f"numbers held as text with a decimal comma{more}"
             return _made(column, "number", reason, decimal_comma=True)
         return _made(column, "number", f"numbers held as text{more}")
+    said = lines_in(column)
+    if said:
+        return _made(column, "text", said)
     if column.nearly_unique and column.distinct > 20:
         return _made(
             column, "identifier", "text that differs in nearly every row: made anew, not learned"

@@ -12,9 +12,10 @@ ones below (`records.columns`, `name` and `source`); a source need not have all 
 have others, given with their `kind`. What a plan leaves out of a column is taken from the field.
 
 - **key**: names the subject, whose owner is protected. Ids are replaced by keyed hashes at ingest.
-- **kind**: category, number, time, place (two columns: latitudes name their longitudes), identifier
-  (made anew, never learned; a *counterpart* names somebody else and keeps its links; an id within
-  the subject, such as a session or a SIM, keeps its events together and is never shared).
+- **kind**: category, number, time, place (two columns: latitudes name their longitudes), text
+  (lines that programs write, as in logs; see `explanation-log-lines.md`), identifier (made anew,
+  never learned; a *counterpart* names somebody else and keeps its links; an id within the subject,
+  such as a session or a SIM, keeps its events together and is never shared).
 - **per subject**: the same in every row of a subject.
 - **standard**: the field of 3GPP TS 32.298 (Charging Data Record parameter description) with the
   same meaning, unless another standard is named. Where it differs by record type, each is given.

@@ -38,6 +38,12 @@ FAMILY = RecordFamily(
         Field(name="level", kind="category", spark_type="string", about="INFO, WARN, ERROR, ..."),
         Field(name="event_id", kind="category", spark_type="string", about="Template or alarm."),
         Field(
+            name="line",
+            kind="text",
+            spark_type="string",
+            about="The message; its templates are mined, no line is copied.",
+        ),
+        Field(
             name="cell_id",
             kind="category",
             spark_type="string",
@@ -62,6 +68,10 @@ EXAMPLE = {
     "component": np.array(["rrc", "rrc", "power", None], dtype=object),
     "level": np.array(["INFO", "WARN", "ERROR", "INFO"], dtype=object),
     "event_id": np.array(["E1", "E7", "E3", "E1"], dtype=object),
+    "line": np.array(
+        ["attach of 7 done", "release, cause 12", "supply at 38.5 V", "attach of 9 done"],
+        dtype=object,
+    ),
     "cell_id": np.array(["c1", "c1", "c2", "c2"], dtype=object),
     "radio": np.array(["eutran", "nr", "eutran", None], dtype=object),
     "rsrp_dbm": np.array([-92.0, -101.5, np.nan, -80.0]),

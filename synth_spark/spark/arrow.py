@@ -28,6 +28,7 @@ _ARROW = {
     "time": pa.timestamp("us"),
     "category": pa.string(),
     "identifier": pa.string(),
+    "text": pa.string(),
 }
 _SPARK = {
     "number": "double",
@@ -35,6 +36,7 @@ _SPARK = {
     "time": "timestamp_ntz",
     "category": "string",
     "identifier": "string",
+    "text": "string",
 }
 
 

@@ -236,8 +236,14 @@ def test_all_missing_constant_and_boolean_columns_are_categories() -> None:
     }
 
 
+def word(i: int) -> str:
+    """A word of letters for each whole number."""
+    return "".join(chr(97 + int(d)) for d in str(i))
+
+
 def test_text_that_differs_in_every_row_is_made_anew() -> None:
-    table = pa.table({"note": [f"line {i} of many" for i in range(ROWS)], "n": np.arange(ROWS) % 7})
+    notes = [f"{word(i)} asked about {word(7 * i)} again" for i in range(ROWS)]
+    table = pa.table({"note": notes, "n": np.arange(ROWS) % 7})
     assert kinds(table)["note"] == "identifier"
 
 

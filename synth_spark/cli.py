@@ -108,6 +108,43 @@ def twin(
 
 
 @app.command()
+def simulate(
+    family: Annotated[str, typer.Argument(help="What to make; see: records list.")],
+    out: Annotated[str, typer.Option(help="NAME.parquet, NAME.csv or a Delta folder.")],
+    subjects: Annotated[int, typer.Option(min=1, help="How many.")],
+    days: Annotated[int, typer.Option(min=1, max=3_660, help="Length of the time.")] = 28,
+    scenario: Annotated[
+        list[str] | None, typer.Option(metavar="FILE", help="What happens; may be repeated.")
+    ] = None,
+    start: Annotated[str | None, typer.Option(help="First day, as 2026-01-05.")] = None,
+    seed: Annotated[int, typer.Option(min=0)] = 1,
+    run_folder: Annotated[str | None, typer.Option(help="OUT.run if not said.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,
+    resume: Resume = None,
+    as_json: Json = False,
+) -> None:
+    """Make records by rules from no data at all, with scenarios such as an outage or a fraud ring."""
+    from synth_spark import app as application
+
+    chosen = _one_of("resume", resume or "never", get_args(application.Resume))
+    _end(
+        application.simulate(
+            family,
+            out,
+            subjects=subjects,
+            days=days,
+            scenarios=tuple(scenario or ()),
+            start=start,
+            seed=seed,
+            run_folder=run_folder,
+            overwrite=overwrite,
+            resume=cast(application.Resume, chosen),
+            quiet=as_json,
+        )
+    )
+
+
+@app.command()
 def detect(
     source: Annotated[str, typer.Argument(help="Records: CSV, JSON lines, Parquet or Delta.")],
     key: Key = None,

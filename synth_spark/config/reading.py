@@ -18,6 +18,7 @@ from synth_spark.config.faults import (
     plan_error,
 )
 from synth_spark.config.plan import Plan
+from synth_spark.config.scenarios import with_scenarios_read
 from synth_spark.core.shelf import FAMILIES, GENERATORS, Shelf
 
 
@@ -60,6 +61,7 @@ def plan_from(
     for path, value in changes.items():
         _put(merged, path, value)
     _refuse_secrets(merged)
+    with_scenarios_read(merged)
     try:
         plan = Plan.model_validate_json(json.dumps(merged), strict=True)
     except ValidationError as error:

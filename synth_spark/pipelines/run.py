@@ -14,12 +14,12 @@ from typing import Any, Protocol
 
 from synth_spark.columns._determined_search import determined
 from synth_spark.columns.determined import Determined
-from synth_spark.config import STEPS, Plan, Step
-from synth_spark.core.ports import Engine, learn
+from synth_spark.config import STEPS, NoSourceError, Plan, Step
+from synth_spark.core.ports import Engine, learn, schema_made
 from synth_spark.core.progress import Progress, Say
 from synth_spark.core.schema import Schema
 from synth_spark.core.shelf import GENERATORS
-from synth_spark.errors import NotForShapeError, TooFewSubjectsError
+from synth_spark.errors import NotForFamilyError, NotForShapeError, SynthError, TooFewSubjectsError
 from synth_spark.metrics.base import Evaluation
 from synth_spark.pipelines import gates, model_folder
 from synth_spark.pipelines.evaluate import Dataset, evaluate
@@ -28,6 +28,38 @@ from synth_spark.pipelines.folder import NothingToResumeError, RunFolder
 LEAST_HOLDERS = 5  # of a key that is told, where the generator has no setting for it
 LEAST_SUBJECTS = 2  # one alone cannot be compared with anybody, and would be copied
 BASELINE_SUBJECTS = 200_000  # the baseline's scores need no more, whatever the twin's size
+
+
+def cold_formats(schema: Schema) -> dict[str, Any]:
+    """The formats of ids where no source shows them: 14 digits that begin with 999, no country's."""
+    places = ["=9", "=9", "=9", *["digit"] * 11]
+    named = [c.name for c in schema.of_kind("identifier")]
+    return {role: {"places": places, "whole": False} for role in ("#key", *named)}
+
+
+def cold_steps(plan: Plan, kind: Any, steps: Sequence[Step]) -> tuple[Step, ...]:
+    """The steps of a plan without a source: there is nothing to ingest and to compare with.
+
+    Raises:
+        NoSourceError: The generator learns from records, or only steps with records are asked for.
+        ColdStartError: The plan does not say what to make, or how much (SYN-764).
+    """
+    left = tuple(s for s in steps if s in ("fit", "sample"))
+    if kind.min_subjects or not left:
+        raise NoSourceError(
+            "The plan names no source.",
+            hint="--source.path FILE, or --generator.name simulation to work without one",
+        )
+    if plan.schema_of() is None:
+        raise ColdStartError(
+            "Without a source the plan must say what to make.", hint="--records.family cdr"
+        )
+    if plan.sample.subjects is None:
+        raise ColdStartError(
+            "Without a source the plan must say how many subjects to make.",
+            hint="--sample.subjects 1000",
+        )
+    return left
 
 
 class Workshop(Protocol):
@@ -51,6 +83,12 @@ class Workshop(Protocol):
 
     def deliver(self, table: str, out: str) -> None:
         """Write a table in the source's columns and types where the plan wants it."""
+
+
+class ColdStartError(SynthError):
+    """A plan without a source does not say what to make, or how much of it."""
+
+    code = "SYN-764"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +131,7 @@ class Job:
         return facts
 
     def fit(self) -> dict[str, Any]:
-        identifiers = self.folder.need("ingest", self.plan.fingerprint("ingest"))["identifiers"]
+        identifiers = cold_formats(self.schema) if self.plan.cold else self._split()["identifiers"]
         if self.plan.run.resume == "never":
             self.folder.clear("shards", "checkpoints", "models")
         facts: dict[str, Any] = {}
@@ -111,7 +149,7 @@ class Job:
                 self.folder.path / "models" / role,
                 model,
                 generator=name,
-                schema=self.schema,
+                schema=schema_made(kind, self.schema, params),
                 identifiers=identifiers,
                 determined=found,
                 facts={
@@ -134,15 +172,22 @@ class Job:
         """Which generator makes which table; no baseline beside itself or without an evaluation."""
         named = {"twin": self.plan.generator.name}
         wanted = self.plan.evaluate
+        if self.plan.cold:
+            return named
         if wanted.enabled and wanted.baseline not in ("", named["twin"]):
             named["baseline"] = wanted.baseline
         return named
 
+    def _split(self) -> dict[str, Any]:
+        """What ingest found."""
+        return self.folder.need("ingest", self.plan.fingerprint("ingest"))
+
     def sample(self) -> dict[str, Any]:
         learned = self.folder.need("fit", self.plan.fingerprint("fit"))
-        split = self.folder.need("ingest", self.plan.fingerprint("ingest"))
-        real = split["subjects_train"] + split["subjects_holdout"]
-        subjects = self.plan.sample.subjects or real
+        subjects = self.plan.sample.subjects
+        if subjects is None:
+            split = self._split()
+            subjects = int(split["subjects_train"] + split["subjects_holdout"])
         if self.plan.run.resume == "never":
             self.folder.clear("twin", "baseline")
         facts: dict[str, Any] = {}
@@ -161,7 +206,7 @@ class Job:
         return facts
 
     def evaluate(self) -> dict[str, Any]:
-        split = self.folder.need("ingest", self.plan.fingerprint("ingest"))
+        split = self._split()
         self.folder.need("sample", self.plan.fingerprint("sample"))
         engines: dict[Dataset, Engine] = {
             "train": self.shop.engine("train"),
@@ -200,7 +245,7 @@ def run(job: Job, steps: Sequence[Step], finish: Callable[[Job, Evaluation], Non
         )
     found = None
     for step in steps:
-        if step == "evaluate" and not plan.evaluate.enabled:
+        if step == "evaluate" and (plan.cold or not plan.evaluate.enabled):
             continue
         _do(job, step)
     if "evaluate" in steps and (entry := job.folder.step("evaluate")):
@@ -226,6 +271,7 @@ def check(plan: Plan, schema: Schema) -> None:
 
     Raises:
         NotForShapeError: The generator cannot make records of this shape (SYN-701).
+        NotForFamilyError: It cannot make records of this family (SYN-703).
         UnknownNameError: The baseline is not a generator (SYN-101).
     """
     kind = GENERATORS.get(plan.generator.name)
@@ -239,7 +285,15 @@ def check(plan: Plan, schema: Schema) -> None:
             generator=plan.generator.name,
             shape=schema.shape,
         )
-    if plan.evaluate.enabled:
+    if kind.families and schema.family not in kind.families:
+        raise NotForFamilyError(
+            f"{plan.generator.name} makes records of {', '.join(sorted(kind.families))}, "
+            f"and these are of {schema.family}.",
+            hint="another generator, or records.family where the table is one of these",
+            generator=plan.generator.name,
+            family=schema.family,
+        )
+    if plan.evaluate.enabled and not plan.cold:
         gates.check_gates(plan.evaluate.gates)
         if plan.evaluate.baseline:
             GENERATORS.get(plan.evaluate.baseline)

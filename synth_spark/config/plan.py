@@ -52,7 +52,11 @@ class Plan(Section):
     @model_validator(mode="after")
     def _columns_known(self) -> Self:
         records = self.records
-        if self.source.path and records.family not in {"", "table", "events"} and not records.columns:
+        if (
+            self.source.path
+            and records.family not in {"", "table", "events"}
+            and not records.columns
+        ):
             raise ValueError(
                 f"records: the family {records.family} needs columns; "
                 "without a family they are detected"

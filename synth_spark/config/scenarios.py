@@ -64,18 +64,24 @@ class _AtCells(_InTime):
     """What takes place at cells in a window."""
 
     cells: tuple[str, ...] = Field(default=(), description="Names; empty: by cells_share.")
-    cells_share: Share = Field(default=0.05, description="Of the cells, beginning with the busiest.")
+    cells_share: Share = Field(
+        default=0.05, description="Of the cells, beginning with the busiest."
+    )
 
 
 class Outage(_AtCells):
     """Cells are down: events there are moved to neighbours or lost, and tried again after."""
 
-    families: ClassVar[frozenset[str]] = frozenset({"cdr", "location", "browsing", "network_log"})
+    families: ClassVar[frozenset[str]] = frozenset({"cdr", "location", "network_log"})
 
     kind: Literal["outage"]
-    moved_share: float = Field(default=0.6, ge=0, le=1, description="Served by the nearest cell up.")
+    moved_share: float = Field(
+        default=0.6, ge=0, le=1, description="Served by the nearest cell up."
+    )
     retry_share: float = Field(default=0.7, ge=0, le=1, description="Of the lost, tried again.")
-    retry_mean_min: float = Field(default=6.0, gt=0, description="Mean wait after the end, minutes.")
+    retry_mean_min: float = Field(
+        default=6.0, gt=0, description="Mean wait after the end, minutes."
+    )
 
 
 class Stadium(_AtCells):
@@ -86,7 +92,9 @@ class Stadium(_AtCells):
     kind: Literal["stadium"]
     subjects: Share = Field(default=0.02, description="Of the subjects, who come.")
     factor: float = Field(default=3.0, ge=1, le=100, description="Their events to the usual ones.")
-    cells_share: Share = Field(default=0.01, description="Of the cells, beginning with the busiest.")
+    cells_share: Share = Field(
+        default=0.01, description="Of the cells, beginning with the busiest."
+    )
 
 
 class Emergency(_InTime):
@@ -240,7 +248,9 @@ def read_scenario(path: str | Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         text = " ".join(str(error).split())
         raise ScenarioFileError(
-            f"The scenario {path} cannot be read: {text}.", hint="see conf/scenarios", path=str(path)
+            f"The scenario {path} cannot be read: {text}.",
+            hint="see conf/scenarios",
+            path=str(path),
         ) from error
     if not isinstance(data, dict):
         raise ScenarioFileError(

@@ -65,9 +65,7 @@ def draw(draft: Draft) -> None:
     put_rare(draft)
 
 
-def _outward(
-    types: Labels, ways: Labels, roles: Ints, inside: float, reply: float
-) -> float:
+def _outward(types: Labels, ways: Labels, roles: Ints, inside: float, reply: float) -> float:
     """Share of the contacts with outsiders that go out, so that all records have their share."""
     out = _code(ways, "out", 0)
     if np.count_nonzero(ways.shares) < 2:

@@ -12,7 +12,7 @@ from synth_spark.core.schema import Schema
 from synth_spark.errors import SynthError
 from synth_spark.generators._sim_facts import Facts, Labels
 from synth_spark.generators._sim_params import SimulationParams, default_rhythm, weights_of
-from synth_spark.generators._sim_rules import RULES
+from synth_spark.generators._sim_rules import RULES, makes
 from synth_spark.generators._sim_town import Town, made_town, town_of_file
 
 
@@ -43,7 +43,7 @@ def cold_facts(schema: Schema, params: SimulationParams, seed: int) -> Facts:
         labels[name] = replace(before, labels=found[0], shares=found[1]) if before else Labels(
             *found, theta=params.taste
         )  # fmt: skip
-    known = {*labels, *rule.makes, params.label}
+    known = {*labels, *rule.makes, params.label, schema.time}
     known |= {c.name for c in schema.columns if c.kind == "identifier"}
     missing = [c.name for c in schema.columns if c.name not in known]
     if missing:
@@ -57,11 +57,12 @@ def cold_facts(schema: Schema, params: SimulationParams, seed: int) -> Facts:
     names = {c.name for c in schema.columns}
     facts = Facts(
         schema=schema,
+        rule=schema.family,
         params=params,
         rhythm=default_rhythm(),
         town=town_for(params, seed),
         labels={n: v for n, v in labels.items() if n in names or n in rule.makes},
-        tables={"step_s": np.array([1.0])},
+        tables={"step_s": np.array([rule.step_s])},
     )
     return rule.ready(facts)
 
@@ -74,13 +75,15 @@ def in_words(facts: Facts) -> dict[str, Any]:
         for name in params.__slots__
         if isinstance(getattr(params, name), int | float) and name not in facts.fitted
     }
-    makes = RULES[facts.schema.family].makes
-    others = [c.name for c in facts.schema.columns if c.name not in makes and c.kind != "identifier"]
+    ruled = makes(facts)
+    others = [
+        c.name for c in facts.schema.columns if c.name not in ruled and c.kind != "identifier"
+    ]
     return {
         "fitted": facts.fitted,
         "assumed": plain,
         "cells": facts.town.size,
         "cells_placed": facts.town.placed,
-        "by_own_shares": [n for n in others if n != facts.schema.time],
+        "by_own_shares": others,
         "scenarios": [s.label for s in facts.scenarios],
     }

@@ -90,6 +90,8 @@ class Facts:
     main: str = ""  # the column of labels by which numbers are grouped
     fitted: dict[str, Any] = field(default_factory=dict)  # setting -> value, for the card
     tables: dict[str, NDArray[Any]] = field(default_factory=dict)  # of a family's own
+    rule: str = ""  # whose rules draw: the family, or "events" or "flat" where records were learned
+    own: tuple[str, ...] = ()  # columns that a rule could make, drawn from their own shares
     condition: Condition = Condition(())  # noqa: RUF009 (frozen and empty)
 
     @cached_property
@@ -166,7 +168,7 @@ class Facts:
         """
         town = self.town
         clause = condition.of("cell_id")
-        if clause is not None:
+        if clause is not None and "cell_id" not in self.labels:
             kept = np.isin(np.array(town.labels, object), list(clause.labels))
             if not (kept & (town.homes > 0)).any():
                 raise ImpossibleConditionError(f"No record has {clause.text()}.")
@@ -188,6 +190,8 @@ class Facts:
             "labels": {n: c.state() for n, c in self.labels.items()},
             "numbers": {n: c.state() for n, c in self.numbers.items()},
             "main": self.main,
+            "rule": self.rule,
+            "own": list(self.own),
             "fitted": self.fitted,
             "tables": dict(self.tables),
         }
@@ -206,6 +210,8 @@ class Facts:
             labels={n: Labels.from_state(s) for n, s in state["labels"].items()},
             numbers={n: Numbers.from_state(s) for n, s in state["numbers"].items()},
             main=state["main"],
+            rule=state["rule"],
+            own=tuple(state["own"]),
             fitted=state["fitted"],
             tables=state["tables"],
         )

@@ -35,7 +35,7 @@ def put_places(draft: Draft) -> None:
     home, work = homes_of(draft)
     cell = np.zeros(len(draft.owner), np.int64)
     near, step = facts.raster
-    only = facts.condition.of("cell_id") is not None  # then a jump must end in the cells allowed
+    only = bool((town.homes == 0).any())  # then a jump must end in the cells allowed
     roam(
         draft.key("roam"), draft.offsets, draft.t, night, office, home, work, p.home_pull,
         p.work_pull, p.explore, p.explore_fading, p.stay_low_h, p.stay_exponent, p.stay_cut_h,

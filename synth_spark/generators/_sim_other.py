@@ -45,9 +45,7 @@ def groups_of(columns: dict[str, Values], main: str, groups: int, rows: int) -> 
     return np.where(found.codes < 0, groups - 1, found.codes).astype(np.int64)
 
 
-def _numbers(
-    draft: Draft, column: Column, found: Numbers, columns: dict[str, Values]
-) -> None:
+def _numbers(draft: Draft, column: Column, found: Numbers, columns: dict[str, Values]) -> None:
     """Numbers, times behind the event and places, by the main column's label in the row."""
     rng, once = draft.rng(f"number/{column.name}"), column.per == "subject"
     rows = draft.size if once else len(draft.owner)

@@ -44,7 +44,9 @@ class SimulationParams:
     contacts: float = 24.0  # mean number
     contacts_sigma: float = 0.6  # standard deviation of its log
     contacts_inside: float = 0.35  # share of the contacts that are subjects themselves
-    tie_exponent: float = 0.9  # share of the calls to rank r: r ** -tie_exponent * exp(-r / tie_cut)
+    tie_exponent: float = (
+        0.9  # share of the calls to rank r: r ** -tie_exponent * exp(-r / tie_cut)
+    )
     tie_cut: float = 30.0  # ranks
     community: int = 32  # subjects of one community
     community_share: float = 0.75  # of the inside ties that lie in one's community
@@ -95,14 +97,16 @@ class SimulationParams:
     # a month's price, minutes, texts and MB in it, then prices of a minute, text and MB beyond
     tariffs: dict[str, tuple[float, ...]] = field(
         default_factory=lambda: {
-            "S": (4.99, 60, 50, 500, 0.09, 0.07, 0.010),
-            "M": (9.99, 200, 200, 3_000, 0.07, 0.05, 0.006),
-            "L": (19.99, 600, 1_000, 15_000, 0.05, 0.03, 0.003),
+            "S": (4.99, 120, 50, 2_000, 0.04, 0.03, 0.003),
+            "M": (9.99, 300, 200, 8_000, 0.03, 0.02, 0.002),
+            "L": (19.99, 1_000, 1_000, 30_000, 0.02, 0.01, 0.001),
             "unlimited": (39.99, 1e9, 1e9, 1e9, 0.0, 0.0, 0.0),
         }
     )
     churn_a_month: float = 0.03  # hazard of a new postpaid subscriber
-    scenarios: tuple[dict[str, Any], ...] = ()  # files (in plans) or mappings: docs/ref-scenarios.md
+    scenarios: tuple[
+        dict[str, Any], ...
+    ] = ()  # files (in plans) or mappings: docs/ref-scenarios.md
     label: str = "scenario"  # the column that says which scenario an event or subject belongs to
 
     def __post_init__(self) -> None:

@@ -109,7 +109,9 @@ def after_places(draft: Draft) -> bool:
             rows = np.flatnonzero(in_window(draft, s) & down[draft.values["cell"]])
             rng = draft.rng(f"down/{k}")
             near = draft.facts.town.nearest(down)
-            moved = (rng.random(len(rows)) < s.moved_share) & (near[draft.values["cell"][rows]] >= 0)
+            moved = (rng.random(len(rows)) < s.moved_share) & (
+                near[draft.values["cell"][rows]] >= 0
+            )
             kept = rows[moved]
             draft.values["cell"][kept] = near[draft.values["cell"][kept]]
             draft.mark[kept] = k + 1
@@ -177,7 +179,9 @@ def with_values(draft: Draft, columns: dict[str, Values]) -> dict[str, Values]:
         for name, value in s.values.items():
             column = columns.get(name)
             if isinstance(column, Coded):
-                labels = column.labels if str(value) in column.labels else (*column.labels, str(value))
+                labels = (
+                    column.labels if str(value) in column.labels else (*column.labels, str(value))
+                )
                 codes = column.codes.copy()
                 codes[rows] = labels.index(str(value))
                 columns[name] = Coded(codes, labels)

@@ -23,6 +23,7 @@ from synth_spark.core.schema import Column, Schema, Shape
 from synth_spark.generators._sim_cold import cold_facts, in_words
 from synth_spark.generators._sim_draft import Draft, shaped
 from synth_spark.generators._sim_facts import Facts
+from synth_spark.generators._sim_learn import learned_facts
 from synth_spark.generators._sim_other import add_others
 from synth_spark.generators._sim_params import SimulationParams
 from synth_spark.generators._sim_rules import RULES
@@ -42,11 +43,11 @@ class SimulationModel:
 
     def sample(self, block: int, subjects: int, seed: int) -> Records:
         facts = self.facts
-        rules, draft = RULES[facts.schema.family], Draft(facts, block, seed)
+        rules, draft = RULES[facts.rule], Draft(facts, block, seed)
         rules.draw(draft)
         made = rules.columns(draft)
         names = [c.name for c in facts.schema.columns]
-        columns = {n: v for n, v in made.items() if n in names}
+        columns = {n: v for n, v in made.items() if n in names and n not in facts.own}
         add_others(draft, columns)
         columns = with_values(draft, columns)
         if facts.scenarios:
@@ -80,7 +81,7 @@ class Simulation:
     shapes: ClassVar[frozenset[Shape]] = frozenset({"flat", "events"})
     min_subjects: ClassVar[int] = 0
     relates: ClassVar[bool] = False
-    families: ClassVar[frozenset[str]] = frozenset(RULES)
+    families: ClassVar[frozenset[str]] = frozenset(RULES) - {"flat"}
     Params: ClassVar[type[Any]] = SimulationParams
     Model: ClassVar[type[Any]] = SimulationModel
 
@@ -88,10 +89,11 @@ class Simulation:
         schema = replace(
             schema, columns=tuple(c for c in schema.columns if c.name != params.label)
         ) if params.scenarios else schema  # fmt: skip
-        facts = cold_facts(schema, params, seed)
+        facts = yield from learned_facts(schema, params, seed)
+        if facts is None:
+            facts = cold_facts(schema, params, seed)
         check_scenarios(facts)
         return SimulationModel(facts)
-        yield
 
     def made(self, schema: Schema, params: SimulationParams) -> Schema:
         """The schema with the column of labels, where there are scenarios."""

@@ -19,7 +19,6 @@ from synth_spark.training.loop import train_local
 from tests.contract.cases import CASES
 
 
-
 def made_by(name: str) -> list[str]:
     """The shapes whose case is of a family that the generator can make."""
     kind = GENERATORS.get(name)

@@ -1,0 +1,86 @@
+"""Browsing: sessions of pages, bursts of requests within a second, hosts by Zipf and by habit.
+
+Barford and Crovella, "Generating representative web workloads for network and server performance
+evaluation", SIGMETRICS 1998, section 2 (sessions, pages, embedded requests, lognormal sizes);
+Breslau et al., "Web caching and Zipf-like distributions", INFOCOM 1999, section III (hosts).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synth_spark.core.batch import Coded, Values
+from synth_spark.generators._sim_draft import Draft
+from synth_spark.generators._sim_facts import Labels
+from synth_spark.generators._sim_params import SimulationParams
+from synth_spark.generators._sim_scenarios import before_rows, put_rare
+
+KINDS = ("social", "video", "news", "mail", "shopping", "games", "finance", "maps", "other")
+RADIOS = Labels(("eutran", "nr", "wlan"), np.array([0.6, 0.2, 0.2]), theta=2.0, stay=0.9)
+WITHIN_S = 0.9  # all requests of a page
+SAME_HOST = 0.45  # of requests, as the one before
+
+
+def hosts_of(params: SimulationParams) -> Labels:
+    """The hosts of a made web: the first is asked for most."""
+    rank = np.arange(1, params.hosts + 1, dtype=float)
+    shares = rank**-params.host_exponent
+    names = tuple(f"{KINDS[i % len(KINDS)]}{i // len(KINDS):03d}.example" for i in range(params.hosts))  # fmt: skip
+    return Labels(names, shares / shares.sum(), theta=params.host_taste, stay=SAME_HOST)
+
+
+def kind_of(host: str) -> int:
+    """The kind of a host of the made web, by its name."""
+    return next((i for i, kind in enumerate(KINDS) if host.startswith(kind)), len(KINDS) - 1)
+
+
+def draw(draft: Draft) -> None:
+    """All requests of a block, sorted."""
+    p, rng = draft.facts.params, draft.rng("sessions")
+    draft.arrive(draft.rates_a_day() / (p.pages * p.requests))
+    before_rows(draft)
+    pages = rng.geometric(1.0 / max(p.pages, 1.0), len(draft.owner))
+    gaps = p.page_median_s * np.exp(p.page_sigma * rng.standard_normal(int(pages.sum())))
+    _spread(draft, pages, _running(gaps, pages))
+    requests = rng.geometric(1.0 / max(p.requests, 1.0), len(draft.owner))
+    later = WITHIN_S * rng.random(int(requests.sum()))
+    later[np.cumsum(requests) - requests] = 0.0
+    _spread(draft, requests, later)
+    draft.take(draft.inside())
+    draft.sort(draft.facts.tables["step_s"][0])
+    put_rare(draft)
+
+
+def _running(gaps: NDArray[np.float64], counts: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Sums of the gaps within each run, the first of a run at 0."""
+    starts = np.cumsum(counts) - counts
+    gaps[starts] = 0.0
+    sums = np.cumsum(gaps)
+    return np.asarray(sums - np.repeat(sums[starts], counts))
+
+
+def _spread(draft: Draft, counts: NDArray[np.int64], later: NDArray[np.float64]) -> None:
+    """Each event becomes several, so much later."""
+    draft.take(np.repeat(np.arange(len(counts)), counts))
+    draft.t = draft.t + later
+
+
+def columns(draft: Draft) -> dict[str, Values]:
+    """The family's columns from the draft."""
+    facts, p = draft.facts, draft.facts.params
+    found: dict[str, Values] = {"started_at": draft.moments()}
+    hosts, radios = facts.column("host"), facts.column("radio")
+    if hosts:
+        host = draft.chosen("host", hosts)
+        found["host"] = Coded(host.astype(np.int32), hosts.labels)
+        if "kinds" in facts.tables:
+            kind = np.where(host < 0, -1, facts.tables["kinds"][host])
+            found["category"] = Coded(kind.astype(np.int32), KINDS)
+    if radios:
+        found["radio"] = Coded(draft.chosen("radio", radios).astype(np.int32), radios.labels)
+    size = draft.lognormal("size", 24_000.0, 1.6)
+    found["downlink_bytes"] = np.rint(size)
+    found["uplink_bytes"] = np.rint(size * p.up_share * draft.lognormal("up", 1.0, 0.6))
+    found["duration_s"] = np.round(draft.lognormal("length", 0.4, 1.2), 2)
+    return found

@@ -1,0 +1,378 @@
+"""Fitting a simulation: two passes of aggregates become settings, shares and habits.
+
+Moments are matched: a rate's lognormal from mean and variance of the counts, the bursts from the
+gaps' coefficient of variation (a hyperexponential of two phases), an urn from how often two events
+of a subject agree, exploring from the number of places (S ~ n ** (1 / (1 + gamma)), Song et al.
+2010, equation 3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synth_spark.columns.category import RARE
+from synth_spark.columns.number import Number
+from synth_spark.columns.survey import Survey
+from synth_spark.columns.time import DAY_US, tidy_precision_us
+from synth_spark.core.ports import Fold, Request
+from synth_spark.core.schema import Schema
+from synth_spark.core.shelf import CODECS
+from synth_spark.generators._sim_cold import town_for
+from synth_spark.generators._sim_counts import (
+    Ask,
+    State,
+    first_state,
+    merge_first,
+    merge_second,
+    second_state,
+)
+from synth_spark.generators._sim_draft import WHOLE
+from synth_spark.generators._sim_facts import Facts, Labels, Numbers
+from synth_spark.generators._sim_params import SimulationParams, default_rhythm
+from synth_spark.generators._sim_rules import RULES
+from synth_spark.generators._sim_town import Town, seen_town, town_at
+
+RULED = frozenset({"cdr", "location", "browsing"})  # families whose rules hold with records, too
+RULE_COLUMNS = {  # made by the rules and not drawn from their own shares
+    "cdr": ("correspondent_id", "duration_s", "cell_id", "uplink_bytes", "downlink_bytes"),
+    "location": ("cell_id", "latitude", "longitude"),
+    "browsing": (),
+}
+GROUPED = ("event_type", "plan", "category")  # names of a main column, before any other
+MOST_GROUPS = 30
+BACKOFF = 15.0  # rows by which a group's numbers lean on all groups'
+LEAST_EVENTS = 20  # behind a fitted moment
+
+
+@dataclass(frozen=True, slots=True)
+class First:
+    """What the first pass says."""
+
+    survey: Survey
+    params: SimulationParams
+    rhythm: NDArray[np.float64]
+    labels: dict[str, Labels]
+    fitted: dict[str, Any]
+    step_s: float
+    start_us: int
+
+
+def learned_facts(
+    schema: Schema, params: SimulationParams, seed: int
+) -> Generator[Request, Any, Facts | None]:
+    """The story of the learning: facts, or None where there are no records."""
+    state = yield Fold(partial(first_state, schema), merge_first, "survey")
+    if state is None:
+        return None
+    first = _first(schema, params, state)
+    ask = _ask(schema, first)
+    sums = yield Fold(partial(second_state, ask), merge_second, "habits")
+    return _facts(schema, first, ask, sums, seed)
+
+
+def _first(schema: Schema, params: SimulationParams, state: State) -> First:
+    survey = Survey.of(state["survey"], schema)
+    least, fitted = params.min_subjects, {}
+    labels = {
+        c.name: _labels(survey, c.name, least) for c in schema.columns if c.kind == "category"
+    }
+    if not schema.time:
+        return First(survey, params, default_rhythm(), labels, {"subjects": survey.subjects}, 1.0, 0)
+    low, high, _, _ = survey.spans[schema.time]
+    start = low // DAY_US * DAY_US
+    days = int(min(max((high - start) // DAY_US + 1, 1), 3_660))
+    fitted = {
+        "subjects": survey.subjects,
+        "start": str(np.datetime64(start, "us").astype("datetime64[D]")),
+        "days": days,
+        **_rates(survey, days),
+    }
+    rhythm = _rhythm(state["week"], start, days, least)
+    fitted = {k: v for k, v in fitted.items() if k not in params.keep}
+    known = {k: v for k, v in fitted.items() if k in params.__slots__}
+    step = tidy_precision_us(int(state["step"])) / 1e6
+    return First(survey, replace(params, **known), rhythm, labels, fitted, step, int(start))
+
+
+def _labels(survey: Survey, name: str, least: int) -> Labels:
+    """A column's labels and shares; those of few subjects are left out, or stand under one name."""
+    codec = survey.codec(name, min_subjects=least)
+    missing = int(survey.columns[name]["missing"][0])
+    rows = missing + int(np.sum(survey.columns[name]["rows"])) + int(survey.columns[name]["cut"][0])
+    if not codec.labels:
+        return Labels((RARE,), np.ones(1), missing / max(rows, 1), theta=float("inf"))
+    return Labels(codec.labels, codec.shares, missing / max(rows, 1), theta=float("inf"))
+
+
+def _rates(survey: Survey, days: int) -> dict[str, float]:
+    """Mean and log deviation of the subjects' events a day."""
+    mean = survey.mean_length
+    variance = float((survey.lengths**2 * survey.counts).sum() / survey.subjects - mean**2)
+    spread = np.log1p(max(variance - mean, 0.0) / mean**2)
+    return {"events_a_day": round(mean / days, 6), "rate_sigma": round(min(spread**0.5, 2.5), 4)}
+
+
+def _rhythm(
+    week: NDArray[np.int64], start_us: int, days: int, least: int
+) -> NDArray[np.float64]:
+    """Intensity by hour of the week; hours of few events share their mean."""
+    first = (start_us // DAY_US - 4) % 7  # 1970-01-05 was a Monday
+    weekday = (first + np.arange(min(days, 7 * 53))) % 7
+    seen = np.repeat(np.bincount(weekday, minlength=7), 24).astype(float)
+    known = seen > 0
+    rate = np.where(known, week / np.maximum(seen, 1.0), 0.0)
+    few = known & (week < least)
+    if few.any():
+        rate[few] = rate[few].mean()
+    by_hour = rate.reshape(7, 24).sum(axis=0) / np.maximum(known.reshape(7, 24).sum(axis=0), 1)
+    rate = np.where(known, rate, np.tile(by_hour, 7))
+    rate = np.maximum(rate, 1e-6 * rate.max())
+    return np.asarray(rate / rate.mean())
+
+
+def _ask(schema: Schema, first: First) -> Ask:
+    rules = RULE_COLUMNS.get(schema.family, ())
+    codecs: dict[str, Any] = {}
+    for column in schema.columns:
+        if column.name in rules or (column.kind == "place" and not column.partner):
+            continue
+        if column.kind == "number":
+            codecs[column.name] = first.survey.codec(
+                column.name, min_subjects=first.params.min_subjects, bins=34
+            )
+        elif column.kind == "place":
+            codecs[column.name] = first.survey.codec(
+                column.name, min_subjects=first.params.min_subjects
+            )
+    main = _main(schema, first.labels)
+    facts = Facts(schema, first.params, first.rhythm, seen_town(("",), np.ones(1)))
+    events = schema.shape == "events"
+    per_event = [c.name for c in schema.columns if c.kind == "category" and c.per == "event"]
+    return Ask(
+        schema=schema,
+        start_us=first.start_us,
+        clock=facts.clock if events else np.zeros(2),
+        labels=tuple(per_event) if events else (),
+        main=main,
+        groups=first.labels[main].labels if main else (),
+        codecs=codecs,
+        family=schema.family,
+    )
+
+
+def _main(schema: Schema, labels: dict[str, Labels]) -> str:
+    """The column that numbers follow: by name, else that of most labels, few enough; "" for none."""
+    flat = schema.shape == "flat"
+    fit = [
+        c.name for c in schema.columns
+        if c.kind == "category" and (flat or c.per == "event")
+        and 2 <= len(labels[c.name].labels) <= MOST_GROUPS
+    ]  # fmt: skip
+    named = [n for n in GROUPED if n in fit]
+    return (named or sorted(fit, key=lambda n: -len(labels[n].labels)) or [""])[0]
+
+
+def _facts(schema: Schema, first: First, ask: Ask, state: State, seed: int) -> Facts:
+    params, fitted = first.params, dict(first.fitted)
+    sums = state["sums"]
+    found: dict[str, float] = {}
+    if schema.shape == "events":
+        found |= _bursts(sums, params)
+    if schema.family == "cdr":
+        found |= _call_moments(sums, ask, params) | _tie_moments(sums, params)
+    if "cells" in sums:
+        found |= _exploring(sums, params)
+    if schema.family == "browsing":
+        found |= _sessions(sums, params)
+    found = {k: round(float(v), 6) for k, v in found.items() if k not in params.keep}
+    params = replace(params, **found)
+    labels = {n: _with_habit(v, sums.get(f"habit/{n}"), params) for n, v in first.labels.items()}
+    numbers = {
+        n: Numbers(c.kind, c, _upper(state["tokens"][n]), _whole(schema, n))
+        for n, c in ask.codecs.items()
+        if c.vocabulary
+    }
+    for name, value in state["times"].items():
+        codec = Number.finish(value, min_subjects=params.min_subjects, bins=34)
+        upper = np.cumsum(codec.shares)[None, :]
+        numbers[name] = Numbers("number", codec, upper, whole=first.step_s >= 1)
+    town, labels = _town(schema, first, params, labels, seed)
+    rule = schema.family if schema.family in RULED else {"flat": "flat"}.get(schema.shape, "events")
+    if schema.family == "cdr" and "event_type" not in labels:
+        labels["event_type"] = Labels(("call",), np.ones(1))
+    makes = RULES[rule].makes
+    kept = {"cdr": {"event_type", "direction"}}.get(rule, set())
+    own = tuple(sorted((makes & ({*labels, *numbers} - kept)) - {"cell_id"}))
+    theta = {f"theta/{n.removeprefix('habit/')}": _theta(v, 0.0) for n, v in sums.items()
+             if n.startswith("habit/") and n.removeprefix("habit/") not in labels}  # fmt: skip
+    tables = {"step_s": np.array([first.step_s]), **{n: np.array([t]) for n, t in theta.items()}}
+    facts = Facts(
+        schema=schema, params=params, rhythm=first.rhythm, town=town, labels=labels,
+        numbers=numbers, main=ask.main, fitted={**fitted, **found}, tables=tables, rule=rule,
+        own=own,
+    )  # fmt: skip
+    return RULES[rule].ready(facts)
+
+
+def _whole(schema: Schema, name: str) -> bool:
+    return schema.column(name).source_type in WHOLE
+
+
+def _upper(counts: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Cumulative shares of tokens by group, leaning on all groups together."""
+    pooled = counts.sum(axis=0) / max(counts.sum(), 1)
+    smooth = counts + BACKOFF * pooled if len(counts) > 1 else counts + 1e-12
+    upper = np.cumsum(smooth, axis=1) / smooth.sum(axis=1, keepdims=True)
+    upper[upper >= upper[:, -1:]] = 1.0
+    return np.asarray(upper)
+
+
+def _theta(sums: NDArray[np.float64], by_chance: float) -> float:
+    """The urn's weight of new choices from how often two events of a subject agree."""
+    agree = sums[0] / max(sums[1], 1.0)
+    if sums[1] <= 0 or agree <= by_chance:
+        return float("inf")
+    return float(np.clip((1.0 - agree) / (agree - by_chance), 0.02, 1e6))
+
+
+def _with_habit(found: Labels, sums: Any, params: SimulationParams) -> Labels:
+    if sums is None or sums[4] < params.min_subjects:
+        return found
+    agree, next_too = sums[0] / max(sums[1], 1.0), sums[2] / max(sums[3], 1.0)
+    stay = np.clip((next_too - agree) / max(1.0 - agree, 1e-9), 0.0, 0.98)
+    theta = _theta(sums, float((found.shares**2).sum()))
+    return replace(found, theta=theta, stay=float(stay))
+
+
+def _bursts(sums: State, params: SimulationParams) -> dict[str, float]:
+    """The ratio of busy to quiet rates from the gaps' squared coefficient of variation."""
+    count, total, squares = sums["gaps"]
+    if count < LEAST_EVENTS or total <= 0:
+        return {}
+    spread = squares * count / total**2 - 1.0
+    busy, quiet = params.busy_share, 1.0 - params.busy_share
+    both = ((spread + 1.0) / 2.0 - busy**2 - quiet**2) / (busy * quiet)
+    ratio = (both + max(both**2 - 4.0, 0.0) ** 0.5) / 2.0
+    return {"burst_ratio": float(np.clip(ratio, 1.0, 100.0))}
+
+
+def _call_moments(sums: State, ask: Ask, params: SimulationParams) -> dict[str, float]:
+    """Medians and log deviations of calls, sessions and volumes; the share of missed calls."""
+    from synth_spark.generators._sim_cdr import CALL, DATA, roles_of
+
+    roles = np.append(roles_of(ask.groups), CALL) if ask.main == "event_type" else np.array([CALL])
+    found: dict[str, float] = {}
+    named = (
+        ("duration_s", CALL, "call_median_s", "call_sigma"),
+        ("duration_s", DATA, "session_median_s", "session_sigma"),
+        ("downlink_bytes", DATA, "down_median_bytes", "down_sigma"),
+    )
+    for column, role, median, sigma in named:
+        table = sums.get(f"logs/{column}")
+        if table is None:
+            continue
+        size = min(len(roles), table.shape[1])
+        there, good, logs, squares, subjects = table[:, :size][:, roles[:size] == role].sum(axis=1)
+        if good < LEAST_EVENTS or subjects < params.min_subjects:
+            continue
+        mean = logs / good
+        found[median] = float(np.exp(mean))
+        found[sigma] = float(max(squares / good - mean**2, 1e-6) ** 0.5)
+        if median == "call_median_s":
+            found["missed_share"] = float(1.0 - good / there)
+            strong = -params.call_tie_slope * np.log(4.0)  # the mean tie is weaker than the first
+            found[median] *= float(np.exp(strong))
+    return found
+
+
+def _tie_moments(sums: State, params: SimulationParams) -> dict[str, float]:
+    """Number of contacts, how unequal they are, and how often events are answered."""
+    found: dict[str, float] = {}
+    contacts, ranks = sums.get("contacts"), sums.get("ranks")
+    if contacts is not None and contacts[0] >= params.min_subjects:
+        mean = contacts[2] / contacts[0]
+        found["contacts"] = max(contacts[1] / contacts[0], 1.0)
+        found["contacts_sigma"] = max(contacts[3] / contacts[0] - mean**2, 1e-6) ** 0.5
+        found["contacts_sigma"] = min(found["contacts_sigma"], 2.0)
+    if ranks is not None and ranks[0] >= LEAST_EVENTS:
+        good = ranks >= LEAST_EVENTS
+        rank = np.arange(1, len(ranks) + 1)[good]
+        if len(rank) > 3:  # log share = c - exponent log r - r / cut, weighted least squares
+            design = np.stack([np.ones(len(rank)), -np.log(rank), -rank], axis=1)
+            weight = np.sqrt(ranks[good])[:, None]
+            fit = np.linalg.lstsq(design * weight, np.log(ranks[good]) * weight[:, 0], rcond=None)[0]
+            found["tie_exponent"] = float(np.clip(fit[1], 0.0, 3.0))
+            found["tie_cut"] = float(np.clip(1.0 / max(fit[2], 1e-3), 2.0, 1_000.0))
+    answers = sums.get("answers")
+    if answers is not None and answers[1] >= LEAST_EVENTS:
+        mean = answers[2] / answers[1]
+        share = answers[1] / max(answers[0] - answers[1], 1.0)
+        found["reply_share"] = float(np.clip(share, 0.0, 0.9))
+        found["reply_median_s"] = float(np.exp(mean))
+        found["reply_sigma"] = float(max(answers[3] / answers[1] - mean**2, 1e-6) ** 0.5)
+    return found
+
+
+def _exploring(sums: State, params: SimulationParams) -> dict[str, float]:
+    """rho from the mean number of places among the mean number of visits."""
+    subjects, places, _ = sums["cells"]
+    if subjects < params.min_subjects:
+        return {}
+    visits = max(sums["visits"][1] / max(sums["visits"][0], 1.0), 1.0)
+    power = 1.0 + params.explore_fading
+    rho = (places / subjects) ** power / (power * visits)
+    return {"explore": float(np.clip(rho, 0.01, 1.0))}
+
+
+def _sessions(sums: State, params: SimulationParams) -> dict[str, float]:
+    """Requests of a page and pages of a session from the shares of short gaps."""
+    gaps, bursts, inside, logs, squares, subjects = sums["pages"]
+    if gaps < LEAST_EVENTS or subjects < params.min_subjects:
+        return {}
+    rows = gaps + subjects
+    pages = max(rows - bursts, 1.0)
+    found = {"requests": rows / pages, "pages": pages / max(pages - inside, 1.0)}
+    if inside >= LEAST_EVENTS:
+        mean = logs / inside
+        found["page_median_s"] = float(np.exp(mean))
+        found["page_sigma"] = float(max(squares / inside - mean**2, 1e-6) ** 0.5)
+    return found
+
+
+def _town(
+    schema: Schema, first: First, params: SimulationParams, labels: dict[str, Labels], seed: int
+) -> tuple[Town, dict[str, Labels]]:
+    """The cells of the records; with a table of cells those of them that it places."""
+    if schema.family not in ("cdr", "location"):
+        return seen_town(("",), np.ones(1)), labels
+    cells, rest = labels.get("cell_id"), {n: v for n, v in labels.items() if n != "cell_id"}
+    if params.cells_file:
+        town = town_for(params, seed)
+        if cells:
+            shares = dict(zip(cells.labels, cells.shares.tolist(), strict=True))
+            weights = np.array([shares.get(n, 0.0) for n in town.labels])
+            if weights.sum() > 0:
+                return replace(town, homes=weights + 1e-12, works=weights + 1e-12), rest
+        return town, rest
+    places = [c for c in schema.of_kind("place") if c.partner]
+    if places and not cells:
+        codec = first.survey.codec(places[0].name, min_subjects=params.min_subjects)
+        if len(codec.cells):
+            names = tuple(f"{c:x}" for c in codec.cells.tolist())
+            rows = CODECS.get("place")
+            return town_at(names, codec.centre[:, 0], codec.centre[:, 1], _shares(rows, first, places[0].name, codec)), rest  # fmt: skip
+    if cells:
+        return seen_town(cells.labels, cells.shares), rest
+    return town_for(params, seed), rest
+
+
+def _shares(kind: Any, first: First, name: str, codec: Any) -> NDArray[np.float64]:
+    """Weights of the kept places, heaviest first: Zipf where the codec keeps their order alone."""
+    found = getattr(codec, "shares", None)
+    return np.asarray(found) if found is not None else 1.0 / np.arange(1, len(codec.cells) + 1)

@@ -123,7 +123,7 @@ def simulate(
     resume: Resume = None,
     as_json: Json = False,
 ) -> None:
-    """Make records by rules from no data at all, with scenarios such as an outage or a fraud ring."""
+    """Make records by rules from no data at all, with scenarios such as an outage."""
     from synth_spark import app as application
 
     chosen = _one_of("resume", resume or "never", get_args(application.Resume))

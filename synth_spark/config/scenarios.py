@@ -16,7 +16,7 @@ import json
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, cast
 
 import yaml
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
@@ -208,14 +208,14 @@ def scenario_from(data: Mapping[str, Any], where: str = "the scenario") -> Scena
             setting=unknown[0],
         )
     try:
-        made: Scenario = TypeAdapter(model).validate_json(json.dumps(dict(data)), strict=True)
+        made = TypeAdapter(model).validate_json(json.dumps(dict(data)), strict=True)
     except ValidationError as error:
         faults = "; ".join(
             f"{'.'.join(map(str, f['loc'])) or kind}: {f['msg'].removeprefix('Value error, ')}"
             for f in error.errors(include_url=False)
         )
         raise ScenarioError(f"{where}: {faults}.", hint="docs/ref-scenarios.md") from None
-    return made
+    return cast(Scenario, made)
 
 
 def scenarios_from(entries: Sequence[Mapping[str, Any]]) -> tuple[Scenario, ...]:

@@ -26,7 +26,8 @@ def hosts_of(params: SimulationParams) -> Labels:
     """The hosts of a made web: the first is asked for most."""
     rank = np.arange(1, params.hosts + 1, dtype=float)
     shares = rank**-params.host_exponent
-    names = tuple(f"{KINDS[i % len(KINDS)]}{i // len(KINDS):03d}.example" for i in range(params.hosts))  # fmt: skip
+    count = len(KINDS)
+    names = tuple(f"{KINDS[i % count]}{i // count:03d}.example" for i in range(params.hosts))
     return Labels(names, shares / shares.sum(), theta=params.host_taste, stay=SAME_HOST)
 
 

@@ -9,8 +9,8 @@ import numpy as np
 from synth_spark.core.batch import Coded, Values, subject_label
 from synth_spark.generators._sim_draft import Draft, Floats, Ints
 from synth_spark.generators._sim_facts import Labels
-from synth_spark.generators._sim_moves import put_places
 from synth_spark.generators._sim_fraud import callers_only, rings
+from synth_spark.generators._sim_moves import put_places
 from synth_spark.generators._sim_scenarios import after_places, before_rows, put_rare
 from synth_spark.generators._sim_ties import OUTSIDE, STRIDE, Ties, make_ties, party_ids
 
@@ -38,7 +38,7 @@ def draw(draft: Draft) -> None:
     types, ways = facts.column("event_type") or TYPES, facts.column("direction") or DIRECTIONS
     roles = facts.tables["roles"]  # of each type: CALL, TEXT, DATA
     ties = make_ties(draft, rates)
-    one_way = np.count_nonzero(ways.shares) < 2
+    one_way = int(np.count_nonzero(ways.shares)) < 2
     inside = 0.0 if one_way else ties.inside_share(rates)
     reply = 0.0 if one_way else p.reply_share
     # what a chosen event becomes: itself, its answers, and the records of other ends
@@ -84,7 +84,8 @@ def _choose(
 ) -> None:
     """Type, direction, other party and its rank for each event."""
     rng, owner = draft.rng("choose"), draft.owner
-    taste = rng.gamma(np.maximum(draft.facts.params.taste * types.shares, 1e-9), size=(draft.size, len(types.shares)))  # fmt: skip
+    shape = np.maximum(draft.facts.params.taste * types.shares, 1e-9)
+    taste = rng.gamma(shape, size=(draft.size, len(shape)))
     taste = np.where(types.shares > 0, taste + 1e-12, 0.0)
     upper = np.cumsum(taste, axis=1)
     goal = rng.random(len(owner)) * upper[owner, -1]
@@ -138,7 +139,8 @@ def _lengths(draft: Draft) -> None:
     sessions = np.flatnonzero(data)
     wealth = np.exp(0.5 * draft.rng("wealth").standard_normal(draft.size))
     size = p.down_median_bytes * wealth[draft.owner[sessions]]
-    down[sessions] = size * np.exp(p.down_sigma * (0.5 * z[sessions] + 0.87 * rng.standard_normal(len(sessions))))  # fmt: skip
+    mixed = 0.5 * z[sessions] + 0.866 * rng.standard_normal(len(sessions))  # long ones are large
+    down[sessions] = size * np.exp(p.down_sigma * mixed)
     up[sessions] = down[sessions] * p.up_share * np.exp(0.7 * rng.standard_normal(len(sessions)))
     v |= {"down": np.rint(down), "up": np.rint(up), "cause": np.where(missed, 1, 0)}
 

@@ -1,4 +1,4 @@
-"""What a simulation starts from when there are no records: its settings, and shares that are stated."""
+"""What a simulation starts from without records: its settings, and shares that are stated."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def cold_facts(schema: Schema, params: SimulationParams, seed: int) -> Facts:
     if missing:
         near = get_close_matches(missing[0], known, n=1)
         raise ColdColumnError(
-            f"No rule of {schema.family} makes {missing[0]}, and there are no records to learn from.",
+            f"No rule of {schema.family} makes {missing[0]}, and there are no records to learn it.",
             hint=(f"{near[0]!r}? or " if near else "")
             + f"generator.params.shares: {{{missing[0]}: {{a: 1, b: 2}}}}",
             columns=missing,

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from synth_spark.columns.number import Number
 from synth_spark.columns.survey import merge_surveys, subject_rows, survey_state, values_of
 from synth_spark.columns.time import DAY_US, precision_us
-from synth_spark.core.batch import Coded, Records
+from synth_spark.core.batch import Coded, Records, Values
 from synth_spark.core.schema import Column, Schema
 from synth_spark.generators._sim_facts import MONDAY
 from synth_spark.generators._sim_other import groups_of
@@ -39,6 +39,7 @@ def first_state(schema: Schema, records: Records) -> State:
         hour = (us // 3_600_000_000 - int(MONDAY.astype(int))) % HOURS_OF_WEEK
         state["week"] = np.bincount(hour, minlength=HOURS_OF_WEEK)
         state["step"] = precision_us(us % DAY_US)
+        state["spans"], state["firsts"] = _spans(us, records)
     return state
 
 
@@ -47,8 +48,19 @@ def merge_first(left: State, right: State) -> State:
     merged: State = {"survey": merge_surveys(left["survey"], right["survey"])}
     if "week" in left:
         merged["week"] = left["week"] + right["week"]
+        merged["spans"] = left["spans"] + right["spans"]
+        merged["firsts"] = left["firsts"] + right["firsts"]
         merged["step"] = math.gcd(int(left["step"]), int(right["step"]))
     return merged
+
+
+def _spans(us: NDArray[np.int64], records: Records) -> tuple[Any, Any]:
+    """Subjects and the sum of the days from first to last event; the weekdays of the first."""
+    there = records.lengths > 0
+    low = us[records.offsets[:-1][there]] // DAY_US
+    high = us[records.offsets[1:][there] - 1] // DAY_US
+    weekdays = np.bincount((low - 4) % 7, minlength=7)
+    return np.array([len(low), float((high - low + 1).sum())]), weekdays
 
 
 def stamps(schema: Schema, records: Records) -> NDArray[np.int64]:
@@ -71,6 +83,7 @@ class Ask:
     main: str  # groups the numbers
     groups: tuple[str, ...]  # the main column's labels
     codecs: dict[str, Any]  # numbers and places
+    active_h: float  # hours of the mean clock in which a subject is seen
     family: str
 
 
@@ -102,7 +115,8 @@ def second_state(ask: Ask, records: Records) -> State:
 
 def merge_second(left: State, right: State) -> State:
     """The state of two parts."""
-    sums = {n: left["sums"].get(n, 0) + right["sums"].get(n, 0) for n in {**left["sums"], **right["sums"]}}  # fmt: skip
+    names = {**left["sums"], **right["sums"]}
+    sums = {n: left["sums"].get(n, 0) + right["sums"].get(n, 0) for n in names}
     times = {n: Number.merge(left["times"][n], right["times"][n]) for n in left["times"]}
     return {
         "sums": sums,
@@ -133,7 +147,7 @@ def _groups(ask: Ask, records: Records) -> NDArray[np.int64]:
     found = records.columns[ask.main]
     assert isinstance(found, Coded)
     codes = found.recode(ask.groups, -1)
-    coded = {ask.main: Coded(codes.astype(np.int32), ask.groups)}
+    coded: dict[str, Values] = {ask.main: Coded(codes.astype(np.int32), ask.groups)}
     return groups_of(coded, ask.main, len(ask.groups) + 1, records.rows)
 
 
@@ -176,7 +190,7 @@ def _gaps(ask: Ask, records: Records, sums: State) -> None:
     seconds = (stamps(ask.schema, records) - ask.start_us) / 1e6
     hours = np.clip(seconds / 3_600.0, 0.0, len(ask.clock) - 1.0)
     pace = np.interp(hours, np.arange(len(ask.clock)), ask.clock)
-    rate = records.lengths[records.owners] / ask.clock[-1]
+    rate = records.lengths[records.owners] / ask.active_h
     within = np.diff(records.owners) == 0
     gap = (np.diff(pace) * rate[1:])[within]
     sums["gaps"] = np.array([len(gap), gap.sum(), (gap**2).sum()])

@@ -69,12 +69,31 @@ class Draft:
         """Fill in the events' owners and times from the subjects' events a day."""
         p, clock = self.facts.params, self.facts.clock
         hourly, key = np.maximum(rates, 1e-6) / 24.0, self.key("arrive")
-        made = counts(key, hourly, p.busy_share, p.burst_ratio, p.busy_h, clock)
+        begin, end = self._seen()
+        made = counts(key, hourly, p.busy_share, p.burst_ratio, p.busy_h, clock, begin, end)
         starts = np.concatenate([[0], np.cumsum(made)])
         self.t = np.zeros(int(starts[-1]))
-        arrivals(key, hourly, p.busy_share, p.burst_ratio, p.busy_h, clock, starts, self.t)
+        arrivals(
+            key, hourly, p.busy_share, p.burst_ratio, p.busy_h, clock, begin, end, starts, self.t
+        )  # fmt: skip
         self.owner = np.repeat(np.arange(self.size), made)
         self.mark = np.zeros(len(self.t), np.int64)
+
+    def _seen(self) -> tuple[Floats, Floats]:
+        """From when to when each subject is seen, in the clock of the intensity."""
+        facts, days = self.facts, int(np.ceil(self.facts.params.active_days))
+        if not 0 < days < facts.params.days:
+            return np.zeros(self.size), np.full(self.size, facts.clock[-1])
+        rng = self.rng("seen")
+        day = rng.integers(facts.params.days - days + 1, size=self.size)
+        weekdays = facts.tables.get("firsts")
+        if weekdays is not None:  # back to a weekday on which subjects are first seen
+            wanted = np.searchsorted(closed(weekdays + 1e-9), rng.random(self.size), "right")
+            first = int(facts.hour_of_week[0]) // 24
+            day = np.maximum(day - (first + day - wanted) % 7, 0)
+        begin, end = facts.clock[24 * day], facts.clock[24 * (day + days)]
+        shut = end <= begin  # the condition rules all these hours out: the whole time instead
+        return np.where(shut, 0.0, begin), np.where(shut, facts.clock[-1], end)
 
     def add(self, owner: Ints, t: Floats, mark: Any = 0, **values: NDArray[Any]) -> None:
         """Put more events behind those that there are; columns not named copy nothing (zeros)."""

@@ -43,7 +43,10 @@ def callers_only(draft: Draft, *, out: int, call: int) -> None:
         answered = s.answered_share if isinstance(s, RoboCalls) else 0.9
         values = _calls(rng, len(owner), s.duration_s, answered)
         moments = _times(rng, len(owner), draft.facts.params.days, hours)
-        draft.add(owner, moments, k + 1, **values, kind=_full(call, owner), way=_full(out, owner), party=party)  # fmt: skip
+        draft.add(
+            owner, moments, k + 1, **values, kind=_full(call, owner), way=_full(out, owner),
+            party=party,
+        )  # fmt: skip
 
 
 def rings(draft: Draft, *, out: int, call: int) -> None:

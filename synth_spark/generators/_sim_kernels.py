@@ -1,15 +1,15 @@
 """Compiled loops of the simulation: times, places and habits, one subject after the other.
 
-Every subject has a SplitMix64 stream of its own (`_events_kernels.py`), so what is drawn for it does
-not depend on how many other subjects there are.
+Every subject has a SplitMix64 stream of its own (`_events_kernels.py`), so what is drawn for it
+does not depend on how many other subjects there are.
 
 * `arrivals`: a two-state Markov-modulated Poisson process (Fischer and Meier-Hellstern, "The
   Markov-modulated Poisson process (MMPP) cookbook", Performance Evaluation 18, 1993, section 1),
   run in a clock that goes fast in busy hours of the week and slowly in quiet ones.
-* `roam`: exploration and preferential return (Song, Koren, Wang and Barabási, "Modelling the scaling
-  properties of human mobility", Nature Physics 6, 2010, equations 1 to 3) between a home and a place
-  of work, with truncated power-law jumps (González, Hidalgo and Barabási, "Understanding individual
-  human mobility patterns", Nature 453, 2008, equation 1).
+* `roam`: exploration and preferential return (Song, Koren, Wang and Barabási, "Modelling the
+  scaling properties of human mobility", Nature Physics 6, 2010, equations 1 to 3) between a home
+  and a place of work, with truncated power-law jumps (González, Hidalgo and Barabási,
+  "Understanding individual human mobility patterns", Nature 453, 2008, equation 1).
 * `habits`: a Pólya urn (Blackwell and MacQueen, "Ferguson distributions via Pólya urn schemes",
   Annals of Statistics 1, 1973): what was chosen before is chosen again.
 """
@@ -35,11 +35,11 @@ def _wait(state, mean):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
-def _run(state, rate, share, ratio, busy_h, cum, out, at):  # type: ignore[no-untyped-def]
+def _run(state, rate, share, ratio, busy_h, cum, begin, end, out, at):  # type: ignore[no-untyped-def]
     """The events of one subject into `out` from `at` on (only counted where it is empty)."""
-    end, slow = cum[-1], rate / (share * ratio + 1.0 - share)
+    slow = rate / (share * ratio + 1.0 - share)
     busy = uniform(state) < share
-    now, hour, made = 0.0, 0, 0
+    now, hour, made = begin, 0, 0
     while now < end:
         stay = busy_h if busy else busy_h * (1.0 - share) / share
         until = min(now + _wait(state, stay), end)
@@ -55,7 +55,7 @@ def _run(state, rate, share, ratio, busy_h, cum, out, at):  # type: ignore[no-un
             moment += _wait(state, 1.0 / pace)
         now, busy = until, not busy
     if made == 0:  # nobody stays without an event: one, anywhere
-        moment = uniform(state) * end
+        moment = begin + uniform(state) * (end - begin)
         if len(out):
             while cum[hour + 1] <= moment:
                 hour += 1
@@ -65,17 +65,17 @@ def _run(state, rate, share, ratio, busy_h, cum, out, at):  # type: ignore[no-un
 
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
-def counts(key, rates, share, ratio, busy_h, cum):  # type: ignore[no-untyped-def]
+def counts(key, rates, share, ratio, busy_h, cum, begin, end):  # type: ignore[no-untyped-def]
     """How many events each subject has; shape (subjects,)."""
     none, found, state = np.empty(0), np.zeros(len(rates), np.int64), np.zeros(1, np.uint64)
     for i in range(len(rates)):
         state[0] = np.uint64(key) + np.uint64(i) * STRIDE
-        found[i] = _run(state, rates[i], share, ratio, busy_h, cum, none, 0)
+        found[i] = _run(state, rates[i], share, ratio, busy_h, cum, begin[i], end[i], none, 0)
     return found
 
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
-def arrivals(key, rates, share, ratio, busy_h, cum, starts, out):  # type: ignore[no-untyped-def]
+def arrivals(key, rates, share, ratio, busy_h, cum, begin, end, starts, out):  # type: ignore[no-untyped-def]
     """Seconds since the start of each event, ascending within a subject, from `starts` on.
 
     Args:
@@ -85,13 +85,15 @@ def arrivals(key, rates, share, ratio, busy_h, cum, starts, out):  # type: ignor
         ratio: Rate in busy over rate in quiet times.
         busy_h: Mean length of a busy time, in hours of the mean clock.
         cum: Cumulative intensity at the hours of the calendar, shape (hours + 1,), first 0.
+        begin: Of each subject, in the mean clock.
+        end: Of each subject, above `begin`.
         starts: Of each subject in `out`, from the sums of `counts`.
         out: Filled.
     """
     state = np.zeros(1, np.uint64)
     for i in range(len(rates)):
         state[0] = np.uint64(key) + np.uint64(i) * STRIDE
-        _run(state, rates[i], share, ratio, busy_h, cum, out, starts[i])
+        _run(state, rates[i], share, ratio, busy_h, cum, begin[i], end[i], out, starts[i])
 
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]

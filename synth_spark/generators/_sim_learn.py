@@ -9,7 +9,7 @@ of a subject agree, exploring from the number of places (S ~ n ** (1 / (1 + gamm
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -22,7 +22,6 @@ from synth_spark.columns.survey import Survey
 from synth_spark.columns.time import DAY_US, tidy_precision_us
 from synth_spark.core.ports import Fold, Request
 from synth_spark.core.schema import Schema
-from synth_spark.core.shelf import CODECS
 from synth_spark.generators._sim_cold import town_for
 from synth_spark.generators._sim_counts import (
     Ask,
@@ -34,6 +33,13 @@ from synth_spark.generators._sim_counts import (
 )
 from synth_spark.generators._sim_draft import WHOLE
 from synth_spark.generators._sim_facts import Facts, Labels, Numbers
+from synth_spark.generators._sim_moments import (
+    bursts,
+    call_moments,
+    exploring,
+    sessions,
+    tie_moments,
+)
 from synth_spark.generators._sim_params import SimulationParams, default_rhythm
 from synth_spark.generators._sim_rules import RULES
 from synth_spark.generators._sim_town import Town, seen_town, town_at
@@ -46,8 +52,8 @@ RULE_COLUMNS = {  # made by the rules and not drawn from their own shares
 }
 GROUPED = ("event_type", "plan", "category")  # names of a main column, before any other
 MOST_GROUPS = 30
+MOSTLY = 0.7  # of the time: subjects seen for less come and go
 BACKOFF = 15.0  # rows by which a group's numbers lean on all groups'
-LEAST_EVENTS = 20  # behind a fitted moment
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +67,7 @@ class First:
     fitted: dict[str, Any]
     step_s: float
     start_us: int
+    weekdays: NDArray[np.float64] = field(default_factory=lambda: np.ones(7))  # of first events
 
 
 def learned_facts(
@@ -83,7 +90,9 @@ def _first(schema: Schema, params: SimulationParams, state: State) -> First:
         c.name: _labels(survey, c.name, least) for c in schema.columns if c.kind == "category"
     }
     if not schema.time:
-        return First(survey, params, default_rhythm(), labels, {"subjects": survey.subjects}, 1.0, 0)
+        return First(
+            survey, params, default_rhythm(), labels, {"subjects": survey.subjects}, 1.0, 0
+        )
     low, high, _, _ = survey.spans[schema.time]
     start = low // DAY_US * DAY_US
     days = int(min(max((high - start) // DAY_US + 1, 1), 3_660))
@@ -91,13 +100,16 @@ def _first(schema: Schema, params: SimulationParams, state: State) -> First:
         "subjects": survey.subjects,
         "start": str(np.datetime64(start, "us").astype("datetime64[D]")),
         "days": days,
-        **_rates(survey, days),
+        **_rates(survey, state["spans"], days),
     }
     rhythm = _rhythm(state["week"], start, days, least)
     fitted = {k: v for k, v in fitted.items() if k not in params.keep}
-    known = {k: v for k, v in fitted.items() if k in params.__slots__}
+    known: dict[str, Any] = {k: v for k, v in fitted.items() if k in params.__slots__}
     step = tidy_precision_us(int(state["step"])) / 1e6
-    return First(survey, replace(params, **known), rhythm, labels, fitted, step, int(start))
+    weekdays = np.asarray(state["firsts"], float)
+    return First(
+        survey, replace(params, **known), rhythm, labels, fitted, step, int(start), weekdays
+    )
 
 
 def _labels(survey: Survey, name: str, least: int) -> Labels:
@@ -110,17 +122,24 @@ def _labels(survey: Survey, name: str, least: int) -> Labels:
     return Labels(codec.labels, codec.shares, missing / max(rows, 1), theta=float("inf"))
 
 
-def _rates(survey: Survey, days: int) -> dict[str, float]:
-    """Mean and log deviation of the subjects' events a day."""
+def _rates(survey: Survey, spans: NDArray[np.float64], days: int) -> dict[str, float]:
+    """Mean and log deviation of the subjects' events a day, and the days in which they are seen.
+
+    Subjects seen in more than `MOSTLY` of the time on average are taken to be there all the time.
+    """
+    active = min(float(np.ceil(spans[1] / max(spans[0], 1.0))), float(days))
+    active = active if active < MOSTLY * days else 0.0
     mean = survey.mean_length
     variance = float((survey.lengths**2 * survey.counts).sum() / survey.subjects - mean**2)
     spread = np.log1p(max(variance - mean, 0.0) / mean**2)
-    return {"events_a_day": round(mean / days, 6), "rate_sigma": round(min(spread**0.5, 2.5), 4)}
+    return {
+        "events_a_day": round(mean / (active or days), 6),
+        "rate_sigma": round(float(min(spread**0.5, 2.5)), 4),
+        "active_days": active,
+    }
 
 
-def _rhythm(
-    week: NDArray[np.int64], start_us: int, days: int, least: int
-) -> NDArray[np.float64]:
+def _rhythm(week: NDArray[np.int64], start_us: int, days: int, least: int) -> NDArray[np.float64]:
     """Intensity by hour of the week; hours of few events share their mean."""
     first = (start_us // DAY_US - 4) % 7  # 1970-01-05 was a Monday
     weekday = (first + np.arange(min(days, 7 * 53))) % 7
@@ -162,12 +181,13 @@ def _ask(schema: Schema, first: First) -> Ask:
         main=main,
         groups=first.labels[main].labels if main else (),
         codecs=codecs,
+        active_h=24.0 * (first.params.active_days or first.params.days),
         family=schema.family,
     )
 
 
 def _main(schema: Schema, labels: dict[str, Labels]) -> str:
-    """The column that numbers follow: by name, else that of most labels, few enough; "" for none."""
+    """The column that numbers follow: by name, else that of most labels; "" for none."""
     flat = schema.shape == "flat"
     fit = [
         c.name for c in schema.columns
@@ -181,15 +201,15 @@ def _main(schema: Schema, labels: dict[str, Labels]) -> str:
 def _facts(schema: Schema, first: First, ask: Ask, state: State, seed: int) -> Facts:
     params, fitted = first.params, dict(first.fitted)
     sums = state["sums"]
-    found: dict[str, float] = {}
+    found: dict[str, Any] = {}
     if schema.shape == "events":
-        found |= _bursts(sums, params)
+        found |= bursts(sums, params)
     if schema.family == "cdr":
-        found |= _call_moments(sums, ask, params) | _tie_moments(sums, params)
+        found |= call_moments(sums, ask, params) | tie_moments(sums, params)
     if "cells" in sums:
-        found |= _exploring(sums, params)
+        found |= exploring(sums, params)
     if schema.family == "browsing":
-        found |= _sessions(sums, params)
+        found |= sessions(sums, params)
     found = {k: round(float(v), 6) for k, v in found.items() if k not in params.keep}
     params = replace(params, **found)
     labels = {n: _with_habit(v, sums.get(f"habit/{n}"), params) for n, v in first.labels.items()}
@@ -211,7 +231,11 @@ def _facts(schema: Schema, first: First, ask: Ask, state: State, seed: int) -> F
     own = tuple(sorted((makes & ({*labels, *numbers} - kept)) - {"cell_id"}))
     theta = {f"theta/{n.removeprefix('habit/')}": _theta(v, 0.0) for n, v in sums.items()
              if n.startswith("habit/") and n.removeprefix("habit/") not in labels}  # fmt: skip
-    tables = {"step_s": np.array([first.step_s]), **{n: np.array([t]) for n, t in theta.items()}}
+    tables = {
+        "step_s": np.array([first.step_s]),
+        "firsts": first.weekdays,
+        **{n: np.array([t]) for n, t in theta.items()},
+    }
     facts = Facts(
         schema=schema, params=params, rhythm=first.rhythm, town=town, labels=labels,
         numbers=numbers, main=ask.main, fitted={**fitted, **found}, tables=tables, rule=rule,
@@ -250,101 +274,6 @@ def _with_habit(found: Labels, sums: Any, params: SimulationParams) -> Labels:
     return replace(found, theta=theta, stay=float(stay))
 
 
-def _bursts(sums: State, params: SimulationParams) -> dict[str, float]:
-    """The ratio of busy to quiet rates from the gaps' squared coefficient of variation."""
-    count, total, squares = sums["gaps"]
-    if count < LEAST_EVENTS or total <= 0:
-        return {}
-    spread = squares * count / total**2 - 1.0
-    busy, quiet = params.busy_share, 1.0 - params.busy_share
-    both = ((spread + 1.0) / 2.0 - busy**2 - quiet**2) / (busy * quiet)
-    ratio = (both + max(both**2 - 4.0, 0.0) ** 0.5) / 2.0
-    return {"burst_ratio": float(np.clip(ratio, 1.0, 100.0))}
-
-
-def _call_moments(sums: State, ask: Ask, params: SimulationParams) -> dict[str, float]:
-    """Medians and log deviations of calls, sessions and volumes; the share of missed calls."""
-    from synth_spark.generators._sim_cdr import CALL, DATA, roles_of
-
-    roles = np.append(roles_of(ask.groups), CALL) if ask.main == "event_type" else np.array([CALL])
-    found: dict[str, float] = {}
-    named = (
-        ("duration_s", CALL, "call_median_s", "call_sigma"),
-        ("duration_s", DATA, "session_median_s", "session_sigma"),
-        ("downlink_bytes", DATA, "down_median_bytes", "down_sigma"),
-    )
-    for column, role, median, sigma in named:
-        table = sums.get(f"logs/{column}")
-        if table is None:
-            continue
-        size = min(len(roles), table.shape[1])
-        there, good, logs, squares, subjects = table[:, :size][:, roles[:size] == role].sum(axis=1)
-        if good < LEAST_EVENTS or subjects < params.min_subjects:
-            continue
-        mean = logs / good
-        found[median] = float(np.exp(mean))
-        found[sigma] = float(max(squares / good - mean**2, 1e-6) ** 0.5)
-        if median == "call_median_s":
-            found["missed_share"] = float(1.0 - good / there)
-            strong = -params.call_tie_slope * np.log(4.0)  # the mean tie is weaker than the first
-            found[median] *= float(np.exp(strong))
-    return found
-
-
-def _tie_moments(sums: State, params: SimulationParams) -> dict[str, float]:
-    """Number of contacts, how unequal they are, and how often events are answered."""
-    found: dict[str, float] = {}
-    contacts, ranks = sums.get("contacts"), sums.get("ranks")
-    if contacts is not None and contacts[0] >= params.min_subjects:
-        mean = contacts[2] / contacts[0]
-        found["contacts"] = max(contacts[1] / contacts[0], 1.0)
-        found["contacts_sigma"] = max(contacts[3] / contacts[0] - mean**2, 1e-6) ** 0.5
-        found["contacts_sigma"] = min(found["contacts_sigma"], 2.0)
-    if ranks is not None and ranks[0] >= LEAST_EVENTS:
-        good = ranks >= LEAST_EVENTS
-        rank = np.arange(1, len(ranks) + 1)[good]
-        if len(rank) > 3:  # log share = c - exponent log r - r / cut, weighted least squares
-            design = np.stack([np.ones(len(rank)), -np.log(rank), -rank], axis=1)
-            weight = np.sqrt(ranks[good])[:, None]
-            fit = np.linalg.lstsq(design * weight, np.log(ranks[good]) * weight[:, 0], rcond=None)[0]
-            found["tie_exponent"] = float(np.clip(fit[1], 0.0, 3.0))
-            found["tie_cut"] = float(np.clip(1.0 / max(fit[2], 1e-3), 2.0, 1_000.0))
-    answers = sums.get("answers")
-    if answers is not None and answers[1] >= LEAST_EVENTS:
-        mean = answers[2] / answers[1]
-        share = answers[1] / max(answers[0] - answers[1], 1.0)
-        found["reply_share"] = float(np.clip(share, 0.0, 0.9))
-        found["reply_median_s"] = float(np.exp(mean))
-        found["reply_sigma"] = float(max(answers[3] / answers[1] - mean**2, 1e-6) ** 0.5)
-    return found
-
-
-def _exploring(sums: State, params: SimulationParams) -> dict[str, float]:
-    """rho from the mean number of places among the mean number of visits."""
-    subjects, places, _ = sums["cells"]
-    if subjects < params.min_subjects:
-        return {}
-    visits = max(sums["visits"][1] / max(sums["visits"][0], 1.0), 1.0)
-    power = 1.0 + params.explore_fading
-    rho = (places / subjects) ** power / (power * visits)
-    return {"explore": float(np.clip(rho, 0.01, 1.0))}
-
-
-def _sessions(sums: State, params: SimulationParams) -> dict[str, float]:
-    """Requests of a page and pages of a session from the shares of short gaps."""
-    gaps, bursts, inside, logs, squares, subjects = sums["pages"]
-    if gaps < LEAST_EVENTS or subjects < params.min_subjects:
-        return {}
-    rows = gaps + subjects
-    pages = max(rows - bursts, 1.0)
-    found = {"requests": rows / pages, "pages": pages / max(pages - inside, 1.0)}
-    if inside >= LEAST_EVENTS:
-        mean = logs / inside
-        found["page_median_s"] = float(np.exp(mean))
-        found["page_sigma"] = float(max(squares / inside - mean**2, 1e-6) ** 0.5)
-    return found
-
-
 def _town(
     schema: Schema, first: First, params: SimulationParams, labels: dict[str, Labels], seed: int
 ) -> tuple[Town, dict[str, Labels]]:
@@ -365,14 +294,8 @@ def _town(
         codec = first.survey.codec(places[0].name, min_subjects=params.min_subjects)
         if len(codec.cells):
             names = tuple(f"{c:x}" for c in codec.cells.tolist())
-            rows = CODECS.get("place")
-            return town_at(names, codec.centre[:, 0], codec.centre[:, 1], _shares(rows, first, places[0].name, codec)), rest  # fmt: skip
+            weights = 1.0 / np.arange(1, len(names) + 1)  # heaviest first: Zipf
+            return town_at(names, codec.centre[:, 0], codec.centre[:, 1], weights), rest
     if cells:
         return seen_town(cells.labels, cells.shares), rest
     return town_for(params, seed), rest
-
-
-def _shares(kind: Any, first: First, name: str, codec: Any) -> NDArray[np.float64]:
-    """Weights of the kept places, heaviest first: Zipf where the codec keeps their order alone."""
-    found = getattr(codec, "shares", None)
-    return np.asarray(found) if found is not None else 1.0 / np.arange(1, len(codec.cells) + 1)

@@ -104,9 +104,7 @@ def _happen(
     count = rng.poisson(mean)
     owner, hour = (np.repeat(i, count.ravel()) for i in np.indices(count.shape).reshape(2, -1))
     t = 3_600.0 * (hour + rng.random(len(hour)))
-    draft.add(
-        owner, t, mark[owner, hour], event=np.full(len(owner), event), load=load[owner, hour]
-    )
+    draft.add(owner, t, mark[owner, hour], event=np.full(len(owner), event), load=load[owner, hour])
 
 
 def _switched(draft: Draft) -> None:

@@ -15,7 +15,7 @@ EPOCH = np.datetime64(0, "us")
 
 
 def add_others(draft: Draft, columns: dict[str, Values]) -> None:
-    """Put the columns of the schema that are not there yet into `columns`; ids are made elsewhere."""
+    """Put the schema's columns that are not there yet into `columns`; ids are made elsewhere."""
     schema, facts = draft.facts.schema, draft.facts
     partners = {c.partner for c in schema.columns if c.partner}
     main = facts.main

@@ -34,6 +34,7 @@ class SimulationParams:
     keep: tuple[str, ...] = ()  # settings that are not fitted, though there are records
     # when: a two-state Markov-modulated Poisson process
     events_a_day: float = 8.0  # mean over subjects
+    active_days: float = 0.0  # in which a subject is seen, on end; 0: the whole time
     rate_sigma: float = 0.8  # standard deviation of the log of a subject's rate
     busy_share: float = 0.25  # of the time
     burst_ratio: float = 8.0  # rate in busy over rate in quiet times
@@ -137,8 +138,9 @@ class SimulationParams:
         for plan, prices in self.tariffs.items():
             _need(f"tariffs.{plan}", len(prices) == 7, "seven numbers")
         for column, weights in self.shares.items():
-            good = bool(weights) and all(w >= 0 for w in weights.values()) and sum(weights.values())
-            _need(f"shares.{column}", bool(good), "labels with weights of 0 or more")
+            values = list(weights.values())
+            good = bool(values) and min(values) >= 0 and sum(values) > 0
+            _need(f"shares.{column}", good, "labels with weights of 0 or more")
         self.told()
 
     def told(self) -> tuple[Scenario, ...]:

@@ -107,7 +107,8 @@ def _usage(draft: Draft, tier: Floats, age: NDArray[np.float64]) -> dict[str, Va
             mine = draft.which == k
             calls[mine] = np.rint(s.calls_a_day * p.days)
     talk = calls * mean_s * np.exp(0.4 * rng.standard_normal(draft.size))
-    data = np.where(tier > 0, DATA_MB_A_DAY * p.days * np.exp(1.2 * rng.standard_normal(draft.size) + tier - 0.5), 0.0)  # fmt: skip
+    spread = np.exp(1.2 * rng.standard_normal(draft.size) + tier - 0.5)
+    data = np.where(tier > 0, DATA_MB_A_DAY * p.days * spread, 0.0)
     return {"calls": calls, "call_s": np.round(talk, 1), "sms": sms, "data_mb": np.round(data, 1)}
 
 
@@ -117,9 +118,7 @@ def _charges(p: SimulationParams, plan: Coded, usage: dict[str, Values]) -> tupl
     month = p.days / 30.0
     used = [np.asarray(usage[n]) / month for n in ("call_s", "sms", "data_mb")]
     used[0] = used[0] / 60.0
-    beyond = sum(
-        np.maximum(u - table[:, 1 + i], 0.0) * table[:, 4 + i] for i, u in enumerate(used)
-    )
+    beyond = sum(np.maximum(u - table[:, 1 + i], 0.0) * table[:, 4 + i] for i, u in enumerate(used))
     return table[:, 0] + beyond, np.asarray(beyond)
 
 

@@ -130,5 +130,3 @@ RULES = {
 def makes(facts: Facts) -> frozenset[str]:
     """The columns that rules make, the time included."""
     return (RULES[facts.rule].makes - set(facts.own)) | {facts.schema.time}
-
-

@@ -47,7 +47,7 @@ def check_scenarios(facts: Facts) -> None:
         starts = getattr(s, "starts_h", 0.0)
         if starts >= facts.hours and facts.schema.shape == "events":
             raise ScenarioFitError(
-                f"{s.label} starts {starts:g} h after the start, and {facts.hours} h are simulated.",
+                f"{s.label} starts {starts:g} h after the start of {facts.hours} simulated hours.",
                 hint="days, or an earlier starts_h",
                 scenario=s.label,
             )
@@ -75,7 +75,7 @@ def at_cells(town: Town, s: Scenario) -> Mask:
     """Which cells a scenario is about: those it names, else the busiest."""
     names: tuple[str, ...] = s.cells  # type: ignore[union-attr]
     if names:
-        return np.isin(np.array(town.labels, object), list(names))
+        return np.asarray(np.isin(np.array(town.labels, object), list(names)))
     count = max(int(np.rint(s.cells_share * town.size)), 1)  # type: ignore[union-attr]
     mask = np.zeros(town.size, bool)
     mask[np.argsort(-town.weights, kind="stable")[:count]] = True
@@ -154,7 +154,7 @@ def _only_one(draft: Draft, keep: Mask) -> Mask:
     left = np.bincount(draft.owner[keep], minlength=draft.size)
     first = np.zeros(len(keep), bool)
     first[np.unique(draft.owner, return_index=True)[1]] = True
-    return first & (left[draft.owner] == 0)
+    return np.asarray(first & (left[draft.owner] == 0))
 
 
 def put_rare(draft: Draft) -> None:

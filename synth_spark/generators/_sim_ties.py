@@ -36,7 +36,7 @@ class Ties:
         """A rank for each event, strong ones more often; `steep` makes it more so, (subjects,)."""
         most = np.diff(self.starts)[owner]
         goal = rng.random(len(owner)) ** steep[owner] * self.upper[most - 1]
-        return np.minimum(np.searchsorted(self.upper, goal, "right"), most - 1)
+        return np.asarray(np.minimum(np.searchsorted(self.upper, goal, "right"), most - 1))
 
     def inside_share(self, rates: NDArray[np.float64]) -> float:
         """The share of all contacts made that go to subjects."""

@@ -174,7 +174,7 @@ def town_at(
 
 
 def town_of_file(path: str) -> Town:
-    """A table of cells, CSV or Parquet: cell_id, latitude, longitude; region, radio if they are there.
+    """A table of cells, CSV or Parquet: cell_id, latitude, longitude; region and radio at will.
 
     Raises:
         CellsFileError: It cannot be read, or a column is missing (SYN-763).
@@ -191,10 +191,8 @@ def town_of_file(path: str) -> Town:
         ) from error
     found = {n: table.column(n).to_pylist() for n in table.column_names}
     missing = [n for n in ("cell_id", "latitude", "longitude") if n not in found]
-    rows = [
-        i for i in range(table.num_rows)
-        if not missing and all(found[n][i] is not None for n in ("cell_id", "latitude", "longitude"))
-    ]  # fmt: skip
+    needed = [] if missing else [found[n] for n in ("cell_id", "latitude", "longitude")]
+    rows = [i for i in range(table.num_rows) if needed and all(c[i] is not None for c in needed)]
     if missing or not rows:
         raise CellsFileError(
             f"The cells {path} hold no {missing[0] if missing else 'row with coordinates'}.",
@@ -205,6 +203,6 @@ def town_of_file(path: str) -> Town:
         n: tuple(str(found[n][i] or "") for i in rows) if n in found else ()
         for n in ("region", "radio")
     }
-    degrees = [np.array([float(found[n][i]) for i in rows]) for n in ("latitude", "longitude")]
+    north, east = (np.array([float(c[i]) for i in rows]) for c in needed[1:])
     names = tuple(str(found["cell_id"][i]) for i in rows)
-    return town_at(names, *degrees, np.ones(len(rows)), more["region"], more["radio"])
+    return town_at(names, north, east, np.ones(len(rows)), more["region"], more["radio"])

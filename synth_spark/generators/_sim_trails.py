@@ -1,4 +1,4 @@
-"""Position fixes and stays: where a subject is at each of its moments, from the same walk as calls."""
+"""Position fixes and stays: where a subject is at its moments, by the same walk as calls."""
 
 from __future__ import annotations
 

@@ -2,8 +2,8 @@
 
 Calls and texts follow a two-state Markov-modulated Poisson process with the rhythm of the week and
 go along the ties of ego networks; places follow exploration and preferential return over cells;
-browsing comes in sessions of pages; bills follow from usage by tariff; faults follow from load. Each
-rule names its source in its file (`_sim_*.py`); docs/ref-generators-simulation.md tells the whole.
+browsing comes in sessions of pages; bills follow from usage by tariff; faults follow from load.
+Each rule names its source in its file (`_sim_*.py`); docs/ref-generators-simulation.md tells all.
 
 With records every setting that aggregates tell is fitted, and the card says to which value; without
 any the stated defaults hold. Columns that no rule makes are drawn from their own shares.
@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from synth_spark.core.batch import Records, Values
+from synth_spark.core.batch import Coded, Records, Values
 from synth_spark.core.conditions import CLOCK_FIELDS, Clause, Condition
 from synth_spark.core.ports import Learning
 from synth_spark.core.schema import Column, Schema, Shape
@@ -53,10 +53,7 @@ class SimulationModel:
         if facts.scenarios:
             columns[facts.params.label] = draft.marks()
         named = {c.name: c for c in facts.schema.columns}
-        plain = {
-            n: shaped(named[n], v) if n in named and named[n].kind == "number" else v
-            for n, v in columns.items()
-        }
+        plain = {n: _typed(named.get(n), v) for n, v in columns.items()}
         ordered: dict[str, Values] = {n: plain.pop(n) for n in names if n in plain}
         records = draft.records(ordered | plain)
         return records if subjects == self.block_size else records.take(np.arange(subjects))
@@ -75,12 +72,19 @@ class SimulationModel:
         return in_words(self.facts)
 
 
+def _typed(column: Column | None, values: Values) -> Values:
+    """Numbers as the column's type can hold them; all else as it is."""
+    if column is None or column.kind != "number" or isinstance(values, Coded):
+        return values
+    return shaped(column, values)
+
+
 class Simulation:
     """Makes records by rules, fitted to aggregates or with none; scenarios with exact rates."""
 
     shapes: ClassVar[frozenset[Shape]] = frozenset({"flat", "events"})
     min_subjects: ClassVar[int] = 0
-    relates: ClassVar[bool] = False
+    relates: ClassVar[bool] = True
     families: ClassVar[frozenset[str]] = frozenset(RULES) - {"flat"}
     Params: ClassVar[type[Any]] = SimulationParams
     Model: ClassVar[type[Any]] = SimulationModel

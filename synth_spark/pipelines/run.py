@@ -31,7 +31,7 @@ BASELINE_SUBJECTS = 200_000  # the baseline's scores need no more, whatever the 
 
 
 def cold_formats(schema: Schema) -> dict[str, Any]:
-    """The formats of ids where no source shows them: 14 digits that begin with 999, no country's."""
+    """Formats of ids where no source shows them: 14 digits from 999 on, no country's code."""
     places = ["=9", "=9", "=9", *["digit"] * 11]
     named = [c.name for c in schema.of_kind("identifier")]
     return {role: {"places": places, "whole": False} for role in ("#key", *named)}
@@ -140,7 +140,7 @@ class Job:
             params = self.plan.params() if role == "twin" else GENERATORS.get(name).Params()
             kind, engine = GENERATORS.get(name), self.shop.engine("train")
             found = Determined()
-            if kind.relates:
+            if kind.relates and not self.plan.cold:
                 least = getattr(params, "min_subjects", LEAST_HOLDERS)
                 found = learn(determined(self.schema, least), engine)
             model = learn(kind.learn(found.rest(self.schema), params, self.plan.seed), engine)

@@ -20,8 +20,8 @@ from synth_spark.pipelines.drawer import load_drawer
 from synth_spark.pipelines.folder import RunFolder
 from synth_spark.pipelines.model_folder import Saved, load_saved
 from synth_spark.records.world import materialise
-from synth_spark.spark.checks import all_columns
 from synth_spark.spark import fanout, histories, id_formats, ingest, tables, twin_out
+from synth_spark.spark.checks import all_columns
 from synth_spark.spark.engine import SparkEngine, engine_of
 from synth_spark.spark.ranks import train_on_ranks
 from synth_spark.spark.source import Source, open_source

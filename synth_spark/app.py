@@ -168,9 +168,9 @@ def run(
     Raises:
         SynthError: Something is refused; see the pages in docs/errors.
     """
-    kind = GENERATORS.get(plan.generator.name)
-    if plan.cold:
-        steps = cold_steps(plan, kind, steps)
+    GENERATORS.get(plan.generator.name)
+    if not plan.source.path:
+        steps = cold_steps(plan, steps)
     check_places(plan, dry_run=dry_run)
     spelled = plan.schema_of()
     if spelled:

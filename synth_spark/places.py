@@ -38,7 +38,7 @@ def check_places(plan: Plan, *, dry_run: bool) -> None:
         )
     folder = plan.folder.resolve()
     twin = _resolved(plan.sample.out) if plan.sample.out else None
-    made = plan.cold or plan.source.path.startswith("world:")
+    made = not plan.source.path or plan.source.path.startswith("world:")
     source = None if made else _resolved(plan.source.path)
     pairs = [("twin", twin, "source", source), ("source", source, "twin", twin)]
     pairs += [("run folder", folder, "source", source), ("run folder", folder, "twin", twin)]

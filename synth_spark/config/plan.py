@@ -51,22 +51,17 @@ class Plan(Section):
 
     @model_validator(mode="after")
     def _columns_known(self) -> Self:
-        records = self.records
-        if (
-            self.source.path
-            and records.family not in {"", "table", "events"}
-            and not records.columns
-        ):
+        family, named = self.records.family, self.records.columns
+        if family not in {"", "table", "events"} and not named and not self.cold:
             raise ValueError(
-                f"records: the family {records.family} needs columns; "
-                "without a family they are detected"
+                f"records: the family {family} needs columns; without a family they are detected"
             )
         return self
 
     @property
     def cold(self) -> bool:
-        """Whether there is no source: the generator works from its settings alone."""
-        return not self.source.path
+        """Whether there is no source, and the generator works from its settings alone."""
+        return not self.source.path and not GENERATORS.get(self.generator.name).min_subjects
 
     @property
     def folder(self) -> Path:
@@ -105,7 +100,7 @@ class Plan(Section):
     @property
     def _by_family(self) -> bool:
         """Whether the columns are those of the family: no source, and none are named."""
-        return self.cold and bool(self.records.family) and not self.records.columns
+        return bool(self.records.family) and not self.records.columns and self.cold
 
     def source_names(self) -> dict[str, str]:
         """For each column of the plan (and the key), its name in the source."""

@@ -30,7 +30,10 @@ def callers_only(draft: Draft, *, out: int, call: int) -> None:
             continue
         assert isinstance(s, FraudRing | RoboCalls)
         mine = np.flatnonzero(draft.which == k)
-        draft.take(draft.which[draft.owner] != k)
+        number = draft.values["party"] - draft.first  # nobody calls such a line, either
+        to_line = (number >= 0) & (number < draft.size)
+        to_line &= draft.which[np.clip(number, 0, draft.size - 1)] == k
+        draft.take((draft.which[draft.owner] != k) & ~to_line)
         calls = max(int(np.rint(s.calls_a_day * draft.facts.params.days)), 1)
         owner, rng = np.repeat(mine, calls), draft.rng(f"callers/{k}")
         hours = (s.from_hour, s.to_hour) if isinstance(s, RoboCalls) else (0, 24)

@@ -37,6 +37,7 @@ def labels_of(params: SimulationParams) -> dict[str, Labels]:
         "gender": GENDERS,
         "device_type": DEVICES,
         "payment": PAYMENTS,
+        "churned": Labels(CHURN, np.array([0.97, 0.03])),  # a hazard, unless a condition names one
         "plan": Labels(plans, falling / falling.sum()),
         "region": Labels(regions, np.array([0.2, 0.35, 0.3, 0.03, 0.12])),
     }

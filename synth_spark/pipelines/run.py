@@ -37,7 +37,7 @@ def cold_formats(schema: Schema) -> dict[str, Any]:
     return {role: {"places": places, "whole": False} for role in ("#key", *named)}
 
 
-def cold_steps(plan: Plan, kind: Any, steps: Sequence[Step]) -> tuple[Step, ...]:
+def cold_steps(plan: Plan, steps: Sequence[Step]) -> tuple[Step, ...]:
     """The steps of a plan without a source: there is nothing to ingest and to compare with.
 
     Raises:
@@ -45,7 +45,7 @@ def cold_steps(plan: Plan, kind: Any, steps: Sequence[Step]) -> tuple[Step, ...]
         ColdStartError: The plan does not say what to make, or how much (SYN-764).
     """
     left = tuple(s for s in steps if s in ("fit", "sample"))
-    if kind.min_subjects or not left:
+    if not plan.cold or not left:
         raise NoSourceError(
             "The plan names no source.",
             hint="--source.path FILE, or --generator.name simulation to work without one",

@@ -280,6 +280,22 @@ def records_list(
 
 
 @app.command()
+def scenarios(
+    markdown: Annotated[bool, typer.Option("--markdown", help="As docs/ref-scenarios.md.")] = False,
+) -> None:
+    """Each kind of scenario with its settings; scenarios go to simulate --scenario FILE."""
+    from synth_spark.config import scenario_reference
+    from synth_spark.config.scenarios import KINDS
+
+    if markdown:
+        sys.stdout.write(scenario_reference() + "\n")
+        return
+    for kind, model in KINDS.items():
+        named = ", ".join(n for n in model.model_fields if n != "kind")
+        sys.stdout.write(f"{kind}: {(model.__doc__ or '').strip()}\n  settings: {named}\n")
+
+
+@app.command()
 def version() -> None:
     """The version."""
     from synth_spark import __version__

@@ -243,8 +243,10 @@ def read_scenario(path: str | Path) -> dict[str, Any]:
         ScenarioFileError: It cannot be read as a YAML mapping (SYN-760).
         ScenarioError: It is refused (SYN-761).
     """
+    from synth_spark.config.reading import load_yaml
+
     try:
-        data = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        data = load_yaml(Path(path).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         text = " ".join(str(error).split())
         raise ScenarioFileError(

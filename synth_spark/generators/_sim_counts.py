@@ -83,6 +83,7 @@ class Ask:
     main: str  # groups the numbers
     groups: tuple[str, ...]  # the main column's labels
     codecs: dict[str, Any]  # numbers and places
+    by_main: dict[str, tuple[str, ...]]  # flat: columns of labels counted by the main one's label
     active_h: float  # hours of the mean clock in which a subject is seen
     family: str
 
@@ -101,6 +102,8 @@ def second_state(ask: Ask, records: Records) -> State:
             times[column.name] = Number.summarise(values, owners)
     group = _groups(ask, records)
     tokens = {name: _tokens(ask, name, codec, records, group) for name, codec in ask.codecs.items()}
+    for name, labels in ask.by_main.items():
+        sums[f"by/{name}"] = _pairs(ask, records.columns[name], labels, group)
     if events and ask.family == "cdr":
         _calls(ask, records, sums)
     if events and ask.family in ("cdr", "location") and "cell_id" in records.columns:
@@ -164,6 +167,19 @@ def _tokens(
     own = np.minimum(own, size - 1)
     flat = np.bincount(own * codec.vocabulary + tokens, minlength=size * codec.vocabulary)
     return np.asarray(flat.reshape(size, codec.vocabulary))
+
+
+def _pairs(
+    ask: Ask, values: Values, labels: tuple[str, ...], group: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """How often each label stands in each group, missing last; (groups, labels + 1)."""
+    assert isinstance(values, Coded)
+    size, groups = len(labels) + 1, len(ask.groups) + 1
+    codes = values.recode(labels, -2).astype(np.int64)
+    kept = codes > -2  # labels of few subjects are not counted
+    codes = np.where(codes < 0, size - 1, codes)
+    flat = np.bincount(group[kept] * size + codes[kept], minlength=groups * size)
+    return np.asarray(flat.reshape(groups, size))
 
 
 def _habits(ask: Ask, records: Records, sums: State) -> None:

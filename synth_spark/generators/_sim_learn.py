@@ -181,6 +181,11 @@ def _ask(schema: Schema, first: First) -> Ask:
         main=main,
         groups=first.labels[main].labels if main else (),
         codecs=codecs,
+        by_main={
+            c.name: first.labels[c.name].labels
+            for c in schema.columns
+            if c.kind == "category" and main and not events and c.name != main
+        },
         active_h=24.0 * (first.params.active_days or first.params.days),
         family=schema.family,
     )
@@ -236,6 +241,7 @@ def _facts(schema: Schema, first: First, ask: Ask, state: State, seed: int) -> F
         "firsts": first.weekdays,
         **{n: np.array([t]) for n, t in theta.items()},
     }
+    tables |= {n: _upper(v) for n, v in sums.items() if n.startswith("by/")}
     facts = Facts(
         schema=schema, params=params, rhythm=first.rhythm, town=town, labels=labels,
         numbers=numbers, main=ask.main, fitted={**fitted, **found}, tables=tables, rule=rule,

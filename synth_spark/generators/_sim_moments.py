@@ -50,6 +50,10 @@ def call_moments(sums: State, ask: Ask, params: SimulationParams) -> dict[str, f
             found["missed_share"] = float(1.0 - good / there)
             strong = -params.call_tie_slope * np.log(4.0)  # the mean tie is weaker than the first
             found[median] *= float(np.exp(strong))
+    up, down = (sums.get(f"logs/{n}_bytes") for n in ("uplink", "downlink"))
+    if up is not None and down is not None and min(up[1].sum(), down[1].sum()) >= LEAST_EVENTS:
+        means = [float(t[2].sum() / t[1].sum()) for t in (up, down)]
+        found["up_share"] = float(np.exp(means[0] - means[1]))
     return found
 
 

@@ -24,17 +24,42 @@ def add_others(draft: Draft, columns: dict[str, Values]) -> None:
         if column.name in columns or column.name in partners:
             continue
         if found := facts.column(column.name):
-            columns[column.name] = _labels(draft, column, found)
+            columns[column.name] = _labels(draft, column, found, columns)
         elif column.name in facts.numbers:
             _numbers(draft, column, facts.numbers[column.name], columns)
         elif column.kind == "identifier" and column.counterpart:
             columns[column.name] = _parties(draft, column.name)
 
 
-def _labels(draft: Draft, column: Column, found: Labels) -> Coded:
+def _labels(draft: Draft, column: Column, found: Labels, columns: dict[str, Values]) -> Coded:
+    upper = draft.facts.tables.get(f"by/{column.name}")
+    if upper is not None:
+        return _by_main(draft, column.name, found, upper, columns)
     if column.per == "subject":
         return draft.once(column.name, found)[draft.owner]
     return Coded(draft.chosen(column.name, found).astype(np.int32), found.labels)
+
+
+def _by_main(
+    draft: Draft,
+    name: str,
+    found: Labels,
+    upper: NDArray[np.float64],
+    columns: dict[str, Values],
+) -> Coded:
+    """Labels of a flat table by the main column's label; only those that the condition allows."""
+    group = groups_of(columns, draft.facts.main, len(upper), len(draft.owner))
+    shares = np.diff(upper, axis=1, prepend=0.0)
+    if draft.facts.condition.of(name):
+        shares[:, :-1] = np.where(found.shares > 0, shares[:, :-1], 0.0)
+        shares[:, -1] = 0.0
+        none = shares.sum(axis=1) <= 0
+        shares[none, :-1] = found.shares
+    sums = np.cumsum(shares, axis=1)
+    goal = draft.rng(f"label/{name}").random(len(group)) * sums[group, -1]
+    codes = (goal[:, None] >= sums[group]).sum(axis=1)
+    codes = np.minimum(codes, shares.shape[1] - 1)
+    return Coded(np.where(codes == len(found.labels), -1, codes).astype(np.int32), found.labels)
 
 
 def groups_of(columns: dict[str, Values], main: str, groups: int, rows: int) -> NDArray[np.int64]:

@@ -36,11 +36,11 @@ def check_scenarios(facts: Facts) -> None:
     Raises:
         ScenarioFitError: The family has no such thing, or a cell, time or column is not there.
     """
-    family = facts.schema.family
+    family = "events" if facts.rule == "events" else facts.schema.family
     for s in facts.scenarios:
         if family not in s.families:
             raise ScenarioFitError(
-                f"{s.label}: {s.kind} does not happen to records of {family}.",
+                f"{s.label}: {s.kind} does not happen to {_called(facts)}.",
                 hint=f"records of {', '.join(sorted(s.families))}",
                 scenario=s.label,
             )
@@ -63,6 +63,12 @@ def check_scenarios(facts: Facts) -> None:
                 hint=f"{near[0]!r}?" if near else f"such as {', '.join(known[:3])}",
                 scenario=s.label,
             )
+
+
+def _called(facts: Facts) -> str:
+    """What is simulated, in words."""
+    learned = facts.rule == "events" and facts.schema.family != "events"
+    return f"records of {facts.schema.family}{', learned as any events' if learned else ''}"
 
 
 def in_window(draft: Draft, s: Scenario) -> Mask:

@@ -1,4 +1,4 @@
-"""Records made by rules through the command: from no data at all, and with scenarios beside data."""
+"""Records made by rules through the command: from no data at all, and beside data."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from synth_spark.config import plan_from
+from synth_spark.config import plan_from, scenario_reference
 from synth_spark.config.scenarios import (
     KINDS,
     ScenarioError,
@@ -80,3 +80,10 @@ def test_a_plan_spells_out_the_files_it_names_so_that_its_fingerprint_covers_the
         return made.fingerprint("fit")
 
     assert plan(3) != plan(4)
+
+
+def test_the_reference_page_is_what_the_models_say() -> None:
+    page = (ROOT / "docs" / "ref-scenarios.md").read_text(encoding="utf-8")
+    assert page == scenario_reference() + "\n", (
+        "synth-spark scenarios --markdown > docs/ref-scenarios.md"
+    )

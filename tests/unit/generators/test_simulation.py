@@ -468,3 +468,32 @@ def test_a_table_of_cells_is_used_and_a_wrong_one_refused(tmp_path: Any) -> None
     for path in (bad, tmp_path / "gone.csv"):
         with pytest.raises(CellsFileError):
             cold("location", cells_file=str(path))
+
+
+def test_a_learned_profile_keeps_what_goes_with_the_plan() -> None:
+    made = world.make(subscribers=2_000, days=1, seed=5).subscriber
+    family = FAMILIES.get("subscriber").schema()
+    kept = tuple(c for c in family.columns if c.name in made)
+    schema = replace(family, columns=kept)
+    columns: dict[str, Any] = {}
+    for c in kept:
+        values = made[c.name]
+        text = [str(v).lower() if isinstance(v, np.bool_) else v for v in values]
+        columns[c.name] = Coded.of(text) if c.kind == "category" else values.astype(float)
+    real = Records.flat(columns)
+    story = SIMULATION.learn(schema, SIMULATION.Params(block_size=2_048), 1)
+    model = learn(story, Local(real, parts=2))
+    drawn = model.sample(0, 2_048, 1)
+    assert model.facts.main == "plan"
+    for plan in ("S", "unlimited"):
+        prepaid, price = [], []
+        for r in (real, drawn):
+            mine = texts(r, "plan") == plan
+            prepaid.append((texts(r, "payment")[mine] == "prepaid").mean())
+            price.append(np.median(np.asarray(r.columns["monthly_charge"])[mine]))
+        assert prepaid[0] == pytest.approx(prepaid[1], abs=0.06)
+        assert price[0] == pytest.approx(price[1], rel=0.1)
+    asked = model.conditioned(Condition.parse(["payment=prepaid", "plan=L"], schema))
+    some = asked.sample(0, 2_048, 1)
+    assert set(texts(some, "payment")) == {"prepaid"}
+    assert set(texts(some, "plan")) == {"L"}

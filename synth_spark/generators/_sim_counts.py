@@ -84,6 +84,9 @@ class Ask:
     groups: tuple[str, ...]  # the main column's labels
     codecs: dict[str, Any]  # numbers and places
     by_main: dict[str, tuple[str, ...]]  # flat: columns of labels counted by the main one's label
+    place: str  # location: the column of latitudes; "" for none
+    place_codec: Any  # of the places, where there are no cells
+    cells: tuple[str, ...]  # labels of the cells that are told
     active_h: float  # hours of the mean clock in which a subject is seen
     family: str
 
@@ -106,6 +109,8 @@ def second_state(ask: Ask, records: Records) -> State:
         sums[f"by/{name}"] = _pairs(ask, records.columns[name], labels, group)
     if events and ask.family == "cdr":
         _calls(ask, records, sums)
+    if ask.place:
+        _places(ask, records, sums)
     if events and ask.family in ("cdr", "location") and "cell_id" in records.columns:
         cells = records.columns["cell_id"]
         assert isinstance(cells, Coded)
@@ -167,6 +172,22 @@ def _tokens(
     own = np.minimum(own, size - 1)
     flat = np.bincount(own * codec.vocabulary + tokens, minlength=size * codec.vocabulary)
     return np.asarray(flat.reshape(size, codec.vocabulary))
+
+
+def _places(ask: Ask, records: Records, sums: State) -> None:
+    """Rows of each place; or rows, sums of latitudes and of longitudes of each cell."""
+    values = values_of(ask.schema.column(ask.place), records)
+    if ask.place_codec is not None:
+        tokens = ask.place_codec.encode(values)
+        sums["at"] = np.bincount(tokens, minlength=ask.place_codec.vocabulary)
+        return
+    cells = records.columns["cell_id"]
+    assert isinstance(cells, Coded)
+    codes, pairs = cells.recode(ask.cells, -1), np.asarray(values, float)
+    good = (codes >= 0) & ~np.isnan(pairs).any(axis=1)
+    stack = [np.ones(int(good.sum())), pairs[good, 0], pairs[good, 1]]
+    size = len(ask.cells)
+    sums["where"] = np.stack([np.bincount(codes[good], w, minlength=size) for w in stack])
 
 
 def _pairs(

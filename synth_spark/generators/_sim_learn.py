@@ -22,7 +22,6 @@ from synth_spark.columns.survey import Survey
 from synth_spark.columns.time import DAY_US, tidy_precision_us
 from synth_spark.core.ports import Fold, Request
 from synth_spark.core.schema import Schema
-from synth_spark.generators._sim_cold import town_for
 from synth_spark.generators._sim_counts import (
     Ask,
     State,
@@ -42,7 +41,8 @@ from synth_spark.generators._sim_moments import (
 )
 from synth_spark.generators._sim_params import SimulationParams, default_rhythm
 from synth_spark.generators._sim_rules import RULES
-from synth_spark.generators._sim_town import Town, seen_town, town_at
+from synth_spark.generators._sim_town import seen_town
+from synth_spark.generators._sim_where import learned_town
 
 RULED = frozenset({"cdr", "location", "browsing"})  # families whose rules hold with records, too
 RULE_COLUMNS = {  # made by the rules and not drawn from their own shares
@@ -169,6 +169,9 @@ def _ask(schema: Schema, first: First) -> Ask:
             codecs[column.name] = first.survey.codec(
                 column.name, min_subjects=first.params.min_subjects
             )
+    places = [c.name for c in schema.of_kind("place") if c.partner]
+    place = places[0] if places and schema.family == "location" else ""
+    cells = first.labels["cell_id"].labels if "cell_id" in first.labels else ()
     main = _main(schema, first.labels)
     facts = Facts(schema, first.params, first.rhythm, seen_town(("",), np.ones(1)))
     events = schema.shape == "events"
@@ -186,6 +189,11 @@ def _ask(schema: Schema, first: First) -> Ask:
             for c in schema.columns
             if c.kind == "category" and main and not events and c.name != main
         },
+        place=place,
+        place_codec=first.survey.codec(place, min_subjects=first.params.min_subjects)
+        if place and not cells
+        else None,
+        cells=cells,
         active_h=24.0 * (first.params.active_days or first.params.days),
         family=schema.family,
     )
@@ -227,7 +235,8 @@ def _facts(schema: Schema, first: First, ask: Ask, state: State, seed: int) -> F
         codec = Number.finish(value, min_subjects=params.min_subjects, bins=34)
         upper = np.cumsum(codec.shares)[None, :]
         numbers[name] = Numbers("number", codec, upper, whole=first.step_s >= 1)
-    town, labels = _town(schema, first, params, labels, seed)
+    ruled = schema.family in ("cdr", "location")
+    town = learned_town(ask, params, labels.pop("cell_id", None) if ruled else None, sums, seed)
     rule = schema.family if schema.family in RULED else {"flat": "flat"}.get(schema.shape, "events")
     if schema.family == "cdr" and "event_type" not in labels:
         labels["event_type"] = Labels(("call",), np.ones(1))
@@ -278,30 +287,3 @@ def _with_habit(found: Labels, sums: Any, params: SimulationParams) -> Labels:
     stay = np.clip((next_too - agree) / max(1.0 - agree, 1e-9), 0.0, 0.98)
     theta = _theta(sums, float((found.shares**2).sum()))
     return replace(found, theta=theta, stay=float(stay))
-
-
-def _town(
-    schema: Schema, first: First, params: SimulationParams, labels: dict[str, Labels], seed: int
-) -> tuple[Town, dict[str, Labels]]:
-    """The cells of the records; with a table of cells those of them that it places."""
-    if schema.family not in ("cdr", "location"):
-        return seen_town(("",), np.ones(1)), labels
-    cells, rest = labels.get("cell_id"), {n: v for n, v in labels.items() if n != "cell_id"}
-    if params.cells_file:
-        town = town_for(params, seed)
-        if cells:
-            shares = dict(zip(cells.labels, cells.shares.tolist(), strict=True))
-            weights = np.array([shares.get(n, 0.0) for n in town.labels])
-            if weights.sum() > 0:
-                return replace(town, homes=weights + 1e-12, works=weights + 1e-12), rest
-        return town, rest
-    places = [c for c in schema.of_kind("place") if c.partner]
-    if places and not cells:
-        codec = first.survey.codec(places[0].name, min_subjects=params.min_subjects)
-        if len(codec.cells):
-            names = tuple(f"{c:x}" for c in codec.cells.tolist())
-            weights = 1.0 / np.arange(1, len(names) + 1)  # heaviest first: Zipf
-            return town_at(names, codec.centre[:, 0], codec.centre[:, 1], weights), rest
-    if cells:
-        return seen_town(cells.labels, cells.shares), rest
-    return town_for(params, seed), rest

@@ -497,3 +497,29 @@ def test_a_learned_profile_keeps_what_goes_with_the_plan() -> None:
     some = asked.sample(0, 2_048, 1)
     assert set(texts(some, "payment")) == {"prepaid"}
     assert set(texts(some, "plan")) == {"L"}
+
+
+@pytest.mark.parametrize(
+    "kept",
+    [("cell_id", "latitude", "longitude"), ("latitude", "longitude"), ("cell_id",)],
+    ids="+".join,
+)
+def test_learned_places_stand_where_the_records_have_them(kept: tuple[str, ...]) -> None:
+    source = cold("location", block_size=256, cells=12, latitude=48.0, longitude=9.0)
+    whole = source.sample(0, 256, 9)
+    names = ("seen_at", *kept)
+    schema = replace(
+        source.facts.schema,
+        columns=tuple(c for c in source.facts.schema.columns if c.name in names),
+    )
+    real = Records({n: whole.columns[n] for n in names}, whole.offsets)
+    story = SIMULATION.learn(schema, SIMULATION.Params(block_size=256, latitude=0.0), 1)
+    drawn = learn(story, Local(real, parts=2)).sample(0, 256, 1)
+    assert sorted(drawn.columns) == sorted(names)
+    for name in kept:
+        if name == "cell_id":
+            assert set(texts(drawn, name)) <= set(texts(real, name))
+        else:
+            a, b = (np.asarray(r.columns[name]) for r in (real, drawn))
+            assert np.median(a) == pytest.approx(np.median(b), abs=0.03)
+            assert np.abs(np.diff(np.percentile(a, [5, 95]) - np.percentile(b, [5, 95]))) < 0.1

@@ -56,7 +56,8 @@ def draw(draft: Draft) -> None:
     draft.values["pair"] = np.arange(len(draft.owner))
     _mirror(draft, one_way=one_way)
     rings(draft, out=out, call=call)
-    draft.take(draft.inside())
+    allowed = (types.shares > 0)[draft.values["kind"]] & (ways.shares > 0)[draft.values["way"]]
+    draft.take(draft.inside() & allowed)  # what a scenario added may not fit the condition
     _none_left_out(draft)
     draft.sort(facts.tables["step_s"][0])
     put_places(draft)

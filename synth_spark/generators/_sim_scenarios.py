@@ -183,6 +183,8 @@ def with_values(draft: Draft, columns: dict[str, Values]) -> dict[str, Values]:
             continue
         rows = np.flatnonzero(draft.mark == k + 1)
         for name, value in s.values.items():
+            if draft.facts.condition.of(name):
+                continue
             column = columns.get(name)
             if isinstance(column, Coded):
                 labels = (

@@ -84,7 +84,7 @@ class Town:
 
     def nearest(self, down: NDArray[np.bool_]) -> NDArray[np.int64]:
         """For each cell the nearest one that is not down (itself if it is up), shape (cells,)."""
-        up = np.flatnonzero(~down)
+        up = np.flatnonzero(~down & (self.homes > 0))  # those that a condition leaves
         if not len(up):
             return np.full(self.size, -1, np.int64)
         if not self.placed:  # by popularity: the cell that stands next in that order

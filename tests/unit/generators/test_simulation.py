@@ -348,6 +348,23 @@ def test_every_event_holds_the_condition_and_nobody_is_left_out(clauses: list[st
             assert set(texts(drawn, clause.field)) <= set(clause.labels)
 
 
+def test_a_condition_holds_in_scenarios_too() -> None:
+    scenarios = [
+        {"kind": "robo_calls", "subjects": 0.05},
+        {"kind": "outage", "starts_h": 8, "lasts_h": 100, "cells": ["C-00003"]},
+        {"kind": "rare", "events": 0.1, "values": {"event_type": "fax"}},
+    ]
+    model = cold("cdr", scenarios)
+    clauses = ["event_type=sms", "cell_id=C-00003|C-00004", "hour=0..12"]
+    condition = Condition.parse(clauses, FAMILIES.get("cdr").schema())
+    drawn = model.conditioned(condition).sample(0, 128, 1)
+    assert drawn.lengths.min() >= 1
+    assert set(texts(drawn, "event_type")) == {"sms"}
+    assert set(texts(drawn, "cell_id")) <= {"C-00003", "C-00004"}
+    hour = (np.asarray(drawn.columns["event_at"]) - START) // np.timedelta64(1, "h") % 24
+    assert hour.astype(int).max() <= 12
+
+
 def test_a_subscriber_has_the_plan_that_was_asked_for() -> None:
     condition = Condition.parse(["plan=L", "churned=true"], FAMILIES.get("subscriber").schema())
     drawn = cold("subscriber").conditioned(condition).sample(0, 128, 1)

@@ -8,17 +8,16 @@ Breslau et al., "Web caching and Zipf-like distributions", INFOCOM 1999, section
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from synth_spark.core.batch import Coded, Values
 from synth_spark.generators._sim_draft import Draft
 from synth_spark.generators._sim_facts import Labels
 from synth_spark.generators._sim_params import SimulationParams
 from synth_spark.generators._sim_scenarios import before_rows, put_rare
+from synth_spark.generators._sim_sessions import as_sessions
 
 KINDS = ("social", "video", "news", "mail", "shopping", "games", "finance", "maps", "other")
 RADIOS = Labels(("eutran", "nr", "wlan"), np.array([0.6, 0.2, 0.2]), theta=2.0, stay=0.9)
-WITHIN_S = 0.9  # all requests of a page
 SAME_HOST = 0.45  # of requests, as the one before
 
 
@@ -38,33 +37,13 @@ def kind_of(host: str) -> int:
 
 def draw(draft: Draft) -> None:
     """All requests of a block, sorted."""
-    p, rng = draft.facts.params, draft.rng("sessions")
+    p = draft.facts.params
     draft.arrive(draft.rates_a_day() / (p.pages * p.requests))
     before_rows(draft)
-    pages = rng.geometric(1.0 / max(p.pages, 1.0), len(draft.owner))
-    gaps = p.page_median_s * np.exp(p.page_sigma * rng.standard_normal(int(pages.sum())))
-    _spread(draft, pages, _running(gaps, pages))
-    requests = rng.geometric(1.0 / max(p.requests, 1.0), len(draft.owner))
-    later = WITHIN_S * rng.random(int(requests.sum()))
-    later[np.cumsum(requests) - requests] = 0.0
-    _spread(draft, requests, later)
+    as_sessions(draft)
     draft.take(draft.inside())
     draft.sort(draft.facts.tables["step_s"][0])
     put_rare(draft)
-
-
-def _running(gaps: NDArray[np.float64], counts: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Sums of the gaps within each run, the first of a run at 0."""
-    starts = np.cumsum(counts) - counts
-    gaps[starts] = 0.0
-    sums = np.cumsum(gaps)
-    return np.asarray(sums - np.repeat(sums[starts], counts))
-
-
-def _spread(draft: Draft, counts: NDArray[np.int64], later: NDArray[np.float64]) -> None:
-    """Each event becomes several, so much later."""
-    draft.take(np.repeat(np.arange(len(counts)), counts))
-    draft.t = draft.t + later
 
 
 def columns(draft: Draft) -> dict[str, Values]:

@@ -227,11 +227,14 @@ def _gaps(ask: Ask, records: Records, sums: State) -> None:
     seconds = (stamps(ask.schema, records) - ask.start_us) / 1e6
     hours = np.clip(seconds / 3_600.0, 0.0, len(ask.clock) - 1.0)
     pace = np.interp(hours, np.arange(len(ask.clock)), ask.clock)
-    rate = records.lengths[records.owners] / ask.active_h
     within = np.diff(records.owners) == 0
-    gap = (np.diff(pace) * rate[1:])[within]
+    plain, owner = np.diff(seconds)[within], records.owners[1:][within]
+    starts = np.ones(len(plain), bool)
+    if ask.family not in ("cdr", "location"):  # their events come in sessions: between these
+        starts = plain >= SESSION_S
+    each = 1 + np.bincount(owner[starts], minlength=records.subjects)
+    gap = (np.diff(pace)[within] * each[owner] / ask.active_h)[starts]
     sums["gaps"] = np.array([len(gap), gap.sum(), (gap**2).sum()])
-    plain = np.diff(seconds)[within]
     inside = plain[(plain >= BURST_S) & (plain < SESSION_S)]
     logs = np.log(inside)
     sums["pages"] = np.array(

@@ -221,7 +221,7 @@ def _facts(schema: Schema, first: First, ask: Ask, state: State, seed: int) -> F
         found |= call_moments(sums, ask, params) | tie_moments(sums, params)
     if "cells" in sums:
         found |= exploring(sums, params)
-    if schema.family == "browsing":
+    if schema.shape == "events" and schema.family not in ("cdr", "location"):
         found |= sessions(sums, params)
     found = {k: round(float(v), 6) for k, v in found.items() if k not in params.keep}
     params = replace(params, **found)

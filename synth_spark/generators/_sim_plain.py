@@ -5,12 +5,17 @@ from __future__ import annotations
 from synth_spark.core.batch import Values
 from synth_spark.generators._sim_draft import Draft
 from synth_spark.generators._sim_scenarios import before_rows, put_rare
+from synth_spark.generators._sim_sessions import as_sessions
 
 
 def draw(draft: Draft) -> None:
     """All events of a block, sorted."""
-    draft.arrive(draft.rates_a_day())
+    p, rates = draft.facts.params, draft.rates_a_day()
+    learned = "pages" in draft.facts.fitted  # without records nothing says that events come in runs
+    draft.arrive(rates / (p.pages * p.requests) if learned else rates)
     before_rows(draft)
+    if learned:
+        as_sessions(draft)
     draft.take(draft.inside())
     draft.sort(draft.facts.tables["step_s"][0])
     put_rare(draft)

@@ -157,6 +157,7 @@ class Model(Protocol):
         The draw of a subject does not depend on `subjects`: the model draws (or pads to) the whole
         block. Only `core/seeds.py` gives random numbers, keyed by the seed and the block.
         An other party that is itself a subject has the label `subject_label(its number)`.
+        Subjects that are no persons (cells) may have names of the model's own, in the key's column.
         """
 
     def conditioned(self, condition: Condition) -> Model:

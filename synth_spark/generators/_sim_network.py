@@ -133,6 +133,8 @@ def columns(draft: Draft) -> dict[str, Values]:
         codes = np.array([labels.index(t) for t in table], np.int32)[event]
         found[name] = Coded(codes, labels)
     town = facts.town
+    elements = town.names(draft.first + np.arange(draft.size), "NE-")
+    found["element_id"] = Coded(draft.owner.astype(np.int32), tuple(elements))
     radios = tuple(dict.fromkeys(town.radios))
     radio = np.array([radios.index(r) for r in town.radios], np.int32)
     found["cell_id"] = Coded(v["cell"].astype(np.int32), town.labels)

@@ -136,6 +136,7 @@ def cell_columns(draft: Draft) -> dict[str, Values]:
     radio = draft.facts.column("radio")
     radios = np.array(town.radios, object)[cell]
     found: dict[str, Values] = {
+        "cell_id": Coded(np.arange(draft.size, dtype=np.int32), tuple(town.names(number))),
         "radio": draft.once("radio", radio) if radio else Coded.of(radios.tolist()),
         "network": Coded(np.zeros(draft.size, np.int32), ("99901",)),
         "area_code": Coded.of(area[cell].tolist()),

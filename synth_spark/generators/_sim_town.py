@@ -82,6 +82,12 @@ class Town:
             near[row] = far.argmin(axis=1)
         return near, np.array([low[0], low[1], side])
 
+    def names(self, numbers: NDArray[np.int64], prefix: str = "") -> list[str]:
+        """Names of elements, shape as `numbers`: the cell's, with a number where it has more."""
+        cells = [prefix + self.labels[n % self.size] for n in numbers.tolist()]
+        more = (numbers // self.size).tolist()
+        return [f"{c}-{m + 1}" if m else c for c, m in zip(cells, more, strict=True)]
+
     def nearest(self, down: NDArray[np.bool_]) -> NDArray[np.int64]:
         """For each cell the nearest one that is not down (itself if it is up), shape (cells,)."""
         up = np.flatnonzero(~down & (self.homes > 0))  # those that a condition leaves

@@ -46,7 +46,8 @@ class SimulationModel:
         rules, draft = RULES[facts.rule], Draft(facts, block, seed)
         rules.draw(draft)
         made = rules.columns(draft)
-        names = [c.name for c in facts.schema.columns]
+        key = facts.schema.key
+        names = [*([key.name] if key else []), *(c.name for c in facts.schema.columns)]
         columns = {n: v for n, v in made.items() if n in names and n not in facts.own}
         add_others(draft, columns)
         columns = with_values(draft, columns)

@@ -49,7 +49,11 @@ class ModelDrawer:
             top = first + (
                 self.block_size if block else subjects
             )  # one block: no wider than need be
-            made["#key"] = self._ids("#key", schema.key, numbers, top, seed)
+            drawn = records.columns.get(schema.key.name)
+            if isinstance(drawn, Coded):  # the model names its subjects itself, as cells have names
+                made["#key"] = drawn.texts()[records.offsets[:-1]]
+            else:
+                made["#key"] = self._ids("#key", schema.key, numbers, top, seed)
         for column in schema.of_kind("identifier"):
             made[column.name] = self._column(column, records, block, seed)
         return records, made

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from synth_spark.columns.determined import Determined
 from synth_spark.core.batch import Coded, Records
 from synth_spark.core.conditions import Condition, ImpossibleConditionError
 from synth_spark.core.local import Local, NoRecords
@@ -20,6 +21,9 @@ from synth_spark.generators._sim_cold import ColdColumnError
 from synth_spark.generators._sim_network import erlang_b
 from synth_spark.generators._sim_scenarios import ScenarioFitError
 from synth_spark.generators._sim_town import CellsFileError
+from synth_spark.pipelines.drawer import ModelDrawer
+from synth_spark.pipelines.model_folder import Saved
+from synth_spark.pipelines.run import cold_formats
 from synth_spark.records import world
 
 SIMULATION = GENERATORS.get("simulation")
@@ -540,3 +544,28 @@ def test_learned_places_stand_where_the_records_have_them(kept: tuple[str, ...])
             a, b = (np.asarray(r.columns[name]) for r in (real, drawn))
             assert np.median(a) == pytest.approx(np.median(b), abs=0.03)
             assert np.abs(np.diff(np.percentile(a, [5, 95]) - np.percentile(b, [5, 95]))) < 0.1
+
+
+# ---- tables that belong together ----------------------------------------------------------------
+
+
+def drawer_of(family: str, **settings: Any) -> ModelDrawer:
+    schema = FAMILIES.get(family).schema()
+    model = cold(family, **settings)
+    return ModelDrawer(Saved(model, "", schema, cold_formats(schema), Determined(), {}, ""))
+
+
+def test_the_cells_of_calls_stand_in_the_table_of_cells() -> None:
+    named = drawer_of("cell").draw(0, 128, 1)[1]["#key"]
+    assert len(set(named)) == 128  # 40 cells, then further sectors of theirs
+    assert set(texts(cold("cdr").sample(0, 128, 1), "cell_id")) <= set(named[:40])
+    elements = drawer_of("network_log").draw(0, 40, 1)[1]["#key"]
+    assert elements.tolist() == [f"NE-{c}" for c in named[:40]]
+
+
+def test_subscribers_of_one_seed_are_the_same_in_calls_and_profiles() -> None:
+    calls, ids = drawer_of("cdr").draw(0, 128, 7)
+    profiles, others = drawer_of("subscriber").draw(0, 128, 7)
+    assert ids["#key"].tolist() == others["#key"].tolist()
+    usage = np.log1p([calls.lengths, np.asarray(profiles.columns["calls"])])
+    assert np.corrcoef(usage)[0, 1] > 0.6

@@ -21,8 +21,9 @@ from synth_spark.core.progress import Log, Progress
 from synth_spark.core.schema import Schema
 from synth_spark.core.shelf import GENERATORS
 from synth_spark.errors import SynthError
+from synth_spark.pipelines.cold import cold_steps
 from synth_spark.pipelines.folder import RunFolder, write_text
-from synth_spark.pipelines.run import Job, check, cold_steps
+from synth_spark.pipelines.run import Job, check
 from synth_spark.pipelines.run import run as run_job
 from synth_spark.places import check_places
 from synth_spark.records.detect import apart_from_marks

@@ -27,7 +27,11 @@ from synth_spark.generators._sim_learn import learned_facts
 from synth_spark.generators._sim_other import add_others
 from synth_spark.generators._sim_params import SimulationParams
 from synth_spark.generators._sim_rules import RULES
-from synth_spark.generators._sim_scenarios import check_scenarios, with_values
+from synth_spark.generators._sim_scenarios import (
+    ScenarioFitError,
+    check_scenarios,
+    with_values,
+)
 
 
 @dataclass(frozen=True)
@@ -91,12 +95,19 @@ class Simulation:
     Model: ClassVar[type[Any]] = SimulationModel
 
     def learn(self, schema: Schema, params: SimulationParams, seed: int) -> Learning:
-        schema = replace(
-            schema, columns=tuple(c for c in schema.columns if c.name != params.label)
-        ) if params.scenarios else schema  # fmt: skip
-        facts = yield from learned_facts(schema, params, seed)
+        rest = schema
+        if params.scenarios:
+            kept = tuple(c for c in schema.columns if c.name != params.label)
+            rest = replace(schema, columns=kept)
+        facts = yield from learned_facts(rest, params, seed)
+        if facts is not None and rest != schema:
+            raise ScenarioFitError(
+                f"The records have a column {params.label} of their own, and labels would go there.",
+                hint="another generator.params.label",
+                column=params.label,
+            )
         if facts is None:
-            facts = cold_facts(schema, params, seed)
+            facts = cold_facts(rest, params, seed)
         check_scenarios(facts)
         return SimulationModel(facts)
 

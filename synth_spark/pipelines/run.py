@@ -14,52 +14,21 @@ from typing import Any, Protocol
 
 from synth_spark.columns._determined_search import determined
 from synth_spark.columns.determined import Determined
-from synth_spark.config import STEPS, NoSourceError, Plan, Step
+from synth_spark.config import STEPS, Plan, Step
 from synth_spark.core.ports import Engine, learn, schema_made
 from synth_spark.core.progress import Progress, Say
 from synth_spark.core.schema import Schema
-from synth_spark.core.shelf import GENERATORS
-from synth_spark.errors import NotForFamilyError, NotForShapeError, SynthError, TooFewSubjectsError
+from synth_spark.core.shelf import FAMILIES, GENERATORS
+from synth_spark.errors import NotForFamilyError, NotForShapeError, TooFewSubjectsError
 from synth_spark.metrics.base import Evaluation
 from synth_spark.pipelines import gates, model_folder
+from synth_spark.pipelines.cold import cold_formats
 from synth_spark.pipelines.evaluate import Dataset, evaluate
 from synth_spark.pipelines.folder import NothingToResumeError, RunFolder
 
 LEAST_HOLDERS = 5  # of a key that is told, where the generator has no setting for it
 LEAST_SUBJECTS = 2  # one alone cannot be compared with anybody, and would be copied
 BASELINE_SUBJECTS = 200_000  # the baseline's scores need no more, whatever the twin's size
-
-
-def cold_formats(schema: Schema) -> dict[str, Any]:
-    """Formats of ids where no source shows them: 14 digits from 999 on, no country's code."""
-    places = ["=9", "=9", "=9", *["digit"] * 11]
-    named = [c.name for c in schema.of_kind("identifier")]
-    return {role: {"places": places, "whole": False} for role in ("#key", *named)}
-
-
-def cold_steps(plan: Plan, steps: Sequence[Step]) -> tuple[Step, ...]:
-    """The steps of a plan without a source: there is nothing to ingest and to compare with.
-
-    Raises:
-        NoSourceError: The generator learns from records, or only steps with records are asked for.
-        ColdStartError: The plan does not say what to make, or how much (SYN-764).
-    """
-    left = tuple(s for s in steps if s in ("fit", "sample"))
-    if not plan.cold or not left:
-        raise NoSourceError(
-            "The plan names no source.",
-            hint="--source.path FILE, or --generator.name simulation to work without one",
-        )
-    if plan.schema_of() is None:
-        raise ColdStartError(
-            "Without a source the plan must say what to make.", hint="--records.family cdr"
-        )
-    if plan.sample.subjects is None:
-        raise ColdStartError(
-            "Without a source the plan must say how many subjects to make.",
-            hint="--sample.subjects 1000",
-        )
-    return left
 
 
 class Workshop(Protocol):
@@ -83,12 +52,6 @@ class Workshop(Protocol):
 
     def deliver(self, table: str, out: str) -> None:
         """Write a table in the source's columns and types where the plan wants it."""
-
-
-class ColdStartError(SynthError):
-    """A plan without a source does not say what to make, or how much of it."""
-
-    code = "SYN-764"
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,6 +248,26 @@ def check(plan: Plan, schema: Schema) -> None:
             generator=plan.generator.name,
             shape=schema.shape,
         )
+    _check_family(plan, schema, kind)
+    if plan.evaluate.enabled and not plan.cold:
+        gates.check_gates(plan.evaluate.gates)
+        if plan.evaluate.baseline:
+            GENERATORS.get(plan.evaluate.baseline)
+    plan.params()
+
+
+def _check_family(plan: Plan, schema: Schema, kind: Any) -> None:
+    """Refuse a family that the generator has no rules for, or one in another shape than its own."""
+    shape = FAMILIES.get(schema.family).shape
+    if kind.families and schema.family in kind.families and schema.shape != shape:
+        raise NotForShapeError(
+            f"Records of {schema.family} are {shape}, and these are {schema.shape}.",
+            hint="name --records.key and --records.time"
+            if shape == "events"
+            else "no --records.time",
+            generator=plan.generator.name,
+            shape=schema.shape,
+        )
     if kind.families and schema.family not in kind.families:
         raise NotForFamilyError(
             f"{plan.generator.name} makes records of {', '.join(sorted(kind.families))}, "
@@ -293,8 +276,3 @@ def check(plan: Plan, schema: Schema) -> None:
             generator=plan.generator.name,
             family=schema.family,
         )
-    if plan.evaluate.enabled and not plan.cold:
-        gates.check_gates(plan.evaluate.gates)
-        if plan.evaluate.baseline:
-            GENERATORS.get(plan.evaluate.baseline)
-    plan.params()

@@ -21,9 +21,9 @@ from synth_spark.generators._sim_cold import ColdColumnError
 from synth_spark.generators._sim_network import erlang_b
 from synth_spark.generators._sim_scenarios import ScenarioFitError
 from synth_spark.generators._sim_town import CellsFileError
+from synth_spark.pipelines.cold import cold_formats
 from synth_spark.pipelines.drawer import ModelDrawer
 from synth_spark.pipelines.model_folder import Saved
-from synth_spark.pipelines.run import cold_formats
 from synth_spark.records import world
 
 SIMULATION = GENERATORS.get("simulation")
@@ -315,6 +315,26 @@ def test_a_scenario_that_cannot_take_place_is_refused(
 ) -> None:
     with pytest.raises(ScenarioFitError):
         cold(family, [scenario])
+
+
+def test_a_column_of_the_records_is_not_taken_for_labels() -> None:
+    schema, real = real_calls()
+    params = {"block_size": 64, "scenarios": ({"kind": "rare", "events": 0.1},)}
+    story = SIMULATION.learn(schema, SIMULATION.Params(**params, label="plan"), 1)
+    with pytest.raises(ScenarioFitError, match="plan"):
+        learn(story, Local(real))
+
+
+def test_a_rare_class_of_subjects_is_exact_in_any_family() -> None:
+    rare = {"kind": "rare", "subjects": 0.01, "values": {"host": "odd.example"}}
+    model = cold("browsing", [rare])
+    found = 0
+    for block in range(10):
+        drawn = model.sample(block, 128, 1)
+        odd = texts(drawn, "host") == "odd.example"
+        assert (odd == (texts(drawn, "scenario") == "rare")).all()
+        found += len(np.unique(drawn.owners[odd]))
+    assert found == round(1_280 * 0.01)
 
 
 # ---- conditions ---------------------------------------------------------------------------------

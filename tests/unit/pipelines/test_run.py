@@ -14,10 +14,11 @@ from synth_spark.core.batch import Records
 from synth_spark.core.local import Local, NoRecords
 from synth_spark.core.progress import silent
 from synth_spark.errors import NotForFamilyError, NotForShapeError, SynthError, TooFewSubjectsError
+from synth_spark.pipelines.cold import ColdStartError, cold_steps
 from synth_spark.pipelines.folder import NothingToResumeError, OtherPlanError, RunFolder
 from synth_spark.pipelines.gates import UnknownGateError
 from synth_spark.pipelines.model_folder import load_saved
-from synth_spark.pipelines.run import ColdStartError, Job, check, cold_steps, run
+from synth_spark.pipelines.run import Job, check, run
 from tests.contract.cases import FLAT, flat_records
 
 
@@ -192,3 +193,12 @@ def test_steps_that_need_records_are_refused_without_a_source() -> None:
 def test_a_family_that_a_generator_has_no_rules_for_is_refused() -> None:
     with pytest.raises(NotForFamilyError, match="simulation"):
         check(plan_from({"generator": {"name": "simulation"}}), FLAT)
+
+
+def test_calls_without_a_key_and_a_time_are_refused() -> None:
+    columns = {"event_at": None, "event_type": None}
+    plan = plan_from({**COLD, "records": {"family": "cdr", "columns": columns}})
+    schema = plan.schema_of()
+    assert schema is not None
+    with pytest.raises(NotForShapeError, match="cdr"):
+        check(plan, schema)

@@ -102,7 +102,7 @@ class Simulation:
         facts = yield from learned_facts(rest, params, seed)
         if facts is not None and rest != schema:
             raise ScenarioFitError(
-                f"The records have a column {params.label} of their own, and labels would go there.",
+                f"The records have a column {params.label} of their own, where labels would go.",
                 hint="another generator.params.label",
                 column=params.label,
             )

@@ -55,12 +55,19 @@ def merge_first(left: State, right: State) -> State:
 
 
 def _spans(us: NDArray[np.int64], records: Records) -> tuple[Any, Any]:
-    """Subjects and the sum of the days from first to last event; the weekdays of the first."""
+    """Subjects with several events and the sum of their times in days; weekdays of first events.
+
+    n events spread evenly over a time leave (n - 1) / (n + 1) of it between the first and the last.
+    """
     there = records.lengths > 0
-    low = us[records.offsets[:-1][there]] // DAY_US
-    high = us[records.offsets[1:][there] - 1] // DAY_US
-    weekdays = np.bincount((low - 4) % 7, minlength=7)
-    return np.array([len(low), float((high - low + 1).sum())]), weekdays
+    n = records.lengths[there]
+    low, high = us[records.offsets[:-1][there]], us[records.offsets[1:][there] - 1]
+    more = n > 1
+    days = ((high - low) / DAY_US)[more] * (n[more] + 1) / (n[more] - 1)
+    return (
+        np.array([len(days), float(days.sum())]),
+        np.bincount((low // DAY_US - 4) % 7, minlength=7),
+    )
 
 
 def stamps(schema: Schema, records: Records) -> NDArray[np.int64]:

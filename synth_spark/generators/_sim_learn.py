@@ -127,7 +127,7 @@ def _rates(survey: Survey, spans: NDArray[np.float64], days: int) -> dict[str, f
 
     Subjects seen in more than `MOSTLY` of the time on average are taken to be there all the time.
     """
-    active = min(float(np.ceil(spans[1] / max(spans[0], 1.0))), float(days))
+    active = float(np.ceil(spans[1] / spans[0])) if spans[0] else 0.0
     active = active if active < MOSTLY * days else 0.0
     mean = survey.mean_length
     variance = float((survey.lengths**2 * survey.counts).sum() / survey.subjects - mean**2)

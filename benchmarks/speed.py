@@ -40,6 +40,7 @@ RESULTS = Path(__file__).resolve().parent / "results" / "speed"
 CORES = len(os.sched_getaffinity(0))
 CASES = {  # name: (generator, table of the world, subjects that one draw makes)
     "markov events": ("markov", "cdr?subscribers=800&days=7", 40_000),
+    "simulation events": ("simulation", "cdr?subscribers=800&days=7", 40_000),
     "autoregressive events": ("autoregressive", "cdr?subscribers=800&days=7", 20_000),
     # time, contact, type and duration, as in the reference weeks of calls and texts
     "autoregressive events, 4 columns": ("autoregressive", "cdr?subscribers=800&days=7", 20_000),
@@ -210,7 +211,12 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--only", choices=sorted(parts))
-    only = parser.parse_args().only
+    parser.add_argument("--case", choices=sorted(CASES), help="one case of sampling, not kept")
+    only, case = (getattr(parser.parse_args(), n) for n in ("only", "case"))
+    if case:
+        with tempfile.TemporaryDirectory() as scratch:
+            print(json.dumps(sampling(Path(scratch), case), indent=1))
+        return 0
     RESULTS.mkdir(parents=True, exist_ok=True)
     for name, part in parts.items():
         if only not in (None, name):

@@ -16,12 +16,13 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal
 
 from synth_spark.choosing import chosen
-from synth_spark.config import AUTO, STEPS, NoSourceError, Plan, Step, plan_from, read_plan
+from synth_spark.config import AUTO, STEPS, Plan, Step, plan_from, read_plan
 from synth_spark.core.paths import local_path, plain, stem
 from synth_spark.core.progress import Log, Progress
 from synth_spark.core.schema import Schema
 from synth_spark.core.shelf import GENERATORS
 from synth_spark.errors import SynthError
+from synth_spark.pipelines.cold import cold_steps
 from synth_spark.pipelines.folder import RunFolder, write_text
 from synth_spark.pipelines.run import Job, check
 from synth_spark.pipelines.run import run as run_job
@@ -99,6 +100,60 @@ def twin(
     return run(plan, STEPS, fresh_twin=fresh)
 
 
+def simulate(
+    family: str,
+    out: str | Path,
+    *,
+    subjects: int,
+    days: int = 28,
+    scenarios: Sequence[str | Path] = (),
+    start: str | None = None,
+    seed: int = 1,
+    run_folder: str | Path | None = None,
+    overwrite: bool = False,
+    resume: Resume = "never",
+    quiet: bool = False,
+) -> int:
+    """Make records by rules, from no data at all.
+
+    Args:
+        family: A file of records/ that the simulation can make.
+        out: Where they go: .parquet, .csv, or a Delta folder by any other name.
+        subjects: How many.
+        days: Length of the simulated time.
+        scenarios: Files that say what happens in it.
+        start: First day; None: the simulation's own default.
+        seed: Of everything that is drawn.
+        run_folder: For the plan, the model and the tables; None: OUT with `.run`.
+        overwrite: Whether `out` may be replaced.
+        resume: Whether to go on with a run that was stopped.
+        quiet: No progress on the screen.
+
+    Raises:
+        TwinTakenError: `out` is there and may not be replaced (SYN-135).
+        SynthError: Anything else that is refused.
+    """
+    target = local_path(out)
+    beside = f"{stem(out)}.run"
+    folder = run_folder or (target.with_name(beside) if target else beside)
+    params: dict[str, Any] = {"days": days, "scenarios": [str(s) for s in scenarios]}
+    params |= {"start": start} if start else {}
+    plan = plan_from(
+        {
+            "name": _name(stem(out)),
+            "seed": seed,
+            "records": {"family": family},
+            "generator": {"name": "simulation", "params": params},
+            "sample": {"subjects": subjects, "out": plain(out)},
+            "run": {"folder": str(folder), "quiet": quiet, "resume": resume},
+        }
+    )
+    fresh = not overwrite and not (resume != "never" and _made_here(plan))
+    if fresh and target is not None and target.exists():
+        raise _taken(out)
+    return run(plan, STEPS, fresh_twin=fresh)
+
+
 def run(
     plan: Plan,
     steps: Sequence[Step] = STEPS,
@@ -120,7 +175,7 @@ def run(
     if plan.generator.name != AUTO:
         GENERATORS.get(plan.generator.name)
     if not plan.source.path:
-        raise NoSourceError("The plan names no source.", hint="--source.path FILE")
+        steps = cold_steps(plan, steps)
     check_places(plan, dry_run=dry_run)
     spelled = plan.schema_of()
     if spelled:

@@ -119,6 +119,43 @@ def twin(
 
 
 @app.command()
+def simulate(
+    family: Annotated[str, typer.Argument(help="What to make; see: records list.")],
+    out: Annotated[str, typer.Option(help="NAME.parquet, NAME.csv or a Delta folder.")],
+    subjects: Annotated[int, typer.Option(min=1, help="How many.")],
+    days: Annotated[int, typer.Option(min=1, max=3_660, help="Length of the time.")] = 28,
+    scenario: Annotated[
+        list[str] | None, typer.Option(metavar="FILE", help="What happens; may be repeated.")
+    ] = None,
+    start: Annotated[str | None, typer.Option(help="First day, as 2026-01-05.")] = None,
+    seed: Annotated[int, typer.Option(min=0)] = 1,
+    run_folder: Annotated[str | None, typer.Option(help="OUT.run if not said.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,
+    resume: Resume = None,
+    as_json: Json = False,
+) -> None:
+    """Make records by rules from no data at all, with scenarios such as an outage."""
+    from synth_spark import app as application
+
+    chosen = _one_of("resume", resume or "never", get_args(application.Resume))
+    _end(
+        application.simulate(
+            family,
+            out,
+            subjects=subjects,
+            days=days,
+            scenarios=tuple(scenario or ()),
+            start=start,
+            seed=seed,
+            run_folder=run_folder,
+            overwrite=overwrite,
+            resume=cast(application.Resume, chosen),
+            quiet=as_json,
+        )
+    )
+
+
+@app.command()
 def detect(
     source: Annotated[str, typer.Argument(help="Records: CSV, JSON lines, Parquet or Delta.")],
     key: Key = None,
@@ -251,6 +288,22 @@ def records_list(
             sys.stdout.write(f"  {field.name}: {field.kind}{unit}\n")
         for rule in family.own_rules:
             sys.stdout.write(f"  rule: {rule.sentence}\n")
+
+
+@app.command()
+def scenarios(
+    markdown: Annotated[bool, typer.Option("--markdown", help="As docs/ref-scenarios.md.")] = False,
+) -> None:
+    """Each kind of scenario with its settings; scenarios go to simulate --scenario FILE."""
+    from synth_spark.config import scenario_reference
+    from synth_spark.config.scenarios import KINDS
+
+    if markdown:
+        sys.stdout.write(scenario_reference() + "\n")
+        return
+    for kind, model in KINDS.items():
+        named = ", ".join(n for n in model.model_fields if n != "kind")
+        sys.stdout.write(f"{kind}: {(model.__doc__ or '').strip()}\n  settings: {named}\n")
 
 
 @app.command()

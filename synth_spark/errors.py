@@ -52,6 +52,12 @@ class TooFewSubjectsError(SynthError):
     code = "SYN-202"
 
 
+class NotForFamilyError(SynthError):
+    """The generator cannot make records of this family."""
+
+    code = "SYN-703"
+
+
 class NotForShapeError(SynthError):
     """The generator cannot make records of this shape."""
 

@@ -38,7 +38,8 @@ def check_places(plan: Plan, *, dry_run: bool) -> None:
         )
     folder = plan.folder.resolve()
     twin = _resolved(plan.sample.out) if plan.sample.out else None
-    source = None if plan.source.path.startswith("world:") else _resolved(plan.source.path)
+    made = not plan.source.path or plan.source.path.startswith("world:")
+    source = None if made else _resolved(plan.source.path)
     pairs = [("twin", twin, "source", source), ("source", source, "twin", twin)]
     pairs += [("run folder", folder, "source", source), ("run folder", folder, "twin", twin)]
     pairs += [("source", source, "run folder", folder)]

@@ -115,7 +115,8 @@ def print_dry(plan: Plan, schema: Schema, steps: Sequence[Step]) -> None:
     columns = ", ".join(f"{c.name} ({c.kind})" for c in schema.columns)
     key = f"key {schema.key.name}, " if schema.key else ""
     sys.stdout.write(
-        f"Would {', '.join(steps)} {plan.source.path} as {schema.shape} of {schema.family}:\n"
+        f"Would {', '.join(steps)} {plan.source.path or 'without a source'} "
+        f"as {schema.shape} of {schema.family}:\n"
     )
     sys.stdout.write(f"  {key}columns {columns}\n  into {plan.folder}; nothing was written.\n")
 

@@ -20,7 +20,7 @@ from synth_spark.config.faults import (
 )
 from synth_spark.config.plan import AUTO, STEPS, Plan, Step, generator_params, json_schema
 from synth_spark.config.reading import changed, parse_overrides, plan_from, read_plan
-from synth_spark.config.reference import reference
+from synth_spark.config.reference import reference, scenario_reference
 from synth_spark.config.sections import ColumnPlan, Gate, Quota, Sample
 
 __all__ = [
@@ -44,5 +44,6 @@ __all__ = [
     "plan_from",
     "read_plan",
     "reference",
+    "scenario_reference",
     "settings",
 ]

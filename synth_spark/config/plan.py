@@ -8,10 +8,10 @@ import json
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import yaml
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from synth_spark.config.faults import UnknownSettingError, plan_error
 from synth_spark.config.sections import (
@@ -50,6 +50,21 @@ class Plan(Section):
     evaluate: Evaluate = Evaluate()
     run: Run = Run()
 
+    @model_validator(mode="after")
+    def _columns_known(self) -> Self:
+        family, named = self.records.family, self.records.columns
+        if family not in {"", "table", "events"} and not named and not self.cold:
+            raise ValueError(
+                f"records: the family {family} needs columns; without a family they are detected"
+            )
+        return self
+
+    @property
+    def cold(self) -> bool:
+        """Whether there is no source, and the generator works from its settings alone."""
+        name = self.generator.name
+        return not self.source.path and name != AUTO and not GENERATORS.get(name).min_subjects
+
     @property
     def folder(self) -> Path:
         """The run folder."""
@@ -79,7 +94,7 @@ class Plan(Section):
         Both columns of a place are columns of kind place; the latitudes name their partner.
         """
         if not self.records.columns:
-            return None
+            return FAMILIES.get(self.records.family).schema() if self._by_family else None
         shape = self.records.shape
         if shape == "auto":
             shape = "events" if self.records.key and self.records.time else "flat"
@@ -91,6 +106,11 @@ class Plan(Section):
         rest = tuple(c for c in columns if c.name != self.records.key)
         time = self.records.time if shape == "events" else ""
         return Schema(family=family, shape=shape, columns=rest, key=key, time=time)
+
+    @property
+    def _by_family(self) -> bool:
+        """Whether the columns are those of the family: no source, and none are named."""
+        return bool(self.records.family) and not self.records.columns and self.cold
 
     def source_names(self) -> dict[str, str]:
         """For each column of the plan (and the key), its name in the source."""

@@ -18,6 +18,7 @@ from synth_spark.config.faults import (
     plan_error,
 )
 from synth_spark.config.plan import AUTO, Plan
+from synth_spark.config.scenarios import with_scenarios_read
 from synth_spark.core.shelf import FAMILIES, GENERATORS, Shelf
 
 
@@ -33,7 +34,7 @@ def read_plan(path: Path, overrides: Mapping[str, Any] | Sequence[str] = ()) -> 
         PlanError: The plan is refused; SYN-100, SYN-101, SYN-102, SYN-104 or SYN-105.
     """
     try:
-        data = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+        data = load_yaml(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise PlanFileError(f"The plan {path} cannot be read: {error}.", path=str(path)) from error
     except yaml.YAMLError as error:
@@ -60,6 +61,7 @@ def plan_from(
     for path, value in changes.items():
         _put(merged, path, value)
     _refuse_secrets(merged)
+    with_scenarios_read(merged)
     try:
         plan = Plan.model_validate_json(json.dumps(merged), strict=True)
     except ValidationError as error:
@@ -72,6 +74,16 @@ def plan_from(
         _known(FAMILIES, plan.records.family)
         plan.schema_of()
     return plan
+
+
+def load_yaml(text: str) -> Any:
+    """YAML by the rules of plans: 1.2's core types, no repeated keys.
+
+    Example:
+        >>> load_yaml("rate: 1e-4")
+        {'rate': 0.0001}
+    """
+    return yaml.load(text, _Loader)
 
 
 def parse_overrides(arguments: Sequence[str]) -> dict[str, Any]:
@@ -93,7 +105,7 @@ def parse_overrides(arguments: Sequence[str]) -> dict[str, Any]:
             if value.startswith("--"):
                 raise OverrideError(f"--{name} has no value.", argument=argument)
         try:
-            found[name] = yaml.load(value, _Loader)
+            found[name] = load_yaml(value)
         except yaml.YAMLError:
             found[name] = value
     return found

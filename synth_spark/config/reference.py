@@ -1,4 +1,4 @@
-"""docs/ref-plan.md, made from the models of a plan."""
+"""docs/ref-plan.md and docs/ref-scenarios.md, made from the models."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pydantic_core import PydanticUndefined
 
 from synth_spark.config.faults import settings
 from synth_spark.config.plan import Plan
+from synth_spark.config.scenarios import KINDS
 from synth_spark.config.sections import ColumnPlan, Gate
 
 _HEAD = """# Plans
@@ -27,6 +28,29 @@ schema. This page is made from the models: `synth-spark plan schema`.
 """
 
 
+_SCENARIOS = """# Scenarios of the simulation
+
+A scenario says what happens in simulated records: to whom, when, how strongly. It is a YAML file
+(examples: `conf/scenarios/`), named by `synth-spark simulate ... --scenario FILE` or in a plan by
+`generator.params.scenarios`, a list of files or of mappings. An unknown kind or setting is refused
+with the nearest one (SYN-761), one that cannot take place too (SYN-762).
+
+**Labels.** Records get a column `scenario` (`generator.params.label`) with the name of the scenario
+that an event or subscriber belongs to; missing: none. Where two meet, the later one in the list
+counts; rare events are taken from those that belong to none.
+
+**Rates are exact.** `subjects: 0.001` takes subject n where round(n / 1,000) goes up: of the first
+N subjects there are exactly round(N / 1,000), whatever the partitions and blocks. Nobody is in two
+scenarios. Extra events of an emergency or a stadium are `factor` - 1 times the usual ones, to half
+an event a block. `events: 0.0001` marks that share of each block's rows, rounded so that what is
+left over comes in a later block.
+
+`starts_h` counts hours from the start of the simulated time (midnight of `generator.params.start`).
+This page is made from the models: `synth-spark scenarios --markdown`.
+
+"""
+
+
 def reference() -> str:
     """The page as Markdown."""
     rows = [_row(path, field) for path, field in settings(Plan)]
@@ -36,6 +60,17 @@ def reference() -> str:
         ("One of `evaluate.gates`", Gate),
     ):
         parts.append(f"## {title}\n\n" + _table([_row(p, f) for p, f in settings(model)]))
+    return "\n".join(parts).rstrip()
+
+
+def scenario_reference() -> str:
+    """The page of scenarios as Markdown."""
+    parts = [_SCENARIOS]
+    for kind, model in KINDS.items():
+        about = (model.__doc__ or "").strip()
+        families = ", ".join(sorted(model.families))
+        rows = [_row(path, field) for path, field in settings(model) if path != "kind"]
+        parts.append(f"## {kind}\n\n{about} Records of {families}.\n\n" + _table(rows))
     return "\n".join(parts).rstrip()
 
 

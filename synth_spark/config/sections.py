@@ -104,10 +104,6 @@ class Records(Section):
             name = getattr(self, role)
             if role == "time" and name and names and name not in names:
                 raise ValueError(f"the {role} column {name} is not among the columns")
-        if self.family not in {"", "table", "events"} and not names:
-            raise ValueError(
-                f"the family {self.family} needs columns; without a family they are detected"
-            )
         if self.shape == "events" and names and not (self.key and self.time):
             raise ValueError("events need both key and time")
         return self

@@ -61,6 +61,14 @@ class Coded:
         return cls(np.fromiter((place[v] for v in values), np.int32, len(values)), labels)
 
 
+SUBJECT_MARK = "#"  # begins the label of an other party that is itself a subject of the table
+
+
+def subject_label(number: int) -> str:
+    """The label of subject `number` of the table as the other party of an event."""
+    return f"{SUBJECT_MARK}{number}"
+
+
 Values = NDArray[Any] | Coded
 Batch = Mapping[str, Values]
 

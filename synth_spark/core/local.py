@@ -39,6 +39,20 @@ class Local:
                 return self.train(request, self.records)
 
 
+class NoRecords:
+    """Answers where there is nothing to learn from: every fold has no state."""
+
+    def answer(self, request: Request) -> Any:
+        """None for a fold.
+
+        Raises:
+            TypeError: A sample or a training was asked for.
+        """
+        if isinstance(request, Fold):
+            return None
+        raise TypeError("There are no records to sample or to train on.")
+
+
 def bounded_sample(records: Records, subjects: int, rows: int, seed: int) -> Records:
     """Whole subjects in random order, as many as both bounds allow; all of them if they fit."""
     if records.subjects <= subjects and records.rows <= rows:

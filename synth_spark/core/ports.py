@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self, runtime_checkable
 
 from numpy.typing import NDArray
 
@@ -156,6 +156,8 @@ class Model(Protocol):
 
         The draw of a subject does not depend on `subjects`: the model draws (or pads to) the whole
         block. Only `core/seeds.py` gives random numbers, keyed by the seed and the block.
+        An other party that is itself a subject has the label `subject_label(its number)`.
+        Subjects that are no persons (cells) may have names of the model's own, in the key's column.
         """
 
     def conditioned(self, condition: Condition) -> Model:
@@ -185,8 +187,9 @@ class RecordGenerator(Protocol):
     """A way of making records: one file in generators/, exported as GENERATOR."""
 
     shapes: ClassVar[frozenset[Shape]]  # the shapes that it can make
-    min_subjects: ClassVar[int]  # fewer than this and the plan is refused (SYN-202)
+    min_subjects: ClassVar[int]  # fewer than this and the plan is refused (SYN-202); 0: none needed
     relates: ClassVar[bool]  # False: draws columns on their own, so none is looked up from another
+    families: ClassVar[frozenset[str]]  # the record families that it can make; empty: all
     Params: ClassVar[type[Any]]  # a frozen keyword-only dataclass; every field has a default
     Model: ClassVar[type[Any]]
 
@@ -195,6 +198,19 @@ class RecordGenerator(Protocol):
 
     def objection(self, schema: Schema, clause: Clause) -> str:
         """Why records of this schema cannot be drawn under the clause; empty if they can."""
+
+
+@runtime_checkable
+class AddsColumns(Protocol):
+    """A generator whose records have columns that the source lacks, such as labels."""
+
+    def made(self, schema: Schema, params: Any) -> Schema:
+        """The schema of what its model draws: that of the records, and the added columns."""
+
+
+def schema_made(kind: Any, schema: Schema, params: Any) -> Schema:
+    """The schema of what a generator's model draws."""
+    return kind.made(schema, params) if isinstance(kind, AddsColumns) else schema
 
 
 # ---- metrics ------------------------------------------------------------------------------------

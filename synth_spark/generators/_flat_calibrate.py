@@ -61,7 +61,8 @@ def _mean_chances(
             if c in by_column:
                 by_column[c].add(piece, logits)
             chance = np.exp(logits - logits.max(axis=1, keepdims=True))
-            total += (chance / chance.sum(axis=1, keepdims=True)).sum(axis=0, dtype=np.float64)
+            chance /= chance.sum(axis=1, keepdims=True)
+            np.add(total, chance.sum(axis=0, dtype=np.float64), out=total)
     return [total / max(len(tokens), 1) for total in sums]
 
 

@@ -130,6 +130,7 @@ class Independent:
     shapes: ClassVar[frozenset[Shape]] = frozenset({"flat", "events"})
     min_subjects: ClassVar[int] = 1
     relates: ClassVar[bool] = False
+    families: ClassVar[frozenset[str]] = frozenset()
     Params: ClassVar[type[Any]] = IndependentParams
     Model: ClassVar[type[Any]] = IndependentModel
 

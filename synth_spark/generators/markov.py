@@ -186,6 +186,7 @@ class Markov:
     shapes: ClassVar[frozenset[Shape]] = frozenset({"events"})
     min_subjects: ClassVar[int] = 2
     relates: ClassVar[bool] = True
+    families: ClassVar[frozenset[str]] = frozenset()
     Params: ClassVar[type[Any]] = MarkovParams
     Model: ClassVar[type[Any]] = MarkovModel
 

@@ -80,6 +80,7 @@ class Transform:
     """Learns either shape."""
 
     shapes: ClassVar[frozenset[Shape]] = frozenset({"flat", "events"})
+    families: ClassVar[frozenset[str]] = frozenset()
     min_subjects: ClassVar[int] = 20
     relates: ClassVar[bool] = True
     Params: ClassVar[type[TransformParams]] = TransformParams

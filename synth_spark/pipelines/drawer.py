@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synth_spark.columns.identifier import Identifier
-from synth_spark.core.batch import Coded, Records
+from synth_spark.core.batch import SUBJECT_MARK, Coded, Records
 from synth_spark.core.conditions import Condition
 from synth_spark.core.schema import Column
 from synth_spark.pipelines.model_folder import Saved, load_saved
@@ -68,7 +68,11 @@ class ModelDrawer:
             top = first + (
                 self.block_size if block else subjects
             )  # one block: no wider than need be
-            made["#key"] = self._ids("#key", schema.key, numbers, top, seed)
+            drawn = records.columns.get(schema.key.name)
+            if isinstance(drawn, Coded):  # the model names its subjects itself, as cells have names
+                made["#key"] = drawn.texts()[records.offsets[:-1]]
+            else:
+                made["#key"] = self._ids("#key", schema.key, numbers, top, seed)
         for column in schema.of_kind("identifier"):
             made[column.name] = self._column(column, records, block, seed)
         return records, made
@@ -88,6 +92,7 @@ class ModelDrawer:
             if not column.counterpart and not block and records.subjects < self.block_size:
                 top = int(used)  # one block: no wider than need be
             ids = self._ids(column.name, column, numbers, top, seed)
+            self._put_subjects(ids, drawn.labels, block, records.subjects, seed)
             table = np.empty(len(ids) + 1, dtype=object)  # code -1, missing, reads the last: None
             table[:-1] = ids
             return np.asarray(table[drawn.codes])
@@ -98,6 +103,29 @@ class ModelDrawer:
             owners = (owners << np.uint64(EVENTS_PER_SUBJECT_BITS)) + events.astype(np.uint64)
             top <<= EVENTS_PER_SUBJECT_BITS
         return self._ids(column.name, column, owners, top, seed)
+
+    def _put_subjects(
+        self, ids: NDArray[np.object_], labels: tuple[str, ...], block: int, drawn: int, seed: int
+    ) -> None:
+        """Give other parties that are subjects of the table the subjects' own ids.
+
+        A subject that a table with one part-full block does not reach stays somebody else.
+        """
+        key = self.saved.schema.key
+        marked = [i for i, t in enumerate(labels[: len(ids)]) if t[:1] == SUBJECT_MARK]
+        if key is None or not marked:
+            return
+        numbers = np.array([int(labels[i][1:]) for i in marked], np.uint64)
+        places, size = np.array(marked), self.block_size
+        alone = not block and drawn < size
+        for its in np.unique(numbers // np.uint64(size)).tolist():
+            mine = numbers // np.uint64(size) == its
+            top = (its + 1) * size
+            if alone:
+                top = drawn if its == 0 else 0
+            mine &= numbers < top
+            if mine.any():
+                ids[places[mine]] = self._ids("#key", key, numbers[mine], top, seed)
 
     def _ids(
         self, role: str, column: Column, numbers: NDArray[np.uint64], top: int, seed: int

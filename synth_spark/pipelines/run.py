@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from synth_spark.columns._determined_search import determined
 from synth_spark.columns._text_mine import check_miner
-from synth_spark.columns._texts import texts, without_text
+from synth_spark.columns._texts import Texts, texts, without_text
 from synth_spark.columns.determined import Determined
 from synth_spark.config import AUTO, STEPS, Plan, Step
 from synth_spark.core.conditions import (
@@ -23,13 +23,14 @@ from synth_spark.core.conditions import (
     ImpossibleConditionError,
     Share,
 )
-from synth_spark.core.ports import Engine, learn
+from synth_spark.core.ports import Engine, learn, schema_made
 from synth_spark.core.progress import Progress, Say
 from synth_spark.core.schema import Schema
-from synth_spark.core.shelf import GENERATORS
-from synth_spark.errors import NotForShapeError, TooFewSubjectsError
+from synth_spark.core.shelf import FAMILIES, GENERATORS
+from synth_spark.errors import NotForFamilyError, NotForShapeError, TooFewSubjectsError
 from synth_spark.metrics.base import Evaluation
 from synth_spark.pipelines import gates, model_folder
+from synth_spark.pipelines.cold import cold_formats
 from synth_spark.pipelines.conditions import Holding, check_conditions, shares_of
 from synth_spark.pipelines.evaluate import Dataset, evaluate
 from synth_spark.pipelines.folder import NothingToResumeError, RunFolder
@@ -102,7 +103,7 @@ class Job:
         return facts
 
     def fit(self) -> dict[str, Any]:
-        identifiers = self.folder.need("ingest", self.plan.fingerprint("ingest"))["identifiers"]
+        identifiers = cold_formats(self.schema) if self.plan.cold else self._split()["identifiers"]
         if self.plan.run.resume == "never":
             self.folder.clear("shards", "checkpoints", "models")
         facts: dict[str, Any] = {}
@@ -112,17 +113,19 @@ class Job:
             kind, engine = GENERATORS.get(name), self.shop.engine("train")
             least = getattr(params, "min_subjects", LEAST_HOLDERS)
             found = Determined()
-            if kind.relates:
+            if kind.relates and not self.plan.cold:
                 found = learn(determined(without_text(self.schema), least), engine)
             rest = found.rest(self.schema)
-            lines = learn(texts(rest, min_subjects=least, relates=kind.relates), engine)
+            lines = Texts()
+            if not self.plan.cold:
+                lines = learn(texts(rest, min_subjects=least, relates=kind.relates), engine)
             model = learn(kind.learn(lines.rest(rest), params, self.plan.seed), engine)
             seconds = time.perf_counter() - start
             sha256 = model_folder.save(
                 self.folder.path / "models" / role,
                 model,
                 generator=name,
-                schema=self.schema,
+                schema=schema_made(kind, self.schema, params),
                 identifiers=identifiers,
                 determined=found,
                 texts=lines,
@@ -147,6 +150,8 @@ class Job:
         """Which generator makes which table; no baseline beside itself or without an evaluation."""
         named = {"twin": self.plan.generator.name}
         wanted = self.plan.evaluate
+        if self.plan.cold:
+            return named
         beside = wanted.enabled and wanted.baseline not in ("", named["twin"])
         if beside and not self.unable(wanted.baseline):
             named["baseline"] = wanted.baseline
@@ -160,11 +165,16 @@ class Job:
             return True
         return False
 
+    def _split(self) -> dict[str, Any]:
+        """What ingest found."""
+        return self.folder.need("ingest", self.plan.fingerprint("ingest"))
+
     def sample(self) -> dict[str, Any]:
         learned = self.folder.need("fit", self.plan.fingerprint("fit"))
-        split = self.folder.need("ingest", self.plan.fingerprint("ingest"))
-        real = split["subjects_train"] + split["subjects_holdout"]
-        subjects = self.plan.sample.subjects or real
+        subjects = self.plan.sample.subjects
+        if subjects is None:
+            split = self._split()
+            subjects = int(split["subjects_train"] + split["subjects_holdout"])
         if self.plan.run.resume == "never":
             self.folder.clear("twin", "baseline")
         facts: dict[str, Any] = {}
@@ -194,7 +204,7 @@ class Job:
         return facts
 
     def evaluate(self) -> dict[str, Any]:
-        split = self.folder.need("ingest", self.plan.fingerprint("ingest"))
+        split = self._split()
         drawn = self.folder.need("sample", self.plan.fingerprint("sample"))
         engines: dict[Dataset, Engine] = {
             "train": self.shop.engine("train"),
@@ -238,7 +248,7 @@ def run(job: Job, steps: Sequence[Step], finish: Callable[[Job, Evaluation], Non
         )
     found = None
     for step in steps:
-        if step == "evaluate" and not plan.evaluate.enabled:
+        if step == "evaluate" and (plan.cold or not plan.evaluate.enabled):
             continue
         _do(job, step)
     if "evaluate" in steps and (entry := job.folder.step("evaluate")):
@@ -265,6 +275,7 @@ def check(plan: Plan, schema: Schema) -> None:
     Raises:
         NotForShapeError: The generator cannot make records of this shape (SYN-701).
         BadConditionError, CannotConditionError: Of the conditions (SYN-710, SYN-712).
+        NotForFamilyError: It cannot make records of this family (SYN-703).
         UnknownNameError: The baseline is not a generator (SYN-101).
         NoMinerError: There is a column of log lines and no library to mine it (SYN-780).
     """
@@ -272,7 +283,7 @@ def check(plan: Plan, schema: Schema) -> None:
         check_miner()
     if plan.generator.name != AUTO:
         _check_generator(plan, schema)
-    if plan.evaluate.enabled:
+    if plan.evaluate.enabled and not plan.cold:
         gates.check_gates(plan.evaluate.gates)
         if plan.evaluate.baseline:
             GENERATORS.get(plan.evaluate.baseline)
@@ -291,4 +302,27 @@ def _check_generator(plan: Plan, schema: Schema) -> None:
             generator=plan.generator.name,
             shape=schema.shape,
         )
+    _check_family(plan, schema, kind)
     check_conditions(kind, plan.generator.name, plan.sample, schema)
+
+
+def _check_family(plan: Plan, schema: Schema, kind: Any) -> None:
+    """Refuse a family that the generator has no rules for, or one in another shape than its own."""
+    shape = FAMILIES.get(schema.family).shape
+    if kind.families and schema.family in kind.families and schema.shape != shape:
+        raise NotForShapeError(
+            f"Records of {schema.family} are {shape}, and these are {schema.shape}.",
+            hint="name --records.key and --records.time"
+            if shape == "events"
+            else "no --records.time",
+            generator=plan.generator.name,
+            shape=schema.shape,
+        )
+    if kind.families and schema.family not in kind.families:
+        raise NotForFamilyError(
+            f"{plan.generator.name} makes records of {', '.join(sorted(kind.families))}, "
+            f"and these are of {schema.family}.",
+            hint="another generator, or records.family where the table is one of these",
+            generator=plan.generator.name,
+            family=schema.family,
+        )

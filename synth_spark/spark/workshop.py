@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from synth_spark.config import Plan
 from synth_spark.core.conditions import Share
+from synth_spark.core.local import NoRecords
 from synth_spark.core.ports import Train, Trained
 from synth_spark.core.progress import Progress, Say, silent
 from synth_spark.core.schema import Schema
@@ -19,9 +20,10 @@ from synth_spark.core.shelf import CODECS, FAMILIES
 from synth_spark.errors import SynthError
 from synth_spark.pipelines.drawer import load_drawer
 from synth_spark.pipelines.folder import RunFolder
-from synth_spark.pipelines.model_folder import load_saved
+from synth_spark.pipelines.model_folder import Saved, load_saved
 from synth_spark.records.world import materialise
 from synth_spark.spark import fanout, histories, id_formats, ingest, tables, twin_out
+from synth_spark.spark.checks import all_columns
 from synth_spark.spark.engine import SparkEngine, engine_of
 from synth_spark.spark.ranks import train_on_ranks
 from synth_spark.spark.source import Source, open_source
@@ -109,7 +111,9 @@ class SparkWorkshop:
             self._engines[part] = self._engine(part)
         return self._engines[part]
 
-    def _engine(self, part: str) -> SparkEngine:
+    def _engine(self, part: str) -> Any:
+        if part == "train" and self.plan.cold:
+            return NoRecords()
         if part in ("train", "holdout"):
             frame = tables.read(self.spark, self.folder.path / "histories")
             more = {"seed": self.plan.seed, "folder": self.folder.path, "train": self._train}
@@ -149,7 +153,6 @@ class SparkWorkshop:
         """Draw a table wave by wave; begun before, it goes on where it stopped."""
         saved = load_saved(model)
         self._engines.pop(table, None)
-        train = self.engine("train")
         recipe = fanout.recipe_for(
             self.spark,
             model,
@@ -159,7 +162,7 @@ class SparkWorkshop:
             seed=seed,
             subjects=shares,
         )
-        seen, rows = train.counts()
+        seen, rows = self._size(saved, recipe.subjects, seed)
         return fanout.sample_table(
             self.spark,
             recipe,
@@ -171,15 +174,32 @@ class SparkWorkshop:
             say=self.say,
         )
 
+    def _size(self, saved: Saved, subjects: int, seed: int) -> tuple[int, int]:
+        """Subjects and their rows, to size the waves: the real ones, or a first block's."""
+        if not self.plan.cold:
+            return self.engine("train").counts()
+        some = min(subjects, saved.model.block_size)
+        return some, saved.model.sample(0, some, seed).rows
+
     def deliver(self, table: str, out: str) -> None:
-        """Write a table in the source's columns, order and types."""
-        source = self.source or open_plan(self.spark, self.plan)
+        """Write a table in the source's columns, order and types, then what the model added."""
         drawn = tables.read(self.spark, self.folder.path / table)
+        schema = load_saved(self.folder.path / "models" / table).schema
+        if self.plan.cold:
+            source = Source(drawn, "", "made", {})
+        else:
+            source = self.source or open_plan(self.spark, self.plan)
+        names = self.plan.source_names()
+        there = {names.get(c.name, c.name) for c in all_columns(self.schema)}
+        if self.plan.cold:
+            there = set()
+        more = {c.name: c.source_type for c in all_columns(schema) if c.name not in there}
+        source = replace(source, types={**source.types, **more}) if more else source
         twin_out.deliver(
             drawn,
-            self.schema,
+            schema,
             source,
-            self.plan.source_names(),
+            names,
             out,
             zone=self.plan.source.time_zone or "UTC",
             replace=True,  # `app` refused a place that is taken before the run began

@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from synth_spark.config import STEPS, Plan, plan_from
+from synth_spark.config import STEPS, NoSourceError, Plan, plan_from
 from synth_spark.core.batch import Records
 from synth_spark.core.conditions import BadConditionError, Share
-from synth_spark.core.local import Local
+from synth_spark.core.local import Local, NoRecords
 from synth_spark.core.progress import silent
-from synth_spark.errors import NotForShapeError, TooFewSubjectsError
+from synth_spark.errors import NotForFamilyError, NotForShapeError, SynthError, TooFewSubjectsError
+from synth_spark.pipelines.cold import ColdStartError, cold_steps
 from synth_spark.pipelines.folder import NothingToResumeError, OtherPlanError, RunFolder
 from synth_spark.pipelines.gates import UnknownGateError
 from synth_spark.pipelines.model_folder import load_saved
@@ -165,3 +166,65 @@ def test_a_condition_on_no_field_is_refused_before_anything_starts(tmp_path: Pat
     with pytest.raises(BadConditionError) as error:
         check(this.plan, FLAT)
     assert "months" in error.value.hint
+
+
+# ---- without a source ---------------------------------------------------------------------------
+
+COLD = {
+    "records": {"family": "cdr"},
+    "generator": {"name": "simulation", "params": {"days": 2, "block_size": 64, "cells": 10}},
+    "sample": {"subjects": 40},
+}
+
+
+def test_without_a_source_nothing_is_ingested_and_evaluated(tmp_path: Path) -> None:
+    class Nothing(Memory):
+        def engine(self, part: str) -> Any:
+            return NoRecords()
+
+    plan = plan_from(COLD)
+    steps = cold_steps(plan, STEPS)
+    assert steps == ("fit", "sample")
+    schema = plan.schema_of()
+    assert schema is not None
+    check(plan, schema)
+    folder, shop = RunFolder(tmp_path / "run"), Nothing()
+    folder.open(plan.to_yaml())
+    outcome = run(Job(plan, schema, folder, shop, silent), steps, ignore)
+    assert shop.calls == ["draw twin"]
+    assert outcome.evaluation is None
+    assert load_saved(tmp_path / "run" / "models" / "twin").identifiers["#key"]["places"][0] == "=9"
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        ({"generator": {"name": "independent"}, "records": {}}, NoSourceError),
+        ({"sample": {}}, ColdStartError),
+        ({"records": {}}, ColdStartError),
+    ],
+)
+def test_without_a_source_a_plan_must_say_what_to_make(
+    change: dict[str, Any], error: type[SynthError]
+) -> None:
+    with pytest.raises(error):
+        cold_steps(plan_from({**COLD, **change}), STEPS)
+
+
+def test_steps_that_need_records_are_refused_without_a_source() -> None:
+    with pytest.raises(NoSourceError):
+        cold_steps(plan_from(COLD), ("ingest",))
+
+
+def test_a_family_that_a_generator_has_no_rules_for_is_refused() -> None:
+    with pytest.raises(NotForFamilyError, match="simulation"):
+        check(plan_from({"generator": {"name": "simulation"}}), FLAT)
+
+
+def test_calls_without_a_key_and_a_time_are_refused() -> None:
+    columns = {"event_at": None, "event_type": None}
+    plan = plan_from({**COLD, "records": {"family": "cdr", "columns": columns}})
+    schema = plan.schema_of()
+    assert schema is not None
+    with pytest.raises(NotForShapeError, match="cdr"):
+        check(plan, schema)

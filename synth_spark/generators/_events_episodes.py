@@ -119,14 +119,18 @@ class Histories:
         x = np.zeros((subjects, len(self.names)))
         for j, forest in enumerate(self.forests):
             x[:, j] = forest.draw(x[:, :j], rng.random((subjects, 4)))
+        return self.units_of(x, rng)
+
+    def units_of(self, x: Floats, rng: np.random.Generator) -> Drawn:
+        """The units of subjects with the columns `x`, shape (subjects, columns)."""
         named = {name: x[:, j] for j, name in enumerate(self.names)}
         tokens = x[:, : self.own].astype(np.int32)
         if self.episodes:
             return self._episodes(named, tokens, rng)
         given = {**named, "anchor": named["start"]}
-        u = rng.random((subjects, len(self.attributes.columns), 4))
+        u = rng.random((len(x), len(self.attributes.columns), 4))
         table = self.attributes.draw(given, u)
-        every = np.arange(subjects, dtype=np.int64)
+        every = np.arange(len(x), dtype=np.int64)
         return Drawn(every, named["start"].astype(np.int64), table, tokens)
 
     def _episodes(

@@ -34,7 +34,8 @@ class TransformerModel(EventsModel):
     def walker(self) -> Any:
         """What draws the events of units."""
         if self._walker is None:
-            assert self.sight is not None and self.bucket is not None
+            assert self.sight is not None
+            assert self.bucket is not None
             trunk = Trunk.of(self.weights, self.seen.layout, self.bucket)
             self._walker = GptWalker(  # type: ignore[assignment]
                 trunk, self.sight, self.base.coder.clock, self.support,
@@ -54,7 +55,8 @@ class TransformerModel(EventsModel):
     def conditioned(self, condition: Condition) -> Self:
         from synth_spark.generators._gpt_prompts import prompted
 
-        return prompted(self, condition)
+        made: Self = prompted(self, condition)
+        return made
 
     def state(self) -> dict[str, Any]:
         assert self.sight is not None
@@ -73,9 +75,11 @@ class TransformerModel(EventsModel):
     def from_state(cls, state: dict[str, Any]) -> Self:
         base, sight = Base.from_state(state["base"]), Sight.from_state(state["sight"])
         clock = base.coder.clock
+        width, head, dropout = state["net"]
+        layers, heads = state["blocks"]
         trainee = GptTrainee(
             Schedule(batch_size=state["batch_size"]), sight.seen, clock, len(clock.jump_lo),
-            *state["net"], sight, *state["blocks"], state["shares"],
+            width, head, dropout, sight, layers, heads, state["shares"],
         )  # fmt: skip
         cats, nums = (tuple(part) for part in state["support"])
         return cls(

@@ -54,7 +54,7 @@ def token_mask(codec: Any, clause: Clause) -> NDArray[np.bool_]:
         if codec.rare_token >= 0 and codec.rare == "label":
             mask[codec.rare_token] = RARE in clause.labels
         return mask
-    return np.diff(narrowed(codec, clause).start) > 0
+    return np.asarray(np.diff(narrowed(codec, clause).start) > 0)
 
 
 def narrowed(codec: Any, clause: Clause) -> Any:
@@ -77,14 +77,14 @@ def _places(codec: Any, token: int, clause: Clause) -> NDArray[np.float64]:
         outside = not len(known) or known.max() < clause.low or known.min() > clause.high
         if held.all() or (outside and points > COARSE):
             break
-    return inside[held]
+    return np.asarray(inside[held])
 
 
 def _seconds(values: Any) -> NDArray[np.float64]:
     """Numbers as they are, times as seconds since 1970."""
     values = np.asarray(values)
     if values.dtype.kind != "M":
-        return values.astype(np.float64)
+        return np.asarray(values, np.float64)
     gone = np.isnat(values)
     stamps = values.astype("datetime64[us]").astype(np.int64) / 1e6
-    return np.where(gone, np.nan, stamps)
+    return np.asarray(np.where(gone, np.nan, stamps))

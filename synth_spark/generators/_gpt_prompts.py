@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from synth_spark.core.conditions import (
     CLOCK_FIELDS,
     WEEKDAYS,
+    CannotConditionError,
     Clause,
     Condition,
     ImpossibleConditionError,
@@ -51,6 +52,7 @@ def prompted(model: Any, condition: Condition) -> Any:
         condition: Clauses without an objection.
 
     Raises:
+        CannotConditionError: A column is not drawn but follows from others (SYN-712).
         ImpossibleConditionError: The model gives it no chance (SYN-711).
     """
     if not condition.clauses:
@@ -61,6 +63,12 @@ def prompted(model: Any, condition: Condition) -> Any:
         if clause.field in CLOCK_FIELDS and clause.field not in _columns(base):
             allowed = _at_clock(clause, allowed, model, condition)
             continue
+        if clause.field not in _columns(base):
+            raise CannotConditionError(
+                f"{clause.field} is not drawn by the transformer: it follows from other columns.",
+                hint="a clause on the columns that it follows from",
+                field=clause.field,
+            )
         part, j = _columns(base)[clause.field]
         column = getattr(base.coder, part)[j]
         if part == "subject":
@@ -116,7 +124,8 @@ def _put(masks: tuple[Any, ...], j: int, mask: Any) -> tuple[Any, ...]:
 def _with_codec(base: Base, part: str, j: int, codec: Any) -> Base:
     columns = list(getattr(base.coder, part))
     columns[j] = replace(columns[j], codec=codec)
-    return replace(base, coder=replace(base.coder, **{part: tuple(columns)}))
+    changed: dict[str, Any] = {part: tuple(columns)}
+    return replace(base, coder=replace(base.coder, **changed))
 
 
 def _ranked(

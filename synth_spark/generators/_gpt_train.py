@@ -65,14 +65,14 @@ class GptTrainee(EventTrainee):
         q = np.zeros((rows, layout.main, layout.pointer), np.float16)
         shares = e["shares"].astype(np.float32) / 255
         folded = {**e, "cats": sight.folded(e["cats"])}
-        now = _unrolled(folded, sight.main_shares(shares), layout, x, z, q)
+        now = _unrolled(folded, sight.main_shares(shares.astype(np.float32)), layout, x, z, q)
         told = np.zeros((rows, len(sight.starts) - 1), np.int32)
         told[1:] = sight.told(e["clock"], e["cats"], e["nums"])[:-1]
         first = np.ones(rows, bool)
         first[1:] = end[:-1]
         told[first] = 0
         own = e["attributes"].astype(np.float32) / SCALE
-        flat = {
+        flat: dict[str, NDArray[Any]] = {
             "x": np.concatenate([x[:, : layout.dense], own], axis=1).astype(np.float16),
             "told": told,
             "after": z,

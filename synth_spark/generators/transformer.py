@@ -43,7 +43,7 @@ class TransformerParams:
     layers: int = 2
     heads: int = 4  # of attention, `width` is a multiple of it
     context: int = 128  # events in sight; longer histories are seen through a sliding window
-    dropout: float = 0.15
+    dropout: float = 0.25
     max_epochs: int = 30
     max_minutes: float = 10.0
     learning_rate: float = 2e-3

@@ -119,9 +119,7 @@ class Gpt(EventNet):
             layer.bias.data.copy_(torch.from_numpy(np.log(share)).float())
             layer.weight.data.mul_(0.5)
 
-    def positions(
-        self, x: Tensor, told: Tensor, segment: Tensor, prefix: Tensor
-    ) -> Tensor:
+    def positions(self, x: Tensor, told: Tensor, segment: Tensor, prefix: Tensor) -> Tensor:
         """What the trunk makes of rows of positions.
 
         Args:

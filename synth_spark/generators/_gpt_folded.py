@@ -45,19 +45,11 @@ class Trunk:
     net: Folded  # the heads
 
     @classmethod
-    def of(
-        cls, weights: Mapping[str, NDArray[Any]], layout: Layout, bucket: NDArray[np.int64]
-    ) -> Self:
-        """Fold the weights of a `Gpt`.
-
-        Args:
-            weights: Its state dict.
-            layout: Of the statistics.
-            bucket: Bucket of each distance, shape (context,).
-        """
+    def of(cls, weights: Mapping[str, NDArray[Any]], layout: Layout) -> Self:
+        """Fold the weights (the state dict) of a `Gpt`."""
         into = weights["stats_in.weight"].T
         layers = tuple(
-            _layer(weights, f"blocks.{k}", bucket)
+            _layer(weights, f"blocks.{k}")
             for k in range(sum(name.endswith(".qkv.weight") for name in weights))
         )
         none = {  # the heads are folded as those of the event net, which has a trunk of its own
@@ -76,9 +68,9 @@ class Trunk:
         )
 
 
-def _layer(weights: Mapping[str, NDArray[Any]], name: str, bucket: NDArray[np.int64]) -> Layer:
+def _layer(weights: Mapping[str, NDArray[Any]], name: str) -> Layer:
     bias = weights[f"{name}.bias"]
-    spread = np.concatenate([bias[:, bucket], bias[:, -1:]], axis=1)
+    spread = np.concatenate([bias[:, weights["bucket"]], bias[:, -1:]], axis=1)
     linear = {
         part: Linear(_f32(weights[f"{name}.{part}.weight"].T), _f32(weights[f"{name}.{part}.bias"]))
         for part in ("qkv", "mix", "up", "down")

@@ -25,7 +25,6 @@ class TransformerModel(EventsModel):
     """Attributes, the decoder, and what turns tokens back into records."""
 
     sight: Sight | None = None
-    bucket: NDArray[np.int64] | None = None  # of each distance, shape (context,)
     clock_seen: NDArray[np.int64] | None = None  # real events of each hour and weekday, (24 + 7,)
     temperature: float = 1.0
     top_p: float = 1.0
@@ -35,8 +34,7 @@ class TransformerModel(EventsModel):
         """What draws the events of units."""
         if self._walker is None:
             assert self.sight is not None
-            assert self.bucket is not None
-            trunk = Trunk.of(self.weights, self.seen.layout, self.bucket)
+            trunk = Trunk.of(self.weights, self.seen.layout)
             self._walker = GptWalker(  # type: ignore[assignment]
                 trunk, self.sight, self.base.coder.clock, self.support,
                 self.allowed or Allowed.all(self.sight), self.temperature, self.top_p,
@@ -64,7 +62,6 @@ class TransformerModel(EventsModel):
         return {
             **EventsModel.state(self),
             "sight": self.sight.state(),
-            "bucket": self.bucket,
             "clock_seen": self.clock_seen,
             "taste": [self.temperature, self.top_p],
             "blocks": [trainee.layers, trainee.heads],
@@ -84,7 +81,7 @@ class TransformerModel(EventsModel):
         cats, nums = (tuple(part) for part in state["support"])
         return cls(
             base, sight.seen, trainee, Support(cats, nums), state["weights"], state["facts"],
-            state["pace"], None, sight, state["bucket"], state["clock_seen"], *state["taste"],
+            state["pace"], None, sight, state["clock_seen"], *state["taste"],
         )  # fmt: skip
 
 

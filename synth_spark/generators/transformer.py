@@ -107,7 +107,7 @@ class Transformer:
         model = TransformerModel(
             base, sight.seen, trainee, Support(tuple(bounds["cats"]), tuple(bounds["nums"])),
             trained.weights, _facts(trained), np.ones(len(KNOTS)), None, sight,
-            _buckets(params.context), bounds["clock"],
+            bounds["clock"],
         )  # fmt: skip
         calibrated(model, seed)
         return model.tempered(temperature=params.temperature, top_p=params.top_p)
@@ -115,12 +115,6 @@ class Transformer:
     def objection(self, schema: Schema, clause: Clause) -> str:
         """Why events of this schema cannot be drawn under the clause; empty if they can."""
         return objection_to(schema, clause)
-
-
-def _buckets(context: int) -> NDArray[np.int64]:
-    from synth_spark.models.gpt import buckets
-
-    return buckets(context)
 
 
 def _facts(trained: Trained) -> dict[str, Any]:

@@ -107,7 +107,7 @@ class Gpt(EventNet):
             for last in (block.mix, block.down):
                 last.weight.data.mul_(1 / math.sqrt(2 * shape.layers))
         distance = torch.from_numpy(buckets(shape.context))
-        self.register_buffer("bucket", distance, persistent=False)
+        self.register_buffer("bucket", distance)  # saved: drawing looks it up
         fold = torch.tensor(shape.fold or (0,), dtype=torch.long)
         self.register_buffer("fold", fold, persistent=False)
 

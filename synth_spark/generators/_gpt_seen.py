@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from synth_spark.generators._events_decode import Base
@@ -131,22 +132,35 @@ def pack(sizes: NDArray[np.int64], length: int, overlap: int) -> Packed:
         [[3, 4, 5], [0, 1, 2]]
     """
     pieces = _pieces(sizes, length, overlap)
-    order = sorted(range(len(pieces)), key=lambda k: -len(pieces[k][0]))
-    free: list[int] = []
+    many = np.array([len(places) for places, _ in pieces], np.int64)
+    order = np.argsort(-many, kind="stable")
     rows: list[list[int]] = []
-    first = 0  # rows before it are full
-    for k in order:
-        size = len(pieces[k][0])
-        row = next((r for r in range(first, len(rows)) if free[r] >= size), len(rows))
+    for k, row in zip(order.tolist(), _fit(many[order], length).tolist(), strict=True):
         if row == len(rows):
             rows.append([])
-            free.append(length)
         rows[row].append(k)
-        free[row] -= size
-        while first < len(rows) and free[first] == 0:
-            first += 1
-        first = max(first, len(rows) - 400)  # so that many short units cost no square
     return _laid(rows, pieces, length)
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+def _fit(sizes, length):  # type: ignore[no-untyped-def]
+    """The row of each piece, longest first: the fullest row that still has room, or a new one."""
+    latest, below = np.full(length + 1, -1), np.full(len(sizes), -1)  # rows by their room
+    out, rows = np.empty(len(sizes), np.int64), 0
+    for i in range(len(sizes)):
+        room, row = length, -1
+        for free in range(sizes[i], length + 1):
+            if latest[free] >= 0:
+                room, row = free, latest[free]
+                latest[free] = below[row]
+                break
+        if row < 0:
+            row = rows
+            rows += 1
+        out[i] = row
+        below[row] = latest[room - sizes[i]]
+        latest[room - sizes[i]] = row
+    return out
 
 
 def _pieces(

@@ -26,6 +26,7 @@ from synth_spark.generators._events_seen import encode
 from synth_spark.generators._events_support import Support
 from synth_spark.generators._gpt_model import TransformerModel, check_taste
 from synth_spark.generators._gpt_prompts import objection_to
+from synth_spark.generators._gpt_rare import with_true_rates
 from synth_spark.generators._gpt_seen import Sight
 from synth_spark.generators._gpt_train import GptTrainee, start_shares, token_counts
 
@@ -110,6 +111,7 @@ class Transformer:
             bounds["clock"],
         )  # fmt: skip
         calibrated(model, seed)
+        model = with_true_rates(model, bounds["tokens"], seed)
         return model.tempered(temperature=params.temperature, top_p=params.top_p)
 
     def objection(self, schema: Schema, clause: Clause) -> str:

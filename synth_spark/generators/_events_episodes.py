@@ -138,15 +138,26 @@ class Histories:
             x[:, : self.own], first = self.own_columns(subjects, rng, held.own)[0], self.own
         for j in range(first, len(self.forests)):
             x[:, j] = self.forests[j].draw(x[:, :j], rng.random((subjects, 4)))
+        return self.units_of(x, rng, held.slots if held is not None else None)
+
+    def units_of(
+        self, x: Floats, rng: np.random.Generator, slots: Mapping[int, Bools] | None = None
+    ) -> Drawn:
+        """The units of subjects with the columns `x`, shape (subjects, columns).
+
+        Args:
+            x: The subjects' columns.
+            rng: Of the draws.
+            slots: Of some categories the slots that events may fall in.
+        """
         named = {name: x[:, j] for j, name in enumerate(self.names)}
         tokens = x[:, : self.own].astype(np.int32)
-        slots = held.slots if held is not None else {}
         if self.episodes:
-            return self._episodes(named, tokens, rng, slots)
+            return self._episodes(named, tokens, rng, slots or {})
         given = {**named, "anchor": named["start"]}
-        u = rng.random((subjects, len(self.attributes.columns), 4))
+        u = rng.random((len(x), len(self.attributes.columns), 4))
         table = self.attributes.draw(given, u, slots)
-        every = np.arange(subjects, dtype=np.int64)
+        every = np.arange(len(x), dtype=np.int64)
         return Drawn(every, named["start"].astype(np.int64), table, tokens)
 
     def own_columns(

@@ -81,7 +81,8 @@ class TransformerModel(EventsModel):
         cats, nums = (tuple(part) for part in state["support"])
         return cls(
             base, sight.seen, trainee, Support(cats, nums), state["weights"], state["facts"],
-            state["pace"], None, sight, state["clock_seen"], *state["taste"],
+            state["pace"], sight=sight, clock_seen=state["clock_seen"],
+            temperature=state["taste"][0], top_p=state["taste"][1],
         )  # fmt: skip
 
 

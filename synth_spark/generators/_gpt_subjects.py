@@ -10,6 +10,7 @@ is repeated until it fits.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Self
 
@@ -18,8 +19,8 @@ from numba import njit
 from numpy.typing import NDArray
 
 from synth_spark.core.seeds import generator
-from synth_spark.generators._events_attributes import Attributes
-from synth_spark.generators._events_episodes import Drawn, Histories
+from synth_spark.generators._events_attributes import Attributes, Bools
+from synth_spark.generators._events_episodes import Drawn, Held, Histories
 from synth_spark.generators._events_facts import Floats
 from synth_spark.generators._forest import Forest
 
@@ -75,8 +76,10 @@ class PromptedAttributes(Attributes):
         own = {f.name: getattr(of, f.name) for f in fields(Attributes)}
         return cls(**own, kept=kept, single=frozenset(single), clock=clock, silent=episodes)
 
-    def draw(self, given: dict[str, Floats], uniforms: Floats) -> Floats:
-        x = Attributes.draw(self, given, uniforms)
+    def draw(
+        self, given: dict[str, Floats], uniforms: Floats, held: Mapping[int, Bools] | None = None
+    ) -> Floats:
+        x = Attributes.draw(self, given, uniforms, held)
         if self.clock is not None:
             self._moved_clock(x, self.clock, uniforms)
         for j, slots in self.kept.items():
@@ -158,7 +161,7 @@ class PromptedHistories(Histories):
         _, weight = self._begun(TRIED, generator(0, "prompt/chance"))
         return bool((weight > 0).any())
 
-    def draw(self, subjects: int, seed: int, block: int) -> Drawn:
+    def draw(self, subjects: int, seed: int, block: int, held: Held | None = None) -> Drawn:
         rng = generator(seed, "subjects", block)
         many = CANDIDATES if self.masks and max(self.masks) > 0 else 1
         x, weight = self._begun(subjects * many, rng)

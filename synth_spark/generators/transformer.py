@@ -108,8 +108,8 @@ class Transformer:
         trained: Trained = yield Train(partial(encode, base, sight.seen), trainee, name="events")
         model = TransformerModel(
             base, sight.seen, trainee, Support(tuple(bounds["cats"]), tuple(bounds["nums"])),
-            trained.weights, _facts(trained), np.ones(len(KNOTS)), None, sight,
-            bounds["clock"],
+            trained.weights, _facts(trained), np.ones(len(KNOTS)), sight=sight,
+            clock_seen=bounds["clock"],
         )  # fmt: skip
         calibrated(model, seed)
         model = with_true_rates(model, bounds["tokens"], seed)

@@ -139,5 +139,3 @@ def _coder(
 
 def _state(survey: Survey, extra: dict[str, Any], field: Field) -> Any:
     return extra["halves"][field.name] if field.part else survey.columns[field.column]
-
-

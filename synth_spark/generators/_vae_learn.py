@@ -114,6 +114,11 @@ def bottleneck(rows: int, schedule: Schedule, params: VaeParams) -> Bottleneck:
 
     steps = ceil(rows / schedule.batch_size) * schedule.max_epochs
     return Bottleneck(
-        latent=params.latent, encoder=params.encoder, decoder=params.decoder, head=params.head,
-        beta=params.beta, warmup_steps=int(params.warmup * steps), free_nats=params.free_nats,
+        latent=params.latent,
+        encoder=params.encoder,
+        decoder=params.decoder,
+        head=params.head,
+        beta=params.beta,
+        warmup_steps=int(params.warmup * steps),
+        free_nats=params.free_nats,
     )

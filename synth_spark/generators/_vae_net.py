@@ -85,6 +85,15 @@ class Head:
         """Tokens of the column."""
         return len(self.out_bias) or len(self.bias)
 
+    def alone(self, h: Array) -> Array:
+        """Logits without what the columns before add; shape (rows, vocabulary)."""
+        out: Array = h @ self.up
+        out += self.bias
+        if len(self.out):
+            out = out @ self.out
+            out += self.out_bias
+        return out
+
     def logits(self, h: Array, tokens: Tokens) -> Array:
         """Shape (rows, vocabulary).
 

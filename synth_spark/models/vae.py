@@ -81,7 +81,9 @@ class Vae(nn.Module):
             self.picks.append(torch.tensor(rows, dtype=torch.long))
             self.direct.append(nn.Parameter(torch.zeros(len(rows), widths[-1])))
         self.widths = widths
-        self.up = nn.Parameter(torch.randn(self.shape.head, sum(widths)) * 0.1 / self.shape.head**0.5)
+        self.up = nn.Parameter(
+            torch.randn(self.shape.head, sum(widths)) * 0.1 / self.shape.head**0.5
+        )
 
     def _forbid(self) -> None:
         """Buffers of the pairs that never occur: per column only the class rows that matter."""

@@ -17,8 +17,8 @@ from synth_spark.core.schema import Schema
 from synth_spark.generators._flat_boost import ROWS as BOOST_ROWS
 from synth_spark.generators._flat_boost import Boosted, boosted, candidates
 from synth_spark.generators._flat_layout import layout_of
-from synth_spark.generators._flat_model import FlatModel, Pass, parameters, relations_in_words
-from synth_spark.generators._flat_story import SAMPLE_ROWS, encode, pair_counts, prepared
+from synth_spark.generators._flat_model import FlatModel, Pass, parameters
+from synth_spark.generators._flat_story import SAMPLE_ROWS, encode, facts_of, pair_counts, prepared
 from synth_spark.generators._flat_tables import ColumnTables, fold
 from synth_spark.generators._flat_tokens import Coder
 
@@ -132,21 +132,8 @@ def caution(rows: int, params: AutoregressiveParams) -> tuple[float, float]:
 def _facts(
     survey: Survey, coder: Coder, layout: Layout, tables: Any, trained: Trained
 ) -> dict[str, Any]:
-    curve = trained.curve[-1] if trained.curve else {}
-    last = {k: v for k, v in curve.items() if k.endswith("nats") or k == "epoch"}  # no clock
-    rare = {
-        d.field.name: d.codec.rare_labels
-        for d in coder.drawn
-        if d.field.kind == "category" and d.codec.rare_token >= 0
-    }
     return {
-        "subjects": survey.subjects,
-        "columns": {d.field.name: d.vocabulary for d in coder.drawn},
-        "relations": relations_in_words(coder),
-        "labels_grouped_as_rare": rare,
+        **facts_of(survey, coder, trained),
         "forbidden_pairs": int((layout.never != 0).sum()),
         "numbers_in_tables": parameters(tables),
-        "training": {k: float(v) for k, v in last.items()},
-        "stopped": trained.stopped,
-        "best_epoch": trained.best_epoch,
     }

@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 from synth_spark.columns.number import Number
 from synth_spark.columns.survey import Survey, merge_surveys, survey_state
 from synth_spark.core.batch import Encoded, Records
-from synth_spark.core.ports import Fold, Request, Take
+from synth_spark.core.ports import Fold, Request, Take, Trained
 from synth_spark.core.schema import Schema
 from synth_spark.errors import SynthError
 from synth_spark.generators import _flat_tokens as second
 from synth_spark.generators import _flat_zeros as zeros
 from synth_spark.generators._flat_fields import CLOCKS, Field, fields_of, split
+from synth_spark.generators._flat_model import relations_in_words
 from synth_spark.generators._flat_relation import Relation
 from synth_spark.generators._flat_relations import search
 from synth_spark.generators._flat_tokens import Coder, Drawn, in_order
@@ -94,6 +95,26 @@ def pair_counts(ready: Prepared) -> Generator[Request, Any, NDArray[np.int64]]:
 def encode(coder: Coder, records: Records) -> Encoded:
     """Whole subjects as what `FlatTrainee` reads."""
     return Encoded({"tokens": coder.encode(records)}, {}, records.offsets)
+
+
+def facts_of(survey: Survey, coder: Coder, trained: Trained) -> dict[str, Any]:
+    """What a model card tells of every network on a flat table."""
+    curve = trained.curve[-1] if trained.curve else {}
+    last = {k: v for k, v in curve.items() if k.endswith("nats") or k == "epoch"}  # no clock
+    rare = {
+        d.field.name: d.codec.rare_labels
+        for d in coder.drawn
+        if d.field.kind == "category" and d.codec.rare_token >= 0
+    }
+    return {
+        "subjects": survey.subjects,
+        "columns": {d.field.name: d.vocabulary for d in coder.drawn},
+        "relations": relations_in_words(coder),
+        "labels_grouped_as_rare": rare,
+        "training": {k: float(v) for k, v in last.items()},
+        "stopped": trained.stopped,
+        "best_epoch": trained.best_epoch,
+    }
 
 
 def number_settings(rows: int, min_subjects: int) -> dict[str, Any]:

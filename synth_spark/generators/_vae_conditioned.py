@@ -1,10 +1,10 @@
 """Rows of the autoencoder under a condition, by weighing codes: no draw is repeated until it fits.
 
-For every row `CODES` codes come from the prior. Each is weighed by the likelihood that the
-decoder gives the condition, and a few are kept in proportion. From each of these a row is drawn,
-column after column, with the condition's columns held to what it leaves of them. Of these rows one is taken, in
-proportion to what is left of its weight: sampling importance resampling (Rubin, 1988; Smith and
-Gelfand, "Bayesian Statistics without Tears", The American Statistician 1992).
+For every row `CODES` codes come from the prior. Each is weighed by the likelihood that the decoder
+gives the condition, and a few are kept in proportion. From each of these a row is drawn, column
+after column, the condition's columns held to what it leaves of them. One of these rows is taken,
+in proportion to what is left of its weight. This is sampling importance resampling: Smith and
+Gelfand, "Bayesian Statistics without Tears", The American Statistician 46 (1992), section 3.
 
 A row for which no candidate holds (a narrow range of a computed total) takes one of the `ANCHORS`:
 rows drawn beforehand in the same way that do hold. Without any of them the condition is refused.
@@ -23,7 +23,6 @@ from synth_spark.core.batch import Records
 from synth_spark.core.conditions import Condition, ImpossibleConditionError
 from synth_spark.core.seeds import generator
 from synth_spark.generators._flat_fields import join
-from synth_spark.generators._flat_tokens import Coder
 from synth_spark.generators._vae_conditions import Range, Tokens, holding, limits_of
 from synth_spark.generators._vae_draw import Limit, draw_columns
 from synth_spark.generators._vae_net import Array, VaeNet
@@ -67,8 +66,8 @@ class ConditionedVae:
         out = cls(model, condition, limits, _KEPT if alone else _KEPT_FOLLOWING)
         found: list[Records] = []
         for block in range(_ANCHOR_BLOCKS):
-            drawn = out._rows(generator(0, "vae anchors", block))
-            found.append(drawn.take(np.flatnonzero(holding(drawn, condition))))
+            drawn, held = out._rows(generator(0, "vae anchors", block))
+            found.append(drawn.take(np.flatnonzero(held)))
             if sum(f.rows for f in found) >= ANCHORS:
                 break
         anchors = Records.joined(found)
@@ -84,8 +83,7 @@ class ConditionedVae:
     def sample(self, block: int, subjects: int, seed: int) -> Records:
         rng = generator(seed, "vae conditioned", block)
         assert self.anchors is not None
-        rows = self._rows(rng)
-        held = holding(rows, self.condition)
+        rows, held = self._rows(rng)
         instead = rows.rows + rng.integers(self.anchors.rows, size=rows.rows)
         taken = np.where(held, np.arange(rows.rows), instead)
         return Records.joined([rows, self.anchors]).take(taken[:subjects])
@@ -101,12 +99,13 @@ class ConditionedVae:
     def about(self) -> dict[str, Any]:
         return {**self.model.about(), "condition": self.condition.text()}
 
-    def _rows(self, rng: np.random.Generator) -> Records:
-        """A block; nearly all of its rows hold the condition."""
+    def _rows(self, rng: np.random.Generator) -> tuple[Records, NDArray[np.bool_]]:
+        """A block, and which of its rows hold the condition with a chance above 0."""
         coder, net, prior = self.model.coder, self.model.net, self.model.prior
         if net is None or prior is None:
             values, _ = draw_columns(coder, None, np.zeros((self.block_size, 0), np.float32), rng)
-            return Records.flat(join(coder.schema, coder.fields, values))
+            rows = Records.flat(join(coder.schema, coder.fields, values))
+            return rows, holding(rows, self.condition)
         pieces = [self._codes(rng) for _ in range(0, self.block_size, _PIECE)]
         z = np.concatenate([p[0] for p in pieces])[: self.block_size]
         before = np.concatenate([p[1] for p in pieces])[: self.block_size]
@@ -117,10 +116,11 @@ class ConditionedVae:
         weight = chance.reshape(-1, self.kept) - before
         weight = np.where(holding(columns, self.condition).reshape(weight.shape), weight, -np.inf)
         best = picked(weight, 1, rng)[:, 0]
-        return columns.take(np.arange(len(best)) * self.kept + best)
+        rows = columns.take(np.arange(len(best)) * self.kept + best)
+        return rows, np.isfinite(weight.max(axis=1))
 
     def _codes(self, rng: np.random.Generator) -> tuple[Array, NDArray[np.float64]]:
-        """A few codes for each of some rows, (rows, kept, latent), and their logits (rows, kept)."""
+        """A few codes for each of some rows, (rows, kept, latent), and their logits."""
         net, prior = self.model.net, self.model.prior
         assert net is not None
         assert prior is not None
@@ -167,7 +167,7 @@ def _with_shut(net: VaeNet, limits: Mapping[int, Limit]) -> dict[int, Limit]:
             if slot >= len(net.heads):
                 continue
             table = head.direct[start : start + net.heads[slot].vocabulary]
-            shut = (table[:, left] < _SHUT).all(axis=1)
+            shut = np.asarray((table[:, left] < _SHUT).all(axis=1))
             if shut.any():
                 out[slot] = _narrowed(out.get(slot), shut)
     return out

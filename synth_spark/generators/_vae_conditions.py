@@ -36,10 +36,10 @@ class Tokens:
 
     left: NDArray[np.float32]  # (vocabulary,) share of each
 
-    def shares(self, values: Mapping[str, Values]) -> NDArray[np.float32]:  # noqa: ARG002
+    def shares(self, values: Mapping[str, Values]) -> NDArray[np.float32]:
         return self.left
 
-    def inside(self, tokens: NDArray[np.int32], u: Floats, values: Mapping[str, Values]) -> Floats:  # noqa: ARG002
+    def inside(self, tokens: NDArray[np.int32], u: Floats, values: Mapping[str, Values]) -> Floats:
         return u
 
 
@@ -51,10 +51,10 @@ class Range:
     low: float
     high: float
 
-    def shares(self, values: Mapping[str, Values]) -> NDArray[np.float32]:  # noqa: ARG002
-        return self._held().mean(axis=1).astype(np.float32)
+    def shares(self, values: Mapping[str, Values]) -> NDArray[np.float32]:
+        return np.asarray(self._held().mean(axis=1), np.float32)
 
-    def inside(self, tokens: NDArray[np.int32], u: Floats, values: Mapping[str, Values]) -> Floats:  # noqa: ARG002
+    def inside(self, tokens: NDArray[np.int32], u: Floats, values: Mapping[str, Values]) -> Floats:
         return positions(self._held()[tokens], u)
 
     def _held(self) -> NDArray[np.bool_]:
@@ -145,9 +145,9 @@ def limits_of(coder: Coder, condition: Condition) -> tuple[dict[int, Limit], boo
             limit = _limit(drawn, clause)
             if limit is not None:
                 out[i] = limit
-        fields = [f.name for f in coder.fields if f.column == clause.field]
+        parts = [f for f in coder.fields if f.column == clause.field and f.part != "second"]
         fixed = {coder.drawn[i].field.name for i, v in out.items() if not isinstance(v, RowRange)}
-        alone &= fixed.issuperset(fields)
+        alone &= fixed.issuperset(f.name for f in parts)
     return out, alone
 
 

@@ -1,4 +1,4 @@
-"""The columns of a block of rows, one after the other, from what the decoder made of their codes."""
+"""The columns of a block of rows, one after the other, from the decoder's answer to their codes."""
 
 from __future__ import annotations
 

@@ -84,7 +84,8 @@ class VaeModel:
             `steps` rows, from `a` to `b`.
 
         Raises:
-            InterpolationError: Not one row each, fewer than 2 steps, or no column is drawn (SYN-731).
+            InterpolationError: Not one row each, fewer than 2 steps, or nothing is drawn
+                (SYN-731).
         """
         if a.rows != 1 or b.rows != 1 or steps < 2 or self.net is None:
             raise InterpolationError(

@@ -146,7 +146,8 @@ class VaeNet:
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Self:
         """The net that `state` came from."""
-        encoder = {k: Layer(**v) if isinstance(v, dict) else v for k, v in state["encoder"].items()}
+        parts = state["encoder"].items()
+        encoder: dict[str, Any] = {k: Layer(**v) if isinstance(v, dict) else v for k, v in parts}
         heads = tuple(Head(**h) for h in state["heads"])
         return cls(Encoder(**encoder), Layer(**state["rise"]), Layer(**state["head"]), heads)
 

@@ -2,8 +2,9 @@
 
 The codes of the records do not fill the standard normal that the divergence pulls them to; drawing
 z from where they lie is "ex-post density estimation": Ghosh et al., "From Variational to
-Deterministic Autoencoders", ICLR 2020, section 4. The mixture is fitted on draws from the posteriors, not
-on their means, so that what is drawn has the spread that the decoder was trained under.
+Deterministic Autoencoders", ICLR 2020, section 4. The mixture is fitted on draws from the
+posteriors, not on their means, so that what is drawn has the spread that the decoder was trained
+under.
 """
 
 from __future__ import annotations
@@ -52,7 +53,9 @@ class Prior:
         """
         from sklearn.exceptions import ConvergenceWarning
         from sklearn.mixture import GaussianMixture
-        from threadpoolctl import threadpool_limits
+        from threadpoolctl import (  # type: ignore[import-untyped, unused-ignore]
+            threadpool_limits,
+        )
 
         count = int(np.clip(len(codes) // _ROWS_OF_ONE, 1, gaussians))
         mixture = GaussianMixture(

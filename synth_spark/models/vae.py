@@ -8,7 +8,9 @@ Variational Inference with Inverse Autoregressive Flow", NeurIPS 2016, appendix 
 
 Given z the columns are independent but for two things, both seen from the columns before, in
 their order: pairs that never occur are taken out of the softmax, in training as in sampling, and
-a few strongly dependent pairs have direct tables.
+strongly dependent pairs have direct tables. These join late in the training: tables that are there
+from the start take over what z should tell, up to the collapse of the posterior (what Bowman et al.,
+"Generating Sentences from a Continuous Space", CoNLL 2016, section 3.1, saw with strong decoders).
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from synth_spark.models.made import Layout
+from synth_spark.models.made import Layout, pick_of
 
 _LOG_VARIANCE = (-10.0, 3.0)  # bounds of the encoder's answer
 
@@ -37,6 +39,7 @@ class Bottleneck:
     beta: float  # weight of the divergence once warm
     warmup_steps: int  # over which the weight rises from 0
     free_nats: float  # of each latent number, that cost nothing
+    direct_step: int  # from which on direct tables join
 
 
 class Vae(nn.Module):
@@ -78,7 +81,7 @@ class Vae(nn.Module):
             if basis is not None:
                 self.register_buffer(f"out{c}", torch.tensor(basis.T.copy()), persistent=False)
             rows = [r for p in layout.parents[c] for r in range(starts[p], starts[p + 1])]
-            self.picks.append(torch.tensor(rows, dtype=torch.long))
+            self.picks.append(pick_of(rows))
             self.direct.append(nn.Parameter(torch.zeros(len(rows), widths[-1])))
         self.widths = widths
         self.up = nn.Parameter(
@@ -132,9 +135,11 @@ class Vae(nn.Module):
         h = functional.relu(self.head(functional.relu(self.rise(z))))
         parts = (h @ self.up).split(self.widths, 1)
         classes = self._classes(tokens) if self.never_columns else None
+        direct = float(self.steps) >= self.shape.direct_step
         nats = torch.zeros(len(tokens), device=tokens.device)
-        for c, features in enumerate(parts):
-            if len(self.direct[c]):
+        for c, part in enumerate(parts):
+            features = part
+            if direct and len(self.direct[c]):
                 features = features + x[:, self.picks[c]] @ self.direct[c]
             logits = self._leave(c, features) + self.bias[c]
             if classes is not None and c in self.never_columns:

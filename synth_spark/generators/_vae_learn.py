@@ -37,7 +37,9 @@ if TYPE_CHECKING:
 _USUAL_ROWS = 5_634  # the table on which the epochs were chosen
 _MOST_EPOCHS = 40  # small tables are not read more often than that
 _ACTIVE = 0.01  # variance of a latent number's posterior means over the rows
-_CODES = 20_000  # that the prior is fitted on
+_CODES = 20_000  # rows at most, whose codes the prior is fitted on
+_DRAWS = 4  # at most, of the code of one row
+_ROWS_OF_ONE = 200  # for each Gaussian of the prior
 
 
 class CollapsedError(SynthError):
@@ -102,9 +104,9 @@ def learn_vae(schema: Schema, params: VaeParams, seed: int) -> Learning:
     used = usage(mean, spread)
     if dependent and not used["active_units"]:
         raise collapsed(used, params)
-    codes = mean + spread * rng.standard_normal(mean.shape, dtype=np.float32)
-    least = params.min_subjects / len(codes)
-    prior = Prior.fit(codes, params.gaussians, least, stream_key(seed, "vae prior"))
+    codes = drawn_codes(mean, spread, rng)
+    count = int(np.clip(len(mean) // _ROWS_OF_ONE, 1, params.gaussians))
+    prior = Prior.fit(codes, count, params.min_subjects / len(mean), stream_key(seed, "vae prior"))
     facts = {
         **facts_of(survey, coder, trained),
         "forbidden_pairs": int((layout.never != 0).sum()),
@@ -112,6 +114,15 @@ def learn_vae(schema: Schema, params: VaeParams, seed: int) -> Learning:
         "code": {**used, "gaussians": len(prior.upper)},
     }
     return VaeModel(coder, net, prior, facts, params.block_size)
+
+
+def drawn_codes(
+    mean: NDArray[np.float32], spread: NDArray[np.float32], rng: np.random.Generator
+) -> NDArray[np.float32]:
+    """Draws from the posteriors, several of each where there are few; shape (draws, latent)."""
+    times = int(np.clip(_CODES // len(mean), 1, _DRAWS))
+    many, wide = np.tile(mean, (times, 1)), np.tile(spread, (times, 1))
+    return many + wide * rng.standard_normal(many.shape, dtype=np.float32)
 
 
 def usage(mean: NDArray[np.float32], spread: NDArray[np.float32]) -> dict[str, Any]:

@@ -17,7 +17,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float32]
-_ROWS_OF_ONE = 200  # of the codes, for each Gaussian
 _RIDGE = 1e-4  # added to every variance
 
 
@@ -46,8 +45,8 @@ class Prior:
         """The mixture of some codes.
 
         Args:
-            codes: (rows, latent).
-            gaussians: At most so many; fewer on few rows.
+            codes: (codes, latent).
+            gaussians: So many.
             least: A Gaussian with a smaller share of the rows is left out.
             seed: Of the first guess.
         """
@@ -57,9 +56,12 @@ class Prior:
             threadpool_limits,
         )
 
-        count = int(np.clip(len(codes) // _ROWS_OF_ONE, 1, gaussians))
         mixture = GaussianMixture(
-            count, reg_covar=_RIDGE, max_iter=100, random_state=seed % 2**32, init_params="kmeans"
+            gaussians,
+            reg_covar=_RIDGE,
+            max_iter=100,
+            random_state=seed % 2**32,
+            init_params="kmeans",
         )
         with threadpool_limits(1), warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)

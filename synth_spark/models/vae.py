@@ -9,8 +9,8 @@ Variational Inference with Inverse Autoregressive Flow", NeurIPS 2016, appendix 
 Given z the columns are independent but for two things, both seen from the columns before, in
 their order: pairs that never occur are taken out of the softmax, in training as in sampling, and
 strongly dependent pairs have direct tables. These join late in the training: tables that are there
-from the start take over what z should tell, up to the collapse of the posterior (what Bowman et al.,
-"Generating Sentences from a Continuous Space", CoNLL 2016, section 3.1, saw with strong decoders).
+from the start take over what z should tell, up to the collapse of the posterior. Bowman et al.,
+"Generating Sentences from a Continuous Space", CoNLL 2016, section 3.1, saw the same.
 """
 
 from __future__ import annotations

@@ -20,14 +20,14 @@ class VaeParams:
 
     min_subjects: int = 5  # a label or spike held by fewer subjects is not told by itself
     latent: int = 16  # numbers of a code
-    beta: float = 0.5  # weight of the divergence from the standard normal
-    warmup: float = 0.1  # share of the steps over which beta rises from 0
+    beta: float = 0.6  # weight of the divergence from the standard normal
+    warmup: float = 0.3  # share of the steps over which beta rises from 0
     free_nats: float = 0.0  # of each latent number, that cost nothing
     gaussians: int = 100  # of the prior, at most
     encoder: int = 256  # units of each of the encoder's two layers
     decoder: int = 128  # units of the decoder's first layer
     head: int = 64  # units of its second, which the columns read
-    direct_after: float = 0.6  # share of the steps after which direct tables of pairs join; 1: none
+    direct_after: float = 0.4  # share of the steps after which direct tables of pairs join; 1: none
     max_epochs: int | None = None  # by the number of rows
     max_minutes: float = 10.0
     batch_size: int | None = None  # rows a step, all ranks together; by the number of rows

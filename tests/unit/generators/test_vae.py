@@ -139,7 +139,7 @@ def test_a_unit_is_active_if_its_mean_moves_and_its_nats_are_those_of_the_formul
 def test_a_collapsed_training_is_refused():
     from synth_spark.training.loop import train_local
 
-    params = replace(PARAMS, beta=50.0, warmup=0.0, learning_rate=0.01)
+    params = replace(PARAMS, beta=50.0, warmup=0.0, learning_rate=0.01, max_epochs=10)
     with pytest.raises(CollapsedError) as caught:
         learn(GENERATOR.learn(SCHEMA, params, 1), Local(records(), train=train_local))
     assert caught.value.facts["active_units"] == 0

@@ -38,6 +38,7 @@ _USUAL_ROWS = 5_634  # the table on which the epochs were chosen
 _MOST_EPOCHS = 40  # small tables are not read more often than that
 _ACTIVE = 0.01  # variance of a latent number's posterior means over the rows
 _CODES = 20_000  # rows at most, whose codes the prior is fitted on
+_BY_CHANCE = 0.02  # share of pairs: one in 300 unrelated pairs passes its test
 _DRAWS = 4  # at most, of the code of one row
 _ROWS_OF_ONE = 200  # for each Gaussian of the prior
 
@@ -91,7 +92,7 @@ def learn_vae(schema: Schema, params: VaeParams, seed: int) -> Learning:
         return VaeModel(coder, None, None, {"subjects": survey.subjects}, params.block_size)
     pairs = yield from pair_counts(ready)
     layout = layout_of(coder, ready.tokens, pairs, 0.0)
-    dependent = any(layout.parents)
+    dependent = depends(layout)
     if params.direct_after >= 1:
         layout = replace(layout, parents=((),) * len(coder.drawn))
     schedule = schedule_of(survey.rows, params)
@@ -114,6 +115,12 @@ def learn_vae(schema: Schema, params: VaeParams, seed: int) -> Learning:
         "code": {**used, "gaussians": len(prior.upper)},
     }
     return VaeModel(coder, net, prior, facts, params.block_size)
+
+
+def depends(layout: Layout) -> bool:
+    """Whether more pairs of columns tell of each other than chance finds among independent ones."""
+    pairs = sum(slot.column < c for c in range(len(layout.sizes)) for slot in layout.slots)
+    return sum(len(p) for p in layout.parents) > _BY_CHANCE * pairs
 
 
 def drawn_codes(

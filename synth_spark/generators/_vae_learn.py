@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from synth_spark.models.vae import Bottleneck
 
 _USUAL_ROWS = 5_634  # the table on which the epochs were chosen
-_MOST_EPOCHS = 40  # small tables are not read more often than that
+_MOST_EPOCHS = 30  # small tables are not read more often than that
 _ACTIVE = 0.01  # variance of a latent number's posterior means over the rows
 _CODES = 20_000  # rows at most, whose codes the prior is fitted on
 _BY_CHANCE = 0.02  # share of pairs: one in 300 unrelated pairs passes its test
@@ -165,9 +165,9 @@ def collapsed(used: dict[str, Any], params: VaeParams) -> CollapsedError:
 
 
 def schedule_of(rows: int, params: VaeParams) -> Schedule:
-    """Steps grow with the square root of the rows: 40 epochs at 5,600 rows, 13 at 50,000.
+    """Steps grow with the square root of the rows: 30 epochs at 5,600 rows, 11 at 50,000.
 
-    2 at a million, 1 above 2.3 million; `max_minutes` then cuts the schedule to what fits.
+    2 at a million, 1 above 1.3 million; `max_minutes` then cuts the schedule to what fits.
     """
     small = rows < 4_000
     wanted = min(_MOST_EPOCHS * sqrt(_USUAL_ROWS / rows), _MOST_EPOCHS)

@@ -106,7 +106,7 @@ class Made(nn.Module):
             basis = layout.outs[c]
             features = layout.ranks[c] or (size if basis is None else basis.shape[1])
             rows = [r for p in layout.parents[c] for r in range(*self.starts[p : p + 2])]
-            self.picks.append(_pick(rows))
+            self.picks.append(pick_of(rows))
             self.direct.append(nn.Parameter(torch.zeros(len(rows), features)))
             units = width if layout.reach else (c + 1) * width
             self.up.append(nn.Parameter(torch.zeros(units, features)))
@@ -195,7 +195,7 @@ def _mask(module: nn.Module, name: str, mask: NDArray[np.bool_]) -> None:
     module.register_buffer(name, torch.tensor(mask.astype(np.float32)), persistent=False)
 
 
-def _pick(rows: list[int]) -> Any:
+def pick_of(rows: list[int]) -> Any:
     """A slice where the rows lie together, which spares a copy of the inputs."""
     if not rows:
         return slice(0, 0)

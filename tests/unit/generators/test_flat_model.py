@@ -14,7 +14,8 @@ from synth_spark.core.seeds import generator
 from synth_spark.core.wire import dumps, loads
 from synth_spark.errors import EmptyTableError
 from synth_spark.generators._flat_fields import fields_of
-from synth_spark.generators._flat_learn import NothingToLearnError, encode, schedule_of
+from synth_spark.generators._flat_learn import schedule_of
+from synth_spark.generators._flat_story import NothingToLearnError, encode
 from synth_spark.generators.autoregressive import GENERATOR
 
 torch = pytest.importorskip("torch")
@@ -181,7 +182,7 @@ def test_a_wide_table_whose_columns_see_their_strongest_slots_only_folds_too(mon
 
 def test_a_table_larger_than_the_sample_is_counted_whole(monkeypatch):
     """Twelve rows outside the sample hold a pair: it must not count as one that never occurs."""
-    monkeypatch.setattr("synth_spark.generators._flat_learn.SAMPLE_ROWS", 300)
+    monkeypatch.setattr("synth_spark.generators._flat_story.SAMPLE_ROWS", 300)
     held = records()
     outside = generator(0, "take").permutation(ROWS)[300:312]
     codes = held.columns["plan"].recode(("a", "b", "c"), -1).copy()

@@ -111,7 +111,7 @@ def encode(base: Base, seen: Seen, records: Records) -> Encoded:
     histories = base.histories
     x = histories.attributes.table(base.coder, units, histories.given(base.coder, records, units))
     some = np.flatnonzero(units.lengths > 0)
-    number = _fingerprint(units)
+    number = fingerprint(units)
     u = np.column_stack([uniforms(seen.seed, f"noise{k}", number) for k in range(2)])
     shown, scaled = seen.of_units(base, x, u)
     shares = token_shares(histories.attributes, seen.contexts, x)
@@ -149,7 +149,7 @@ def encode(base: Base, seen: Seen, records: Records) -> Encoded:
     return Encoded({}, events, subjects.astype(np.int64))
 
 
-def _fingerprint(units: Units) -> NDArray[np.uint64]:
+def fingerprint(units: Units) -> NDArray[np.uint64]:
     """A number for each unit that follows from its content, for noise that no partition changes."""
     total = np.zeros(len(units.anchor))
     unit = np.repeat(np.arange(len(total)), units.lengths)

@@ -6,6 +6,7 @@ trees on all columns before it (`_forest.py`). Shares are drawn by breaking a st
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -17,6 +18,8 @@ from synth_spark.generators._events_coder import Coder, Units
 from synth_spark.generators._events_facts import Attribute, Floats, Slots
 from synth_spark.generators._events_stick import Stick
 from synth_spark.generators._forest import Forest
+
+Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +83,15 @@ class Attributes:
         measured, counts = facts.measure(coder, self.slots, units)
         return facts.table(self.columns, {**measured, **given}, counts)
 
-    def draw(self, given: dict[str, Floats], uniforms: Floats) -> Floats:
+    def draw(
+        self, given: dict[str, Floats], uniforms: Floats, held: Mapping[int, Bools] | None = None
+    ) -> Floats:
         """Attributes of new units.
 
         Args:
             given: The known columns, each of shape (units,); "anchor" (days since 1970) too.
             uniforms: Shape (units, columns, 4), in [0, 1).
+            held: Of some categories the slots that events may fall in, shape (slots,).
 
         Returns:
             The table, shape (units, columns); a unit with n = 0 is silent.
@@ -105,16 +111,32 @@ class Attributes:
                 case "computed":
                     x[:, j] = self._computed(column, x, given, stick)
                 case "share":
-                    last = column.place == self.slots.count[column.column] - 2
-                    x[:, j] = stick.take(drawn, uniforms[:, j, 3], last)
+                    x[:, j] = self._taken(column, drawn, uniforms[:, j, 3], stick, held or {})
                 case "ratio" if column.name == "span":
                     x[:, j] = drawn * facts.room_days(given["anchor"], self.last_day)
                 case "ratio":
                     many = 1 + np.floor(drawn * (stick.n - 1) + uniforms[:, j, 3])
                     x[:, j] = self._bounded(column, x, many, stick)
+                case "whole" if column.name == "distinct":
+                    x[:, j] = stick.begin(drawn, self._slots(column.column, held or {}))
                 case _:
                     x[:, j] = self._bounded(column, x, drawn, stick)
         return x
+
+    def _slots(self, j: int, held: Mapping[int, Bools]) -> int:
+        """How many slots of a category may be filled."""
+        return int(held[j].sum() if j in held else self.slots.count[j])
+
+    def _taken(
+        self, column: Attribute, drawn: Floats, u: Floats, stick: Stick, held: Mapping[int, Bools]
+    ) -> Floats:
+        """The part of what is left that one slot of a category takes."""
+        slots = held.get(column.column)
+        if slots is None:
+            return stick.take(drawn, u, column.place == self.slots.count[column.column] - 2)
+        if not slots[column.place]:
+            return stick.skip()
+        return stick.take(drawn, u, False) if slots[column.place + 1 :].any() else stick.take_all()
 
     def _computed(
         self, column: Attribute, x: Floats, given: dict[str, Floats], stick: Stick
@@ -131,8 +153,6 @@ class Attributes:
         if column.name == "n":
             stick.n = np.clip(np.rint(drawn), 0, self.most_events)
             return stick.n
-        if column.name == "distinct":
-            return stick.begin(drawn, int(self.slots.count[column.column]))
         if column.name == "days":
             return np.clip(drawn, 1, np.minimum(np.maximum(stick.n, 1), self.horizon_days))
         if column.name == "first":

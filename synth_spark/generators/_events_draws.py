@@ -25,13 +25,54 @@ from synth_spark.generators._events_statistics import ROOM
 
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
+def is_open(t, weekday, open_hours):  # type: ignore[no-untyped-def]
+    """Whether a time lies in an open hour; `weekday` is that of the unit's first day."""
+    day = int(t // DAY)
+    return open_hours[(weekday + day) % 7, int((t - day * DAY) // HOUR)]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
+def open_place(now, k, weekday, tick, gap_sub, open_hours, u):  # type: ignore[no-untyped-def]
+    """A place inside gap token k, from u on, that leads to an open hour; -1: none of 16 does."""
+    for i in range(16):
+        place = (u + i / 16.0) % 1.0
+        if is_open(after_gap(now, gap_sub, k, tick, place), weekday, open_hours):
+            return place
+    return -1.0
+
+
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
+def close(  # type: ignore[no-untyped-def]
+    row, now, first, weekday, room, cut, tick, gap_sub, jump_lo, jump_hi, open_hours
+):
+    """FAR for the time tokens that lead to no open hour."""
+    gaps = len(gap_sub)
+    if not first:
+        for k in range(gaps):
+            if row[k] > FAR and open_place(now, k, weekday, tick, gap_sub, open_hours, 0.0) < 0:
+                row[k] = FAR
+    today = 0 if first else int(now // DAY)
+    for k in range(len(jump_lo)):
+        some = False
+        for day in range(today + jump_lo[k], today + jump_hi[k] + 1):
+            if day * DAY < room:
+                earliest = now + cut if day == today and not first else -1.0
+                for hour in range(24):
+                    if day * DAY + (hour + 1) * HOUR > earliest:
+                        some = some or open_hours[(weekday + day) % 7, hour]
+        if not some:
+            row[gaps + k] = FAR
+
+
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
 def draw_time(  # type: ignore[no-untyped-def]
     unit, s, owed, states, logits, bias, gate, cut, tick,
-    gap_lo, gap_sub, jump_lo, t, token, far,
+    gap_lo, gap_sub, jump_lo, jump_hi, weekday, open_hours, t, token, far,
 ):  # fmt: skip
     """Time tokens; the time itself where it is a gap. The first event is never the end.
 
-    The rows that jump go to `far`; gives how many.
+    The rows that jump go to `far`; gives how many. `open_hours`, (7, 24), are the hours of the week
+    that times may lie in; with no rows all are.
     """
     gaps, jumps = len(gap_lo), len(jump_lo)
     end = gaps + jumps
@@ -53,6 +94,11 @@ def draw_time(  # type: ignore[no-untyped-def]
                 row[gaps + k] = FAR
         if not first and now - today * DAY + cut >= DAY:
             row[gaps] = FAR
+        if len(open_hours):
+            close(
+                row, now, first, weekday[unit[a]], room, cut, tick, gap_sub, jump_lo, jump_hi,
+                open_hours,
+            )  # fmt: skip
         if first or owed[a] >= gate:
             row[end] = FAR
         k = softmax_pick(row, uniform(state))
@@ -60,7 +106,10 @@ def draw_time(  # type: ignore[no-untyped-def]
             k = end
         t[a] = max(now, 0.0)
         if k < gaps:
-            then = after_gap(now, gap_sub, k, tick, uniform(state))
+            u = uniform(state)
+            if len(open_hours):
+                u = open_place(now, k, weekday[unit[a]], tick, gap_sub, open_hours, u)
+            then = after_gap(now, gap_sub, k, tick, u)
             if then < room:
                 t[a] = then
             else:  # the next event lies beyond the unit
@@ -73,7 +122,9 @@ def draw_time(  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
-def draw_hour(far, unit, s, states, logits, bias, jump, cut, hour):  # type: ignore[no-untyped-def]
+def draw_hour(  # type: ignore[no-untyped-def]
+    far, unit, s, states, logits, bias, jump, cut, jump_lo, jump_hi, weekday, open_hours, hour
+):
     """Hours of the rows `far`, on the same day only beyond the shortest jump."""
     row = np.empty(24, np.float32)
     for i in range(len(far)):
@@ -84,13 +135,23 @@ def draw_hour(far, unit, s, states, logits, bias, jump, cut, hour):  # type: ign
         for k in range(24):
             if (k + 1) * HOUR <= earliest:
                 row[k] = FAR
+        if len(open_hours):
+            today = 0 if now < 0 else int(now // DAY)
+            last = int(s[a, ROOM] // DAY) - 1
+            for k in range(24):
+                some = False
+                for day in range(today + jump_lo[jump[i]], today + jump_hi[jump[i]] + 1):
+                    some = some or (day <= last and open_hours[(weekday[unit[a]] + day) % 7, k])
+                if not some:
+                    row[k] = FAR
         hour[i] = max(softmax_pick(row, uniform(states[unit[a]])), 0)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
 def draw_slot(  # type: ignore[no-untyped-def]
-    far, unit, s, states, logits, bias, jump, hour, cut, tick, jump_lo, jump_hi, t
-):
+    far, unit, s, states, logits, bias, jump, hour, cut, tick, jump_lo, jump_hi, weekday,
+    open_hours, t,
+):  # fmt: skip
     """Five minutes of the rows `far`, then their time."""
     row = np.empty(12, np.float32)
     for i in range(len(far)):
@@ -105,7 +166,15 @@ def draw_slot(  # type: ignore[no-untyped-def]
         slot = max(softmax_pick(row, uniform(state)), 0)
         lo = jump_lo[jump[i]]
         day = today + lo + int(uniform(state) * (jump_hi[jump[i]] - lo + 1))
-        day = min(day, int(s[a, ROOM] // DAY) - 1)
+        last = int(s[a, ROOM] // DAY) - 1
+        day = min(day, last)
+        if len(open_hours):  # the next day of the jump, round and round, with this hour open
+            first, width = today + lo, min(jump_hi[jump[i]] - lo, last - today - lo) + 1
+            for k in range(width):
+                other = first + (day - first + k) % width
+                if open_hours[(weekday[unit[a]] + other) % 7, hour[i]]:
+                    day = other
+                    break
         t[a] = max(moment_in(day, hour[i], slot, earliest, tick, uniform(state)), now)
 
 

@@ -8,6 +8,7 @@ resemble one another and silent weeks come as they do.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -16,12 +17,20 @@ from numpy.typing import NDArray
 
 from synth_spark.core.batch import Encoded, Records
 from synth_spark.core.seeds import generator
-from synth_spark.generators._events_attributes import Attributes
+from synth_spark.generators._events_attributes import Attributes, Bools
 from synth_spark.generators._events_coder import Coder, Units, subject_tokens
 from synth_spark.generators._events_facts import Floats, Slots, measure
 from synth_spark.generators._forest import Forest
 
-GIVEN_LAST = ("n_before", "n_before_that", "silent", "place", "anchor")
+CANDIDATES = 24  # of each subject, where own columns are bound
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What the subjects of a draw must hold."""
+
+    own: Mapping[int, Bools]  # by position of a subject's own column, which tokens are allowed
+    slots: Mapping[int, Bools]  # by category, which slots its events may fall in
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,25 +122,74 @@ class Histories:
             }
         return _given({**own, **_profile(coder, units, self.width_days)}, units, self.width_days)
 
-    def draw(self, subjects: int, seed: int, block: int) -> Drawn:
-        """Draw one block of subjects with the attributes of all their units."""
+    def draw(self, subjects: int, seed: int, block: int, held: Held | None = None) -> Drawn:
+        """Draw one block of subjects with the attributes of all their units.
+
+        Args:
+            subjects: How many.
+            seed: The seed of the sampling.
+            block: The block's number.
+            held: What they must hold; None: nothing.
+        """
         rng = generator(seed, "subjects", block)
         x = np.zeros((subjects, len(self.names)))
-        for j, forest in enumerate(self.forests):
-            x[:, j] = forest.draw(x[:, :j], rng.random((subjects, 4)))
+        first = 0
+        if held is not None and held.own:
+            x[:, : self.own], first = self.own_columns(subjects, rng, held.own)[0], self.own
+        for j in range(first, len(self.forests)):
+            x[:, j] = self.forests[j].draw(x[:, :j], rng.random((subjects, 4)))
         named = {name: x[:, j] for j, name in enumerate(self.names)}
         tokens = x[:, : self.own].astype(np.int32)
+        slots = held.slots if held is not None else {}
         if self.episodes:
-            return self._episodes(named, tokens, rng)
+            return self._episodes(named, tokens, rng, slots)
         given = {**named, "anchor": named["start"]}
         u = rng.random((subjects, len(self.attributes.columns), 4))
-        table = self.attributes.draw(given, u)
+        table = self.attributes.draw(given, u, slots)
         every = np.arange(subjects, dtype=np.int64)
         return Drawn(every, named["start"].astype(np.int64), table, tokens)
 
+    def own_columns(
+        self, subjects: int, rng: np.random.Generator, allowed: Mapping[int, Bools]
+    ) -> tuple[Floats, Floats]:
+        """Tokens of the subjects' own columns where some are bound, and the chance of that.
+
+        Each subject is the one of a few candidates that its chance picked, as in
+        `_flat_given.py`.
+
+        Args:
+            subjects: How many.
+            rng: Of the draws.
+            allowed: By position of the column, which tokens are allowed.
+
+        Returns:
+            Tokens, shape (subjects, own columns); mean chance of a subject's candidates, shape
+            (subjects,): 0 where none has one.
+        """
+        x, chance = np.zeros((subjects * CANDIDATES, self.own)), np.ones(subjects * CANDIDATES)
+        for j in range(self.own):
+            u = rng.random((len(x), 4))
+            if j in allowed:
+                x[:, j], share = self.forests[j].draw_among(x[:, :j], u, allowed[j])
+                chance *= share
+            else:
+                x[:, j] = self.forests[j].draw(x[:, :j], u)
+        upper = np.cumsum(chance.reshape(subjects, CANDIDATES), axis=1)
+        goal = rng.random((subjects, 1)) * upper[:, -1:]
+        chosen = (upper <= goal).sum(axis=1).clip(max=CANDIDATES - 1)
+        x, lost = (
+            x.reshape(subjects, CANDIDATES, -1)[np.arange(subjects), chosen],
+            upper[:, -1] == 0,
+        )
+        if lost.any() and not lost.all():  # such a subject is another's likeness
+            some = np.flatnonzero(~lost)
+            x[lost] = x[some[(rng.random(int(lost.sum())) * len(some)).astype(np.int64)]]
+        return x, np.asarray(upper[:, -1] / CANDIDATES)
+
     def _episodes(
-        self, named: dict[str, Floats], tokens: NDArray[np.int32], rng: np.random.Generator
-    ) -> Drawn:
+        self, named: dict[str, Floats], tokens: NDArray[np.int32], rng: np.random.Generator,
+        slots: Mapping[int, Bools],
+    ) -> Drawn:  # fmt: skip
         count = np.maximum(named["count"].astype(np.int64), 1)
         before, that, silent, done = (np.zeros(len(count)) for _ in range(4))
         parts: list[tuple[NDArray[np.int64], NDArray[np.int64], Floats]] = []
@@ -146,9 +204,8 @@ class Histories:
                 "place": np.full(len(on), float(k)) / count[on],
                 "anchor": named["start"][on] + k * self.width_days,
             }
-            table = self.attributes.draw(
-                given, rng.random((len(on), len(self.attributes.columns), 4))
-            )
+            u = rng.random((len(on), len(self.attributes.columns), 4))
+            table = self.attributes.draw(given, u, slots)
             n = table[:, at]
             if k == 0:
                 n = table[:, at] = np.maximum(n, 1)  # a history starts with an event

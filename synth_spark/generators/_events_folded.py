@@ -8,14 +8,14 @@ Logits are those of `models/event_net.py` up to rounding.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from synth_spark.generators._events_kernels import silu
+from synth_spark.generators._events_kernels import FAR, silu
 from synth_spark.generators._events_statistics import AFTER, AFTER_DENSE, Layout
 
 F32 = NDArray[np.float32]
@@ -89,6 +89,19 @@ class Folded:
             chosen=chosen,
             outs=tuple(outs),
         )
+
+    def without(self, allowed: Mapping[int, NDArray[np.bool_]], first: int) -> Folded:
+        """The same, never drawing tokens of numbers that are not allowed.
+
+        Args:
+            allowed: By number, its tokens.
+            first: The head of the first number.
+        """
+        outs = list(self.outs)
+        for k, some in allowed.items():
+            out = outs[first + k]
+            outs[first + k] = Linear(out.weight, _f32(np.where(some, out.bias, FAR)))
+        return replace(self, outs=tuple(outs))
 
 
 def _f32(x: NDArray[Any]) -> F32:

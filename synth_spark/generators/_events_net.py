@@ -14,9 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synth_spark.core.batch import Records
+from synth_spark.core.conditions import Condition
 from synth_spark.core.ports import Learning, Schedule, Train, Trained
 from synth_spark.core.schema import Schema
 from synth_spark.core.seeds import generator, stream_key
+from synth_spark.generators._events_conditions import Asked, asked_of
 from synth_spark.generators._events_decode import Base, decode, learn_base
 from synth_spark.generators._events_episodes import Drawn
 from synth_spark.generators._events_folded import Folded
@@ -25,7 +27,7 @@ from synth_spark.generators._events_plan import Contexts, token_shares
 from synth_spark.generators._events_seen import Seen, encode
 from synth_spark.generators._events_support import Support
 from synth_spark.generators._events_train import EventTrainee
-from synth_spark.generators._events_window import Ahead, Walker
+from synth_spark.generators._events_window import ALWAYS, Ahead, Walker
 
 LOSSES = ("epoch", "train_nats", "valid_nats")  # of the curve; times would change the bytes
 LONGEST = 1.3  # times its drawn count, a unit's greatest length
@@ -64,6 +66,7 @@ class EventsModel:
     weights: dict[str, NDArray[Any]]
     facts: dict[str, Any]
     pace: NDArray[np.float64]  # the count is shown so many times as large, at each of KNOTS
+    asked: Asked | None = None
     _walker: Walker | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -72,7 +75,8 @@ class EventsModel:
         return self.base.block_size
 
     def sample(self, block: int, subjects: int, seed: int) -> Records:
-        drawn = self.base.histories.draw(self.block_size, seed, block)
+        held = self.asked.held if self.asked else None
+        drawn = self.base.histories.draw(self.block_size, seed, block, held)
         lengths, t, cats, nums = self.events(drawn, seed, block)
         records = decode(self.base, drawn, lengths, t, cats, nums, block=block, seed=seed)
         return records if subjects == records.subjects else records.take(np.arange(subjects))
@@ -88,6 +92,8 @@ class EventsModel:
         shown, scaled = self.seen.of_units(self.base, drawn.table, u, paces)
         shares = token_shares(attributes, self.seen.contexts, drawn.table).astype(np.float32)
         longest = 2 * LONGEST if self.seen.loose else LONGEST
+        if self.asked:
+            shares = self.asked.shares(shares, self.seen.contexts.starts)
         most = np.minimum(np.floor(longest * n + 0.5).astype(np.int64), layout.most_events)
         # A count shown too large drives an episode's first days and is let go towards its end.
         ease = 1 / np.maximum(paces, 1) - 1 if self.seen.loose else 0 * paces
@@ -111,10 +117,22 @@ class EventsModel:
     def walker(self) -> Walker:
         """What draws the events of units."""
         if self._walker is None:
-            net = Folded.of(self.weights, self.seen.layout)
-            clock = self.base.coder.clock
-            self._walker = Walker(net, self.seen.layout, clock, self.support, self.seen.gate)
+            net, asked = Folded.of(self.weights, self.seen.layout), self.asked
+            hours = asked.open if asked and asked.clocked else ALWAYS
+            self._walker = Walker(
+                net if asked is None else net.without(asked.nums, len(self.support.cats)),
+                self.seen.layout, self.base.coder.clock,
+                self.support if asked is None else asked.support(self.support),
+                self.seen.gate, hours,
+            )  # fmt: skip
         return self._walker
+
+    def conditioned(self, condition: Condition) -> EventsModel:
+        """The same model under a condition; see `_events_conditions.py`."""
+        base, asked = asked_of(self.base, self.support, condition)
+        return EventsModel(
+            base, self.seen, self.trainee, self.support, self.weights, self.facts, self.pace, asked
+        )
 
     def state(self) -> dict[str, Any]:
         schedule = self.trainee.schedule

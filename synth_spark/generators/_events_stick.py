@@ -16,10 +16,18 @@ class Stick:
         self.slots_left = 0
 
     def begin(self, distinct: Floats, slots: int) -> Floats:
-        """Start a category: all events left, `distinct` slots to be filled."""
+        """Start a category: all events left, `distinct` of so many slots to be filled."""
         self.left, self.top, self.slots_left = self.n.copy(), np.zeros_like(self.n), slots
         self.owed = np.clip(np.rint(distinct), np.minimum(self.n, 1), np.minimum(self.n, slots))
         return self.owed.copy()
+
+    def skip(self) -> Floats:
+        """A slot that must stay empty."""
+        return np.zeros_like(self.left)
+
+    def take_all(self) -> Floats:
+        """The last slot that may be filled: all that is left."""
+        return self.take(np.ones_like(self.left), np.zeros_like(self.left), last=False)
 
     def take(self, share: Floats, u: Floats, last: bool) -> Floats:
         """The next slot's part of what is left; the count is whole."""

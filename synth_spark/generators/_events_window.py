@@ -23,6 +23,7 @@ from synth_spark.generators._events_statistics import AFTER_DENSE, LAST, OWED, L
 from synth_spark.generators._events_support import Support
 
 AT_ONCE = 512  # units in the window
+ALWAYS = np.zeros((0, 24), np.bool_)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,7 @@ class Walker:
     clock: Clock
     support: Support
     gate: float  # with more than this share of the shown count owed, the end is not on offer
+    open_hours: NDArray[np.bool_]  # (7, 24) of the week, or no rows: `ALWAYS`
 
     def walk(self, ahead: Ahead) -> Events:
         """Draw all events of all units.
@@ -154,13 +156,15 @@ class _Window:
 
     def _times(self, n: int, unit: Any, state: Any, trunk: Any, x: Any) -> None:
         net, clock, random = self.walker.net, self.walker.clock, self.ahead.random
+        weekday, hours = self.ahead.weekday, self.walker.open_hours
         part, opened = self.slice[:n], self.hidden[:n]
         np.dot(trunk, net.time.weight, out=part)
         folded.add_bias(part, net.time.bias, opened)
         found = draws.draw_time(
             unit, state, x[:, OWED], random, self._out("time", opened, net.time_out),
             net.time_out.bias, self.walker.gate, clock.cut_s,
-            clock.tick_s, clock.gap_lo, clock.gap_sub, clock.jump_lo, self.t, self.token, self.far,
+            clock.tick_s, clock.gap_lo, clock.gap_sub, clock.jump_lo, clock.jump_hi, weekday, hours,
+            self.t, self.token, self.far,
         )  # fmt: skip
         if not found:
             return
@@ -171,13 +175,14 @@ class _Window:
         folded.add_row(slices, 0, net.jump, jump, hidden)
         logits = self._out("hour", hidden, net.hour_out)
         draws.draw_hour(
-            far, unit, state, random, logits, net.hour_out.bias, jump, clock.cut_s, hour
-        )
+            far, unit, state, random, logits, net.hour_out.bias, jump, clock.cut_s,
+            clock.jump_lo, clock.jump_hi, weekday, hours, hour,
+        )  # fmt: skip
         folded.add_row(slices, part.shape[1], net.hour, hour, hidden)
         logits = self._out("slot", hidden, net.slot_out)
         draws.draw_slot(
             far, unit, state, random, logits, net.slot_out.bias, jump, hour, clock.cut_s,
-            clock.tick_s, clock.jump_lo, clock.jump_hi, self.t,
+            clock.tick_s, clock.jump_lo, clock.jump_hi, weekday, hours, self.t,
         )  # fmt: skip
 
     def _values(self, n: int, unit: Any) -> None:

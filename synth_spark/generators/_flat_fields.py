@@ -82,7 +82,7 @@ def split(schema: Schema, fields: tuple[Field, ...], records: Records) -> dict[s
         elif field.part == "gap":
             out[field.name] = _gap(np.asarray(values), np.asarray(records.columns[field.after]))
         elif field.part in CLOCKS:
-            out[field.name] = _from_clock(np.asarray(values), field.part)
+            out[field.name] = from_clock(np.asarray(values), field.part)
         elif field.kind == "place":
             out[field.name] = values_of(schema.column(field.column), records)
         elif field.kind == "category" and not isinstance(values, Coded):
@@ -106,7 +106,7 @@ def join(
         elif field.part == "gap":
             continue  # below, once all days are there
         elif field.part in CLOCKS:
-            out[field.column] = _to_clock(np.asarray(value), field.part)
+            out[field.column] = to_clock(np.asarray(value), field.part)
         elif field.kind == "place":
             pair = np.asarray(value)
             out[field.column] = pair[:, 0]
@@ -155,14 +155,14 @@ def _clock(values: NDArray[np.float64]) -> Literal["", "hhmm", "hhmmss"]:
     return ""
 
 
-def _from_clock(values: NDArray[np.float64], part: str) -> NDArray[np.float64]:
+def from_clock(values: NDArray[np.float64], part: str) -> NDArray[np.float64]:
     """Minutes (hhmm) or seconds (hhmmss) since midnight, NaN where missing; shape (rows,)."""
     if part == "hhmm":
         return np.asarray(values // 100 * 60 + values % 100)
     return np.asarray((values // 10_000 * 60 + values // 100 % 100) * 60 + values % 100)
 
 
-def _to_clock(value: NDArray[np.float64], part: str) -> NDArray[np.float64]:
+def to_clock(value: NDArray[np.float64], part: str) -> NDArray[np.float64]:
     """The number that shows a clock at so many minutes or seconds; shape (rows,)."""
     places = CLOCKS[part]
     whole = np.clip(np.rint(value), 0, 24 * 60**places)

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from synth_spark.core.batch import Records, Values
+from synth_spark.core.batch import Coded, Records, Values
+from synth_spark.core.conditions import Condition
 from synth_spark.core.seeds import generator
 from synth_spark.generators._flat_boost import Boosted
 from synth_spark.generators._flat_fields import join
 from synth_spark.generators._flat_tables import ColumnTables
 from synth_spark.generators._flat_tokens import Coder
+
+if TYPE_CHECKING:
+    from synth_spark.generators._flat_given import GivenModel
 
 _CEILING = np.float32(60.0)  # logits above the row's largest minus this count
 
@@ -30,6 +35,12 @@ class Pass:
         self.tables, self.tokens, self.width = tables, tokens, width
         self.first = np.zeros((rows, len(tables) * width), np.float32)
         self.second = np.zeros((rows, len(tables) * width), np.float32)
+
+    def taken(self, which: NDArray[np.int64], tokens: NDArray[np.int32]) -> Pass:
+        """The pass of some of the rows, whose tokens are given."""
+        out = copy(self)
+        out.tokens, out.first, out.second = tokens, self.first[which], self.second[which]
+        return out
 
     def logits(self, c: int) -> NDArray[np.float32]:
         """Of the next column, shape (rows, vocabulary); gates and earlier tokens must be there."""
@@ -51,6 +62,81 @@ class Pass:
         return out
 
 
+class Drawing:
+    """Rows on their way through the columns."""
+
+    def __init__(self, model: FlatModel, rows: int, rng: np.random.Generator) -> None:
+        self.model, self.rng = model, rng
+        coder = model.coder
+        self.tokens = np.zeros((model.width, rows), np.int32)
+        self.net = Pass(model.tables, self.tokens)
+        self.trees = {t.column: t for t in model.trees}
+        self.values: dict[str, Values] = {}
+        self.count = len(coder.drawn)
+
+    @property
+    def rows(self) -> int:
+        """How many."""
+        return self.tokens.shape[1]
+
+    def weights(self, c: int) -> NDArray[np.float32]:
+        """Of the tokens of the next column, in proportion to their chances; (rows, vocabulary)."""
+        coder = self.model.coder
+        if c in coder.gated:
+            gate = self.count + len(coder.seen) + coder.gated.index(c)
+            self.tokens[gate] = coder.drawn[c].gate(self.values)
+        logits = self.net.logits(c)
+        if c in self.trees:
+            self.trees[c].add(self.tokens, logits)
+        logits -= logits.max(axis=1, keepdims=True)
+        return np.exp(logits, out=logits)
+
+    def draw(self, c: int) -> None:
+        """The next column of all rows."""
+        from synth_spark.generators._flat_kernels import pick
+
+        pick(self.weights(c), self.rng.random(self.rows), self.tokens[c])
+        column = self.model.coder.drawn[c]
+        self.put(c, column.values(self.tokens[c], self.rng.random(self.rows), self.values))
+
+    def put(self, c: int, value: Values) -> None:
+        """The value of the column whose token was drawn."""
+        coder = self.model.coder
+        self.values[coder.drawn[c].field.name] = value
+        plain = coder.drawn[c].plain
+        if plain is not None:
+            self.tokens[self.count + coder.seen.index(c)] = plain.encode(value)
+
+    def compute(self) -> None:
+        """The fields that follow from the drawn ones."""
+        for relation in self.model.coder.computed:
+            self.values[relation.child] = relation.value(self.values)
+
+    def replace(self, rows: NDArray[np.int64], others: Drawing) -> None:
+        """Put other rows, as far along, in the place of some."""
+        self.tokens[:, rows] = others.tokens
+        self.net.first[rows], self.net.second[rows] = others.net.first, others.net.second
+        for name, value in others.values.items():
+            own = self.values[name]
+            if isinstance(own, Coded):
+                assert isinstance(value, Coded)
+                codes = own.codes.copy()
+                codes[rows] = value.codes  # of the same codec, so under the same labels
+                self.values[name] = Coded(codes, own.labels)
+            else:
+                own = np.array(own)
+                own[rows] = value
+                self.values[name] = own
+
+    def taken(self, which: NDArray[np.int64]) -> Drawing:
+        """Some of the rows, as far as they have come."""
+        out = copy(self)
+        out.tokens = np.ascontiguousarray(self.tokens[:, which])
+        out.net = self.net.taken(which, out.tokens)
+        out.values = {name: v[which] for name, v in self.values.items()}
+        return out
+
+
 @dataclass(frozen=True, slots=True)
 class FlatModel:
     """Draws whole blocks of rows, column after column."""
@@ -61,37 +147,29 @@ class FlatModel:
     block_size: int = 4_096
     trees: tuple[Boosted, ...] = ()
 
+    @property
+    def width(self) -> int:
+        """Token columns: drawn ones, bins of values, gates."""
+        return len(self.coder.drawn) + len(self.coder.seen) + len(self.coder.gated)
+
     def sample(self, block: int, subjects: int, seed: int) -> Records:
-        values = self._values(self.block_size, generator(seed, "flat", block))
+        drawing = Drawing(self, self.block_size, generator(seed, "flat", block))
+        for c in range(len(self.coder.drawn)):
+            drawing.draw(c)
+        drawing.compute()
+        return self.records(drawing.values, subjects)
+
+    def records(self, values: Mapping[str, Values], subjects: int) -> Records:
+        """The first rows of drawn fields as a table."""
         columns = join(self.coder.schema, self.coder.fields, values)
         kept = slice(0, subjects)
         return Records.flat({name: v[kept] for name, v in columns.items()})
 
-    def _values(self, rows: int, rng: np.random.Generator) -> dict[str, Values]:
-        from synth_spark.generators._flat_kernels import pick
+    def conditioned(self, condition: Condition) -> GivenModel:
+        """The same model under a condition; see `_flat_given.py`."""
+        from synth_spark.generators._flat_given import GivenModel
 
-        drawn, seen, gated = self.coder.drawn, self.coder.seen, self.coder.gated
-        count = len(drawn)
-        tokens = np.zeros((count + len(seen) + len(gated), rows), np.int32)
-        net, trees = Pass(self.tables, tokens), {t.column: t for t in self.trees}
-        values: dict[str, Values] = {}
-        for c, column in enumerate(drawn):
-            if c in gated:
-                tokens[count + len(seen) + gated.index(c)] = column.gate(values)
-            logits = net.logits(c)
-            if c in trees:
-                trees[c].add(tokens, logits)
-            logits -= logits.max(axis=1, keepdims=True)
-            np.exp(logits, out=logits)
-            pick(logits, rng.random(rows), tokens[c])
-            value = column.values(tokens[c], rng.random(rows), values)
-            values[column.field.name] = value
-            if c in seen:
-                assert column.plain is not None
-                tokens[count + seen.index(c)] = column.plain.encode(value)
-        for relation in self.coder.computed:
-            values[relation.child] = relation.value(values)
-        return values
+        return GivenModel.of(self, condition)
 
     def state(self) -> dict[str, Any]:
         return {

@@ -113,6 +113,31 @@ class Forest:
             )
         )
 
+    def draw_among(
+        self,
+        given: NDArray[np.float64],
+        uniforms: NDArray[np.float64],
+        allowed: NDArray[np.bool_],
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """One allowed value a row, of a column of whole numbers from 0.
+
+        Args:
+            given: The columns before it, shape (rows, columns).
+            uniforms: Shape (rows, 4), in [0, 1).
+            allowed: Which values are, shape (values,).
+
+        Returns:
+            Values, and the share of each row's leaf that is allowed (0: none, and the value is
+            not to be used); both of shape (rows,).
+        """
+        values = np.empty(len(given))
+        share = np.empty(len(given))
+        _draw_among(
+            np.ascontiguousarray(given, np.float32), uniforms, self.feature, self.threshold,
+            self.child, self.start, self.count, self.roots, self.values, allowed, values, share,
+        )  # fmt: skip
+        return values, share
+
     def state(self) -> dict[str, Any]:
         """A tree for `core/wire.py`; `from_state` reads it back."""
         return {name: getattr(self, name) for name in self.__slots__}
@@ -267,3 +292,27 @@ def _draw(  # type: ignore[no-untyped-def]
                         value = value + (other - value) * uniforms[i, 3]
         drawn[i] = value
     return drawn
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+def _draw_among(  # type: ignore[no-untyped-def]
+    given, uniforms, feature, threshold, child, start, count, roots, values, allowed, drawn, share
+):
+    trees = len(roots) - 1
+    for i in range(given.shape[0]):
+        node = roots[min(int(uniforms[i, 0] * trees), trees - 1)]
+        while feature[node] >= 0:
+            step = 0 if given[i, feature[node]] <= threshold[node] else 1
+            node = child[node] + step
+        held = 0
+        for k in range(start[node], start[node] + count[node]):
+            held += allowed[int(values[k])]
+        share[i] = held / count[node]
+        drawn[i] = 0
+        wanted = int(uniforms[i, 1] * held)
+        for k in range(start[node], start[node] + count[node]):
+            if allowed[int(values[k])]:
+                if wanted == 0:
+                    drawn[i] = values[k]
+                    break
+                wanted -= 1

@@ -10,6 +10,7 @@ from collections.abc import Generator
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
+from synth_spark.core.conditions import Clause
 from synth_spark.core.ports import Learning, Request
 from synth_spark.core.schema import Schema, Shape
 
@@ -81,6 +82,14 @@ class Autoregressive:
             given = {name: value for name, value in known.items() if value is not None}
             story = learn_events(schema, EventsParams(**given), seed)
         return (yield from story)
+
+    def objection(self, schema: Schema, clause: Clause) -> str:
+        """Why records cannot be drawn under a clause; empty if they can."""
+        if schema.shape == "flat":
+            return ""
+        from synth_spark.generators._events_conditions import objection
+
+        return objection(schema, clause)
 
 
 GENERATOR = Autoregressive()

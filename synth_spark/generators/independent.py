@@ -7,14 +7,16 @@ from all subjects' values and put in the order of their times.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from synth_spark.columns.within import Within, impossible, within
 from synth_spark.core.batch import Coded, Records, Values
+from synth_spark.core.conditions import CLOCK_FIELDS, Clause, Condition
 from synth_spark.core.ports import Fold, Learning
 from synth_spark.core.schema import Schema, Shape
 from synth_spark.core.seeds import generator
@@ -40,11 +42,25 @@ class Drawn:
     time: bool  # a time, carried as seconds since 1970
     codec: Any
     upper: NDArray[np.float64]  # (vocabulary,), last entry 1.0
+    part: Within | None = None  # what may be drawn
+
+    def held(self, clause: Clause) -> Drawn:
+        """The same, drawing only what holds a clause."""
+        part = within(self.codec, clause)
+        weights = np.diff(self.upper, prepend=0.0) * part.share
+        if not weights.any():
+            raise impossible(clause, "no value that holds it has a share")
+        return replace(self, upper=cumulative(weights), part=part)
 
     def draw(self, rows: int, rng: np.random.Generator) -> Values:
         """Independent values, shape (rows,)."""
         tokens = np.searchsorted(self.upper, rng.random(rows), side="right").astype(np.int32)
-        values = self.codec.decode(tokens, rng.random(rows))
+        inside = rng.random(rows)
+        if self.part is not None:
+            inside = self.part.inside(tokens, inside)
+        values = self.codec.decode(tokens, inside)
+        if self.part is not None and self.part.exact is not None:
+            values = np.full(rows, self.part.exact)
         if not self.time:
             return values  # type: ignore[no-any-return]
         missing = np.isnan(values)
@@ -81,6 +97,11 @@ class IndependentModel:
             records = in_time_order(records, self.schema.time)
         return records.take(np.arange(subjects))
 
+    def conditioned(self, condition: Condition) -> IndependentModel:
+        """The same model, each column of the condition drawn from what holds its clause."""
+        held = {c.field: self.columns[c.field].held(c) for c in condition.clauses}
+        return replace(self, columns={**self.columns, **held})
+
     def state(self) -> dict[str, Any]:
         columns = {
             name: {"kind": d.kind, "time": d.time, "codec": d.codec.state(), "upper": d.upper}
@@ -111,6 +132,12 @@ class Independent:
     relates: ClassVar[bool] = False
     Params: ClassVar[type[Any]] = IndependentParams
     Model: ClassVar[type[Any]] = IndependentModel
+
+    def objection(self, schema: Schema, clause: Clause) -> str:
+        """Why records cannot be drawn under a clause; empty if they can."""
+        if clause.field in CLOCK_FIELDS and all(c.name != clause.field for c in schema.columns):
+            return "whole times are drawn by themselves, not hours or week days"
+        return ""
 
     def learn(self, schema: Schema, params: IndependentParams, seed: int) -> Learning:
         states = yield Fold(partial(value_states, schema), merge_values, "values")
@@ -184,9 +211,9 @@ def add_counts(left: dict[str, Any], right: dict[str, Any]) -> dict[str, Any]:
     return {name: left[name] + right[name] for name in left}
 
 
-def cumulative(counts: NDArray[np.int64]) -> NDArray[np.float64]:
+def cumulative(counts: NDArray[Any]) -> NDArray[np.float64]:
     """Cumulative shares, last entry exactly 1."""
-    upper = np.cumsum(counts) / max(int(counts.sum()), 1)
+    upper = np.cumsum(counts) / (counts.sum() or 1)
     upper[upper >= upper[-1]] = 1.0
     return np.asarray(upper, dtype=np.float64)
 

@@ -17,12 +17,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synth_spark.core.batch import Records
+from synth_spark.core.conditions import CLOCK_FIELDS, Clause, Condition
 from synth_spark.core.ports import Fold, Learning
 from synth_spark.core.schema import Schema, Shape
 from synth_spark.core.seeds import stream_key
 from synth_spark.generators._events_coder import DAY_S, Units
+from synth_spark.generators._events_conditions import Asked, asked_of, objection
 from synth_spark.generators._events_decode import Base, decode, learn_base
 from synth_spark.generators._events_plan import Contexts, token_shares
+from synth_spark.generators._events_support import Support
 from synth_spark.generators._events_tables import count
 from synth_spark.generators._events_walk import walk
 
@@ -47,6 +50,7 @@ class MarkovModel:
     base: Base
     contexts: Contexts
     cdf: Arrays
+    asked: Asked | None = None
 
     @property
     def block_size(self) -> int:
@@ -54,7 +58,8 @@ class MarkovModel:
         return self.base.block_size
 
     def sample(self, block: int, subjects: int, seed: int) -> Records:
-        drawn = self.base.histories.draw(self.block_size, seed, block)
+        held = self.asked.held if self.asked else None
+        drawn = self.base.histories.draw(self.block_size, seed, block, held)
         attributes, coder = self.base.histories.attributes, self.base.coder
         x = drawn.table
         lengths = np.rint(x[:, attributes.index("n")]).astype(np.int64)
@@ -71,7 +76,7 @@ class MarkovModel:
             stream_key(seed, f"markov/{block}") & 0x7FFFFFFFFFFFFFFF,
             offsets, drawn.anchor, c.clocks(attributes, x), np.floor(first).astype(np.int64),
             c.ends(ends, clock.horizon_s),
-            token_shares(attributes, c, x), c.selfs(attributes, x), c.mean_levels(attributes, x),
+            self._shares(x), c.selfs(attributes, x), c.mean_levels(attributes, x),
             c.starts, c.widths, c.in_runs, c.cat_parent, c.num_cat, c.num_num, c.num_level,
             c.pace_edges, c.last_edges, c.gap_edges, coder.room_s(drawn.anchor), clock.tick_s,
             clock.cut_s,
@@ -81,6 +86,33 @@ class MarkovModel:
         t, cats, nums = t[:events], cats[:events], nums[:events]
         records = decode(self.base, drawn, made, t, cats, nums, block=block, seed=seed)
         return records if subjects == records.subjects else records.take(np.arange(subjects))
+
+    def _shares(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
+        shares = token_shares(self.base.histories.attributes, self.contexts, x)
+        return self.asked.shares(shares, self.contexts.starts) if self.asked else shares
+
+    def conditioned(self, condition: Condition) -> MarkovModel:
+        """The same model under a condition; see `_events_conditions.py`."""
+        base, asked = asked_of(self.base, self._support(), condition)
+        numbers = self.cdf["numbers"].astype(np.float64)
+        for j, allowed in asked.nums.items():
+            own = slice(*self.contexts.num_start[j : j + 2])
+            numbers[..., own] = narrowed(numbers[..., own], allowed)
+        cdf = {**self.cdf, "numbers": numbers.astype(np.float32)}
+        return MarkovModel(base, self.contexts, cdf, asked)
+
+    def _support(self) -> Support:
+        """Which numbers a category's values came with, as far as the tables tell."""
+        c, numbers = self.contexts, self.cdf["numbers"]
+        cats = len(c.widths)
+        nums = []
+        for j, category in enumerate(c.num_cat):
+            chance = np.diff(numbers[..., slice(*c.num_start[j : j + 2])], prepend=0, axis=-1)
+            met = np.ones((cats, chance.shape[0], chance.shape[-1]), bool)
+            if category >= 0:
+                met[category] = (chance > 0).any(axis=(1, 2))
+            nums.append(met)
+        return Support((), tuple(nums))
 
     def _tables(self) -> list[NDArray[Any]]:
         names = ("time", "hours", "first_hours", "slots", "stays", "moves", "lifts", "numbers")
@@ -131,6 +163,23 @@ def add_counts(left: Arrays, right: Arrays) -> Arrays:
     return {name: left[name] + right[name] for name in left}
 
 
+def narrowed(cdf: NDArray[np.float64], allowed: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Cumulative rows of the allowed tokens alone; a row without any is that of all of them.
+
+    Args:
+        cdf: Cumulative rows, shape (..., tokens).
+        allowed: Shape (tokens,).
+    """
+    chance = np.diff(cdf, prepend=0, axis=-1) * allowed
+    none = chance.sum(axis=-1, keepdims=True) <= 0
+    chance = np.where(none, allowed / max(allowed.sum(), 1), chance)
+    out = np.cumsum(chance, axis=-1)
+    out /= out[..., -1:]
+    last = np.flatnonzero(allowed)[-1]
+    out[..., last:] = 1.0
+    return np.asarray(out)
+
+
 class Markov:
     """Learns by counting alone: two passes and a sample."""
 
@@ -139,6 +188,14 @@ class Markov:
     relates: ClassVar[bool] = True
     Params: ClassVar[type[Any]] = MarkovParams
     Model: ClassVar[type[Any]] = MarkovModel
+
+    def objection(self, schema: Schema, clause: Clause) -> str:
+        """Why events cannot be drawn under a clause; empty if they can."""
+        if clause.field in CLOCK_FIELDS and all(c.name != clause.field for c in schema.columns):
+            return (
+                "its tables draw short gaps without a look at the clock; autoregressive does look"
+            )
+        return objection(schema, clause)
 
     def learn(self, schema: Schema, params: MarkovParams, seed: int) -> Learning:
         base, sample = yield from learn_base(

@@ -8,8 +8,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from synth_spark.core.batch import Coded, Records
+from synth_spark.core.conditions import (
+    WEEKDAYS,
+    Clause,
+    Condition,
+    ImpossibleConditionError,
+)
 from synth_spark.core.local import Local
 from synth_spark.core.ports import learn
 from synth_spark.core.schema import Schema
@@ -132,3 +139,67 @@ def test_events_of_few_columns_are_drawn(name: str, kept: tuple[str, ...]) -> No
     drawn = learn(story, Local(records, train=train_local)).sample(0, 60, 1)
     assert sorted(drawn.columns) == sorted(kept)
     assert 0.3 < drawn.rows / 60 / (records.rows / records.subjects) < 3  # lengths are 1 to 39
+
+
+CONDITIONS = {
+    "flat": ["plan=plus", "months=12..24", "bill=20..30", "plan=basic|max", "months=12"],
+    "events": ["region=north", "what=call", "seconds=60..240", "hour=18..20", "weekday=sat|sun"],
+}
+
+
+def held(case: Learned, drawn: Records, clause: Clause) -> NDArray[np.bool_]:
+    """Whether each drawn row holds a clause, worked out from its values alone."""
+    if clause.field in ("hour", "weekday"):
+        times = np.asarray(drawn.columns[case.schema.time])
+        hours = times.astype("datetime64[h]").astype(np.int64)
+        if clause.field == "hour":
+            return (hours % 24 >= clause.low) & (hours % 24 <= clause.high)
+        return np.isin(np.array(WEEKDAYS)[(hours // 24 + 3) % 7], clause.labels)
+    values = drawn.columns[clause.field]
+    if isinstance(values, Coded):
+        return np.isin(values.texts().astype(str), clause.labels)
+    return (np.asarray(values) >= clause.low) & (np.asarray(values) <= clause.high)
+
+
+@pytest.mark.parametrize("place", range(5))
+def test_every_drawn_row_holds_the_condition_or_the_generator_says_why_not(
+    case: Learned, place: int
+) -> None:
+    text = CONDITIONS[case.schema.shape][place]
+    clause = Condition.parse([text], case.schema).clauses[0]
+    why = case.kind.objection(case.schema, clause)
+    if why:
+        assert len(why) > 20, "an objection is a sentence"
+        return
+    drawn = case.model.conditioned(Condition((clause,))).sample(0, 300, 1)
+    assert drawn.rows > 30
+    assert held(case, drawn, clause).all()
+
+
+def test_conditioned_rows_are_drawn_again_and_do_not_depend_on_how_many_are_asked_for(
+    case: Learned,
+) -> None:
+    condition = Condition.parse(CONDITIONS[case.schema.shape][:1], case.schema)
+    first, again = case.model.conditioned(condition), case.model.conditioned(condition)
+    assert first.block_size == case.model.block_size
+    whole = first.sample(1, first.block_size, 3)
+    same(again.sample(1, 25, 3), whole.take(np.arange(25)))
+
+
+def test_a_condition_of_two_columns_holds_in_both(case: Learned) -> None:
+    texts = {"flat": ["plan=plus", "bill=20..40"], "events": ["region=south", "what=text"]}
+    condition = Condition.parse(texts[case.schema.shape], case.schema)
+    if any(case.kind.objection(case.schema, c) for c in condition.clauses):
+        pytest.skip("the generator objects to one of them")
+    drawn = case.model.conditioned(condition).sample(0, 100, 1)
+    for clause in condition.clauses:
+        assert held(case, drawn, clause).all()
+
+
+def test_a_label_that_nobody_holds_is_refused(case: Learned) -> None:
+    texts = {"flat": "plan=none", "events": "region=east"}
+    condition = Condition.parse([texts[case.schema.shape]], case.schema)
+    if case.kind.objection(case.schema, condition.clauses[0]):
+        pytest.skip("the generator objects to it before")
+    with pytest.raises(ImpossibleConditionError):
+        case.model.conditioned(condition)

@@ -1,0 +1,132 @@
+"""What of a codec's tokens holds a clause: the share of each token, and where inside it to draw.
+
+A model that draws tokens meets a clause by weighing every token with the share of its values that
+hold it, and by drawing the place inside the token among those that do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synth_spark.columns.category import Category
+from synth_spark.columns.number import Number
+from synth_spark.core.conditions import Clause, ImpossibleConditionError
+
+PLACES = 256  # looked at inside each token
+Reals = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Within:
+    """The part of every token of one codec that holds a clause."""
+
+    share: Reals  # (vocabulary,) of the token's values, in [0, 1]
+    places: Reals  # (vocabulary, PLACES), positions inside the token that hold it, ascending
+    count: NDArray[np.int64]  # (vocabulary,) how many of them
+    exact: float | None = None  # a number that the clause names: what is drawn is this
+
+    def inside(self, tokens: NDArray[np.int32], u: Reals) -> Reals:
+        """Positions inside drawn tokens from uniforms; both of shape (rows,)."""
+        count = np.maximum(self.count[tokens], 1)
+        return np.asarray(self.places[tokens, np.minimum((u * count).astype(np.int64), count - 1)])
+
+
+def same(values: Reals) -> Reals:
+    """A number as the column holds it, where token values are those of the column."""
+    return values
+
+
+def within(
+    codec: Category | Number, clause: Clause, view: Callable[[Reals], Reals] = same
+) -> Within:
+    """The part of a codec that holds a clause.
+
+    Args:
+        codec: Of the column, or of a field made of it.
+        clause: On the column.
+        view: The column's values from the codec's, for numbers.
+
+    Raises:
+        ImpossibleConditionError: A label or a range that the codec does not hold (SYN-711).
+    """
+    if isinstance(codec, Category):
+        return _labels(codec, clause)
+    size = codec.vocabulary
+    places = np.tile((np.arange(PLACES) + 0.5) / PLACES, (size, 1))
+    tokens = np.repeat(np.arange(size, dtype=np.int32), PLACES)
+    values = view(codec.decode(tokens, places.ravel())).reshape(size, PLACES)
+    if not clause.missing and clause.low == clause.high:
+        return _exact(codec, clause, view, values, places)
+    holds = clause.holds(values)
+    if not holds.any():
+        raise impossible(clause, _span(values))
+    order = np.argsort(~holds, axis=1, kind="stable")
+    count = holds.sum(axis=1)
+    return Within(count / PLACES, np.take_along_axis(places, order, 1), count)
+
+
+def impossible(clause: Clause, known: str) -> ImpossibleConditionError:
+    """The error for a clause that a column cannot hold."""
+    return ImpossibleConditionError(
+        f"{clause.text()}: the model knows no such value of {clause.field}.",
+        hint=known,
+        field=clause.field,
+        clause=clause.text(),
+    )
+
+
+def _labels(codec: Category, clause: Clause) -> Within:
+    size = codec.vocabulary
+    share = np.zeros(size)
+    if clause.missing:
+        if codec.missing_token < 0:
+            raise impossible(clause, "it was never missing")
+        share[codec.missing_token] = 1
+    else:
+        place = {label: i for i, label in enumerate(codec.labels)}
+        wrong = [v for v in clause.labels if v not in place]
+        if wrong:
+            told = ", ".join(codec.labels[:12]) + (", ..." if len(codec.labels) > 12 else "")
+            raise impossible(Clause(field=clause.field, labels=tuple(wrong)), f"one of {told}")
+        share[[place[v] for v in clause.labels]] = 1
+    places = np.tile((np.arange(PLACES) + 0.5) / PLACES, (size, 1))
+    return Within(share, places, (PLACES * share).astype(np.int64))
+
+
+def _exact(codec: Number, clause: Clause, view: Any, values: Reals, places: Reals) -> Within:
+    """One number: its token, and where inside it the number is, or the number itself."""
+    share, count = np.zeros(codec.vocabulary), np.zeros(codec.vocabulary, np.int64)
+    near = np.abs(values - clause.low) <= 1e-9 * max(abs(clause.low), 1.0)
+    if near.any():
+        order = np.argsort(~near, axis=1, kind="stable")
+        count = near.sum(axis=1)
+        return Within(count / PLACES, np.take_along_axis(places, order, 1), count, clause.low)
+    with np.errstate(invalid="ignore"):
+        low, high = np.nanmin(_known(values), axis=1), np.nanmax(_known(values), axis=1)
+    held = np.flatnonzero((low <= clause.low) & (clause.low <= high))
+    on_lattice = view is same and _on_lattice(codec, clause.low)
+    if not len(held) or not on_lattice:
+        raise impossible(clause, f"{_span(values)}; or a range, {clause.field}=low..high")
+    share[held] = 1 / PLACES
+    count[held] = 1
+    return Within(share, places, count, clause.low)
+
+
+def _known(values: Reals) -> Reals:
+    """With a stand-in that never holds for tokens without a value."""
+    return np.where(np.isnan(values).all(axis=1, keepdims=True), np.inf, values)
+
+
+def _on_lattice(codec: Number, value: float) -> bool:
+    scale, _ = codec.lattice
+    return not scale or abs(value * scale - round(value * scale)) < 1e-6
+
+
+def _span(values: Reals) -> str:
+    known = values[np.isfinite(values)]
+    return f"from {known.min():g} to {known.max():g}" if len(known) else "it is always missing"

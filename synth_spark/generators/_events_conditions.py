@@ -1,0 +1,212 @@
+"""Conditions on events: what of the subjects, the categories, the numbers and the clock is open.
+
+A clause on a subject's own column bounds the first thing that is drawn of it. A clause on a column
+of events bounds every event: values that are not asked for get no share of a unit's events and no
+weight in any draw. A clause on the clock closes hours and week days: no gap and no jump leads
+into them, and a unit whose open hours are over ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synth_spark.columns.within import Within, same, within
+from synth_spark.core.batch import Values
+from synth_spark.core.conditions import (
+    CLOCK_FIELDS,
+    WEEKDAYS,
+    CannotConditionError,
+    Clause,
+    Condition,
+    ImpossibleConditionError,
+)
+from synth_spark.core.schema import Schema
+from synth_spark.core.seeds import generator
+from synth_spark.generators._events_coder import Coder, EventColumn
+from synth_spark.generators._events_decode import Base
+from synth_spark.generators._events_episodes import Held
+from synth_spark.generators._events_support import Support
+
+Bools = NDArray[np.bool_]
+TRIAL_SUBJECTS = 4_096
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A codec that decodes to values that hold a clause."""
+
+    codec: Any
+    part: Within
+
+    @property
+    def vocabulary(self) -> int:
+        """Tokens of the codec."""
+        return int(self.codec.vocabulary)
+
+    def decode(self, tokens: NDArray[np.int32], inside: NDArray[np.float64]) -> Values:
+        """Values of tokens of which a part at least holds the clause."""
+        if self.part.exact is not None:
+            return np.full(len(tokens), self.part.exact)
+        values: Values = self.codec.decode(tokens, self.part.inside(tokens, inside))
+        return values
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A condition as what each part of the drawing may give."""
+
+    held: Held
+    cats: Mapping[int, Bools]  # by category, its tokens
+    nums: Mapping[int, Bools]  # by number, its tokens
+    open: Bools  # (7, 24), hours of the week, Monday first
+
+    @property
+    def clocked(self) -> bool:
+        """Whether any hour is closed."""
+        return not bool(self.open.all())
+
+    def shares(self, drawn: NDArray[Any], starts: NDArray[np.int64]) -> NDArray[Any]:
+        """Drawn shares of all values, (units, values), those that are not asked for at 0."""
+        out = drawn
+        for j, allowed in self.cats.items():
+            a = int(starts[j])
+            out = out.copy() if out is drawn else out
+            out[:, a : a + len(allowed)] *= allowed
+        return out
+
+    def support(self, support: Support) -> Support:
+        """What may meet in one event, without the numbers that are not asked for."""
+        nums = list(support.nums)
+        for k, allowed in self.nums.items():
+            nums[k] = nums[k] & allowed
+        return Support(support.cats, tuple(nums))
+
+
+def objection(schema: Schema, clause: Clause) -> str:
+    """Why events of this schema cannot be drawn under a clause; empty if they can."""
+    if clause.field in CLOCK_FIELDS and all(c.name != clause.field for c in schema.columns):
+        return ""
+    column = schema.column(clause.field)
+    if column.name == schema.time:
+        return (
+            "an event's time is drawn from the one before it; name hours or week days "
+            "(hour=18..20, weekday=sat), or filter the twin"
+        )
+    if column.kind == "time" and column.per == "event":
+        return "a second time is drawn as its distance from the event's time"
+    return ""
+
+
+def asked_of(base: Base, support: Support, condition: Condition) -> tuple[Base, Asked]:
+    """What a condition asks of a model's parts; the base then decodes to values that hold it.
+
+    Args:
+        base: The model's base.
+        support: What met in one event of the sample.
+        condition: Clauses that `objection` let pass.
+
+    Raises:
+        ImpossibleConditionError: No chance under the model (SYN-711).
+        CannotConditionError: A column that is drawn as a rank for the subject (SYN-712).
+    """
+    coder = base.coder
+    own: dict[int, Bools] = {}
+    cats: dict[int, Bools] = {}
+    nums: dict[int, Bools] = {}
+    hours = np.ones((7, 24), bool)
+    changed: dict[str, EventColumn] = {}
+    for clause in condition.clauses:
+        place = _place(coder, clause.field)
+        if place is None:
+            hours &= _hours(clause)
+            continue
+        part, j = place
+        column = getattr(coder, part)[j]
+        _must_be_plain(column)
+        found = within(column.codec, clause, _seconds if column.codec.kind == "time" else same)
+        {"subject": own, "cats": cats, "nums": nums}[part][j] = found.share > 0
+        changed[clause.field] = replace(column, codec=Part(column.codec, found))
+    for k, allowed in nums.items():
+        _met(coder, cats, support.nums[k] & allowed, condition)
+    slots = {j: _slots(base, j, allowed) for j, allowed in cats.items()}
+    asked = Asked(Held(own, slots), cats, nums, hours)
+    _try_subjects(base, own, condition)
+
+    def those(columns: tuple[EventColumn, ...]) -> tuple[EventColumn, ...]:
+        return tuple(changed.get(c.name, c) for c in columns)
+
+    told = replace(
+        coder, cats=those(coder.cats), nums=those(coder.nums), subject=those(coder.subject)
+    )
+    return replace(base, coder=told), asked
+
+
+def _place(coder: Coder, field: str) -> tuple[str, int] | None:
+    for part in ("subject", "cats", "nums"):
+        for j, column in enumerate(getattr(coder, part)):
+            if column.name == field:
+                return part, j
+    return None
+
+
+def _must_be_plain(column: EventColumn) -> None:
+    if column.how in ("ranked", "runs", "own"):
+        raise CannotConditionError(
+            f"{column.name} is drawn as the place that a value has among the subject's own.",
+            hint="a condition on another column, or a filter on the twin",
+            field=column.name,
+        )
+
+
+def _seconds(times: Any) -> NDArray[np.float64]:
+    """Times as seconds since 1970, NaN where missing."""
+    known = ~np.isnat(times)
+    us = np.where(known, times, np.datetime64(0, "us")).astype("datetime64[us]").astype(np.int64)
+    return np.where(known, us / 1e6, np.nan)
+
+
+def _hours(clause: Clause) -> Bools:
+    """The open hours of the week, (7, 24)."""
+    out = np.zeros((7, 24), bool)
+    if clause.field == "hour":
+        out[:, int(clause.low) : int(clause.high) + 1] = True
+    else:
+        out[[WEEKDAYS.index(v) for v in clause.labels]] = True
+    return out
+
+
+def _slots(base: Base, j: int, allowed: Bools) -> Bools:
+    """Which slots of a category hold an allowed token."""
+    table = base.histories.attributes.slots
+    out = np.zeros(int(table.count[j]), bool)
+    out[table.of_token[j][allowed]] = True
+    return out
+
+
+def _met(coder: Coder, cats: dict[int, Bools], met: Bools, condition: Condition) -> None:
+    """Leave only values of the categories that met an allowed token of a number."""
+    for j, column in enumerate(coder.cats):
+        some = met[j, : column.tokens].any(axis=1)
+        if some.all():
+            continue
+        cats[j] = cats.get(j, np.ones(column.tokens, bool)) & some
+        if not cats[j].any():
+            raise _never(condition, f"{column.name} never came with it")
+
+
+def _try_subjects(base: Base, own: Mapping[int, Bools], condition: Condition) -> None:
+    if own:
+        rng = generator(0, "events given/trial")
+        if not base.histories.own_columns(TRIAL_SUBJECTS, rng, own)[1].any():
+            raise _never(condition, f"none of {TRIAL_SUBJECTS:,} subjects could hold it")
+
+
+def _never(condition: Condition, why: str) -> ImpossibleConditionError:
+    return ImpossibleConditionError(
+        f"{condition.text()}: {why}.", hint="fewer clauses", condition=condition.text()
+    )

@@ -203,6 +203,12 @@ def _some_drawn(model: EventsModel, seed: int) -> Drawn:
 
 def learn_events(schema: Schema, params: EventsParams, seed: int) -> Learning:
     """Tell the story of learning a table of events; returns an `EventsModel`."""
+    model, _ = yield from learn_with_sample(schema, params, seed)
+    return model
+
+
+def learn_with_sample(schema: Schema, params: EventsParams, seed: int) -> Learning:
+    """The same; returns the model and the sample that its base was learned from."""
     base, sample = yield from learn_base(
         schema, min_subjects=params.min_subjects, bins=params.bins, leaf=params.leaf,
         trees=params.trees, seed=seed,
@@ -235,4 +241,4 @@ def learn_events(schema: Schema, params: EventsParams, seed: int) -> Learning:
     support = Support.learn(base, contexts, sample)
     pace = np.ones(len(KNOTS))
     model = EventsModel(base, seen, trainee, support, trained.weights, facts, pace)
-    return calibrated(model, seed)
+    return calibrated(model, seed), sample

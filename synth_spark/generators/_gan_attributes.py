@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synth_spark.core.seeds import generator
-from synth_spark.generators._events_attributes import Attributes
+from synth_spark.generators._events_attributes import Attributes, Bools
 from synth_spark.generators._events_decode import Base
 from synth_spark.generators._events_facts import Floats
 from synth_spark.generators._gan_train import STEEPEST
@@ -68,7 +68,9 @@ class Refined(Attributes):
         """The same forests with a critic."""
         return cls(**{f.name: getattr(plain, f.name) for f in fields(Attributes)}, judge=judge)
 
-    def draw(self, given: dict[str, Floats], uniforms: Floats) -> Floats:
+    def draw(
+        self, given: dict[str, Floats], uniforms: Floats, held: Mapping[int, Bools] | None = None
+    ) -> Floats:
         """As `Attributes.draw`; each candidate's uniforms are the first's, turned.
 
         A turn by a fixed amount in each direction leaves every candidate an exact draw of the
@@ -76,7 +78,7 @@ class Refined(Attributes):
         needs no uniforms, so its own choose.
         """
         turns = generator(0, "gan/turns").random((CANDIDATES, *uniforms.shape[1:]))
-        tables = [Attributes.draw(self, given, (uniforms + turn) % 1.0) for turn in turns]
+        tables = [Attributes.draw(self, given, (uniforms + turn) % 1.0, held) for turn in turns]
         upper = self.judge.chances(np.stack([self.standard(t) for t in tables])).cumsum(axis=0)
         spare = next(j for j, c in enumerate(self.columns) if c.role == "given")
         picked = (uniforms[:, spare, 0] > upper[:-1]).sum(axis=0)

@@ -9,6 +9,7 @@ runs of four events there are: a generator that collapses repeats itself.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from synth_spark.generators._gan_units import Ragged
 PARTS = ("units", "times", "labels", "numbers", "variety")
 GRAM = 4  # events of a run
 Floats = NDArray[np.float64]
+Codes = NDArray[np.int64]
 
 
 def distance(real: Ragged, drawn: Ragged, clock: Clock) -> dict[str, float]:
@@ -30,26 +32,39 @@ def distance(real: Ragged, drawn: Ragged, clock: Clock) -> dict[str, float]:
         drawn: Drawn ones: as many, or several rounds of as many one after the other.
         clock: The time tokens.
     """
+    rounds = max(len(drawn.lengths) // max(len(real.lengths), 1), 1)
+    units = energy(measures(real), np.array_split(measures(drawn), rounds))
+
+    def apart(columns: Callable[[Ragged], list[Codes]]) -> float:
+        both = zip(columns(real), columns(drawn), strict=True)
+        return _mean([total_variation(p, q) for p, q in both])
+
     parts = {
-        "units": float(np.sqrt(energy(measures(real), measures(drawn)))),
-        "times": (_apart(_times(real, clock), _times(drawn, clock)) + _apart(_hours(real), _hours(drawn))) / 2,
-        "labels": _mean([_apart(p, q) for p, q in zip(_pairs(real), _pairs(drawn), strict=True)]),
-        "numbers": _mean([_apart(p, q) for p, q in zip(_tokens(real), _tokens(drawn), strict=True)]),
-        "variety": abs(variety(real) - variety(drawn, max(len(drawn.lengths) // max(len(real.lengths), 1), 1))),
+        "units": float(np.sqrt(units)),
+        "times": apart(lambda u: [clock.encode(u.t, u.previous)[0].astype(np.int64), _hours(u)]),
+        "labels": apart(_pairs),
+        "numbers": apart(lambda u: [c.astype(np.int64) for c in u.nums.T]),
+        "variety": abs(variety(real) - variety(drawn, rounds)),
     }
     return {**parts, "overall": _mean(list(parts.values()))}
 
 
-def energy(real: Floats, drawn: Floats) -> float:
-    """The energy distance as a share of its greatest value, each column scaled as real ones are."""
+def energy(real: Floats, rounds: list[Floats]) -> float:
+    """The energy distance as a share of its greatest value, each column scaled as real ones are.
+
+    Args:
+        real: Facts of real units, shape (units, facts).
+        rounds: The same of each round of drawn units; distances among drawn units are taken from
+            each round to the next.
+    """
     some = real.std(axis=0) > 1e-9
-    if not some.any() or not len(drawn):
+    if not some.any():
         return 0.0
     scale = 1 / real.std(axis=0)[some]
-    a, b = real[:, some] * scale, drawn[:, some] * scale
-    across = _gap(a, b)
-    within = _gap(a, a) + _gap(b, b)
-    return max(float(2 * across - within) / float(2 * across), 0.0) if across > 0 else 0.0
+    a, parts = real[:, some] * scale, [r[:, some] * scale for r in rounds]
+    across = float(np.mean([_gap(a, b) for b in parts]))
+    among = float(np.mean([_gap(b, c) for b, c in zip(parts, [*parts[1:], parts[0]], strict=True)]))
+    return max((2 * across - _gap(a, a) - among) / (2 * across), 0.0) if across > 0 else 0.0
 
 
 def _gap(a: Floats, b: Floats) -> float:
@@ -84,7 +99,8 @@ def measures(units: Ragged) -> Floats:
     columns = [
         np.log1p(units.lengths), first / DAY_S, (last - first) / DAY_S, gap,
         np.sqrt(share(np.where(later, (log_gap - gap[unit]) ** 2, 0), n - 1)),
-        share(later & (log_gap < np.log1p(60)), n - 1), share(later & (log_gap > np.log1p(7_200)), n - 1),
+        share(later & (log_gap < np.log1p(60)), n - 1),
+        share(later & (log_gap > np.log1p(7_200)), n - 1),
         share(new_day | ~later), hours, spread(hour, hours), share(hour < 6), share(weekday > 4),
     ]  # fmt: skip
     for j in range(units.cats.shape[1]):
@@ -108,15 +124,11 @@ def _habits(units: Ragged, token: NDArray[Any], share: Any) -> list[Floats]:
     return [share(once), share(twice), counts.max(1) / n, np.log1p((counts > 0).sum(1)), *each]
 
 
-def _apart(p: NDArray[Any], q: NDArray[Any]) -> float:
+def total_variation(p: Codes, q: Codes) -> float:
     """Total variation of two columns of whole numbers from 0 on."""
     size = int(max(p.max(initial=0), q.max(initial=0))) + 1
     a, b = np.bincount(p, minlength=size), np.bincount(q, minlength=size)
     return float(0.5 * np.abs(a / max(a.sum(), 1) - b / max(b.sum(), 1)).sum())
-
-
-def _times(units: Ragged, clock: Clock) -> NDArray[np.int64]:
-    return clock.encode(units.t, units.previous)[0].astype(np.int64)
 
 
 def _hours(units: Ragged) -> NDArray[np.int64]:
@@ -126,13 +138,7 @@ def _hours(units: Ragged) -> NDArray[np.int64]:
 def _pairs(units: Ragged) -> list[NDArray[np.int64]]:
     """Each category's label with the one before it, as one number."""
     later = units.place[1:] > 0
-    return [
-        (c[:-1].astype(np.int64) * 64 + c[1:])[later] for c in np.minimum(units.cats, 63).T
-    ]
-
-
-def _tokens(units: Ragged) -> list[NDArray[np.int64]]:
-    return [c.astype(np.int64) for c in units.nums.T]
+    return [(c[:-1].astype(np.int64) * 64 + c[1:])[later] for c in np.minimum(units.cats, 63).T]
 
 
 def variety(units: Ragged, rounds: int = 1) -> float:

@@ -14,7 +14,7 @@ from synth_spark.generators._events_kernels import STRIDE
 from synth_spark.generators._events_net import LONGEST
 from synth_spark.generators._events_seen import SCALE, Seen
 from synth_spark.generators._events_support import Support
-from synth_spark.generators._events_window import Ahead, Walker
+from synth_spark.generators._events_window import ALWAYS, Ahead, Walker
 from synth_spark.generators._gan_units import MOST, Arrays, Ragged, known
 
 FIXED = 18  # features of an event that do not depend on the columns
@@ -61,7 +61,7 @@ def walker_of(
     weights: Mapping[str, NDArray[Any]], seen: Seen, clock: Clock, support: Support
 ) -> Walker:
     """What draws with these weights."""
-    return Walker(Folded.of(weights, seen.layout), seen.layout, clock, support, seen.gate)
+    return Walker(Folded.of(weights, seen.layout), seen.layout, clock, support, seen.gate, ALWAYS)
 
 
 def features(seen: Seen) -> int:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     import torch
 
 DRAWS = 2  # of each unit in a step
-CHECKED = 1_024  # about so many units are drawn to check a batch
+CHECKED = 4_096  # about so many units are drawn to check a batch
 WINDOW = 64  # events that the critic sees of a unit
 PENALTY = 10.0  # weight of the critics' gradient penalties
 STEEPEST = 3.0  # bound of an attribute critic's logit where it picks
@@ -135,8 +135,8 @@ class Adversarial:
         seen_drawn = critic.look(x[1], a[1]).view(DRAWS, n, -1)
         packs = torch.stack(
             [
-                torch.stack([critic.score(seen_drawn[k], seen_drawn[m][ring]) for m in range(DRAWS)])
-                for k in range(DRAWS)
+                torch.stack([critic.score(one, other[ring]) for other in seen_drawn])
+                for one in seen_drawn
             ]
         )  # (DRAWS of the first, DRAWS of the second, units)
         real_score = critic.score(seen_real, seen_real[ring])
@@ -144,8 +144,9 @@ class Adversarial:
         both = torch.cat([some, ring[some]])
         mix = torch.rand(len(some), 1).repeat(2, 1).to(device)
         between = [
-            torch.lerp(left[both], right[:n][both], mix.view(-1, *[1] * (left.dim() - 1)))
-            .requires_grad_()
+            torch.lerp(
+                left[both], right[:n][both], mix.view(-1, *[1] * (left.dim() - 1))
+            ).requires_grad_()
             for left, right in (x, a)
         ]
         looked = critic.look(*between)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from synth_spark.core.batch import Encoded, Records
 from synth_spark.core.seeds import uniforms
 from synth_spark.generators._events_clock import Clock
-from synth_spark.generators._events_coder import Units
+from synth_spark.generators._events_coder import Coder
 from synth_spark.generators._events_facts import Floats
 from synth_spark.generators._events_net import EventsModel
 from synth_spark.generators._events_plan import token_shares
@@ -53,7 +53,11 @@ def encode_units(model: EventsModel, share: float, records: Records) -> Encoded:
         "room": base.coder.room_s(units.anchor[kept])[:, None],
         **{
             name: _padded(values, units.offsets, kept, MOST)
-            for name, values in (("t", units.t[:, None]), ("cats", units.cats), ("nums", units.nums))
+            for name, values in (
+                ("t", units.t[:, None]),
+                ("cats", units.cats),
+                ("nums", units.nums),
+            )
         },
         **_attributes(model, tables, number),
     }
@@ -86,9 +90,7 @@ def _attributes(model: EventsModel, tables: list[Floats], number: NDArray[np.uin
     return {name: np.concatenate(values, axis=1) for name, values in parts.items()}
 
 
-def _uniforms(
-    seed: int, stream: str, number: NDArray[np.uint64], shape: tuple[int, ...]
-) -> Floats:
+def _uniforms(seed: int, stream: str, number: NDArray[np.uint64], shape: tuple[int, ...]) -> Floats:
     """Uniforms of units that follow from their numbers; (units, *shape)."""
     size = int(np.prod(shape))
     with np.errstate(over="ignore"):
@@ -158,6 +160,19 @@ class Ragged:
             rows["weekday"][:, 0], rows["room"][:, 0], **known(rows, np.zeros(len(lengths), int)),
         )  # fmt: skip
 
+    @classmethod
+    def of_records(cls, coder: Coder, records: Records) -> Self:
+        """Units of records, with nothing known beforehand."""
+        units = coder.units(records)
+        n = len(units.anchor)
+        none, room = np.zeros(n), coder.room_s(units.anchor)
+        nothing = np.zeros((n, 0), np.float32)
+        return cls(
+            units.lengths, np.ones(n, bool), units.t, units.cats, units.nums,
+            (units.anchor + 3) % 7, room, none, none, nothing.astype(np.int16), nothing,
+            nothing.astype(np.uint8),
+        )  # fmt: skip
+
     def encoded(self, clock: Clock) -> Encoded:
         """Rows as `EventTrainee.examples` takes them, each unit closed by a row for its end."""
         rows = self.lengths + 1
@@ -190,7 +205,7 @@ class Ragged:
 
 
 def known(rows: Mapping[str, NDArray[Any]], which: NDArray[np.int64]) -> Arrays:
-    """What is known beforehand of one unit a row: `which` is 0 for the real one, else a candidate."""
+    """What is known beforehand of one unit a row: `which` is 0 for the real one."""
     out = {}
     every = np.arange(len(which))
     for name in ("shown", "ease", "scaled", "told", "shares"):

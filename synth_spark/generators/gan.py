@@ -13,29 +13,21 @@ from functools import partial
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
-from synth_spark.core.ports import Learning, Schedule, Take, Train, Trained
+from synth_spark.core.conditions import Clause
+from synth_spark.core.ports import Learning, Schedule, Train, Trained
 from synth_spark.core.schema import Schema, Shape
-from synth_spark.errors import SynthError
-from synth_spark.generators._events_net import (
-    EventsModel,
-    EventsParams,
-    calibrated,
-    learn_events,
-)
+from synth_spark.generators._events_conditions import objection
+from synth_spark.generators._events_net import EventsModel, EventsParams, learn_with_sample
 from synth_spark.generators._gan_attributes import Judge, refined
+from synth_spark.generators._gan_settle import WORSE, settled
 from synth_spark.generators._gan_train import Adversarial
-from synth_spark.generators._gan_units import encode_units
+from synth_spark.generators._gan_units import MOST, encode_units
 
-UNITS = 8_192  # about so many units take part in the adversarial phase
-COLLAPSED = 1.5  # times the pretrained generator's distance: the generator has collapsed
-
-
-class GanCollapsedError(SynthError):
-    """What was learned repeats itself, and there is no better epoch to go back to."""
-
-    code = "SYN-750"
+UNITS = 2_048  # at most about so many units take part in the adversarial phase
+EPOCH_EVENTS = 100_000  # real events of its epochs, at most about
+STEP_EVENTS = 2_560  # real events of its steps, at most about
+EVENTS = 800_000  # about so many real events are enough for it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,13 +47,13 @@ class GanParams:
     weight_decay: float = 1e-3
     batch_size: int = 512  # events, of the likelihood
     patience: int = 6  # epochs of the likelihood without a gain before stopping
-    adversarial_epochs: int = 20
-    adversarial_minutes: float = 2.0
+    adversarial_epochs: int = 26
+    adversarial_minutes: float = 10.0
     units: int = 64  # units a step of the adversarial phase, all ranks together
     critic_rate: float = 1e-3  # learning rate of both critics
     generator_rate: float = 2e-4  # of the generator in the adversarial phase
     anchor: float = 1.0  # weight of the likelihood of real units in the adversarial phase
-    alone: int = 30  # first steps of the adversarial phase, in which only the critics learn
+    alone: int = 80  # first steps of the adversarial phase, in which only the critics learn
 
 
 @dataclass(slots=True)
@@ -81,7 +73,7 @@ class GanModel(EventsModel):
 
     @classmethod
     def of(cls, model: EventsModel, judge: Judge | None) -> Self:
-        """An event network as it is, with a critic of its attributes."""
+        """An event network with a critic of its attributes."""
         named = {f.name: getattr(model, f.name) for f in fields(EventsModel)}
         base = model.base if judge is None else refined(model.base, judge)
         return cls(**{**named, "base": base, "_walker": None, "judge": judge})
@@ -96,27 +88,36 @@ class Gan:
     Params: ClassVar[type[Any]] = GanParams
     Model: ClassVar[type[Any]] = GanModel
 
+    def objection(self, schema: Schema, clause: Clause) -> str:
+        """Why events cannot be drawn under a clause; empty if they can."""
+        return objection(schema, clause)
+
     def learn(self, schema: Schema, params: GanParams, seed: int) -> Learning:
         known = {f.name: getattr(params, f.name) for f in fields(EventsParams)}
-        first: EventsModel = yield from learn_events(schema, EventsParams(**known), seed)
-        trainee = _trainee(first, params)
-        encode = partial(encode_units, first, _share(first))
-        trained: Trained = yield Train(encode, trainee, name="gan")
-        model = settled(first, trained, trainee, seed)
-        return model
+        first: EventsModel
+        first, sample = yield from learn_with_sample(schema, EventsParams(**known), seed)
+        share, schedule = planned(first.base.facts, params)
+        rate = params.generator_rate / params.critic_rate
+        trainee = Adversarial(
+            schedule, first.trainee, first.support, first.weights, rate, params.anchor, params.alone
+        )
+        trained: Trained = yield Train(partial(encode_units, first, share), trainee, name="gan")
+        model, judge, facts = settled(first, trained, rate, sample, seed)
+        out = GanModel.of(model, judge)
+        out.facts = {**first.facts, "adversarial": facts}
+        return out
 
 
-def _share(model: EventsModel) -> float:
-    """Of the units that take part."""
-    facts = model.base.facts
-    seen = facts["units_of_the_sample"] * facts["events"]
-    return min(1.0, UNITS * facts["events_of_the_sample"] / max(seen, 1))
-
-
-def _trainee(model: EventsModel, params: GanParams) -> Adversarial:
+def planned(facts: dict[str, Any], params: GanParams) -> tuple[float, Schedule]:
+    """The share of the units that takes part in the adversarial phase, and its schedule."""
+    mean = max(facts["events_of_the_sample"] / max(facts["units_of_the_sample"], 1), 1.0)
+    units = facts["events"] / mean
+    looked_at = min(mean, MOST)
+    share = min(1.0, UNITS / max(units, 1), EPOCH_EVENTS / max(units * looked_at, 1))
+    events = max(share * units * looked_at, 1)
     schedule = Schedule(
-        batch_size=params.units,
-        max_epochs=params.adversarial_epochs,
+        batch_size=int(np.clip(STEP_EVENTS / looked_at, 8, params.units)),
+        max_epochs=int(np.clip(-(-EVENTS // events), 1, params.adversarial_epochs)),
         max_minutes=params.adversarial_minutes,
         learning_rate=params.critic_rate,
         final_rate=0.1,
@@ -125,30 +126,11 @@ def _trainee(model: EventsModel, params: GanParams) -> Adversarial:
         weight_decay=1e-3,
         ema=0.98,
         valid_share=0.15,
-        patience=8,
+        patience=0,
         score_first=True,
-        worse=COLLAPSED,
+        worse=WORSE,
     )
-    rate = params.generator_rate / params.critic_rate
-    return Adversarial(
-        schedule, model.trainee, model.support, model.weights, rate, params.anchor, params.alone
-    )
-
-
-def settled(first: EventsModel, trained: Trained, trainee: Adversarial, seed: int) -> GanModel:
-    """The model of the epoch that the monitor keeps."""
-    from synth_spark.models.critic import net_weights
-
-    curve = {int(p["epoch"]): p["valid_nats"] for p in trained.curve if "valid_nats" in p}
-    facts = {"curve": curve, "stopped": trained.stopped, "best": trained.best_epoch}
-    first.facts = {**first.facts, "adversarial": facts}
-    if not curve or not trained.best_epoch:
-        return GanModel.of(first, None)
-    judge = Judge.of(trained.weights, first.seen.columns)
-    moved = GanModel.of(first, judge)
-    moved.weights = net_weights(trained.weights, trainee.rate)
-    calibrated(moved, seed)
-    return moved
+    return share, schedule
 
 
 GENERATOR = Gan()

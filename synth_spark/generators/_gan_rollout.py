@@ -46,7 +46,7 @@ def roll(
     weekday, room = rows["weekday"][:, 0], rows["room"][:, 0]
     ahead = Ahead(
         order[n[order] > 0], most, weekday, room, told["shown"], told["ease"],
-        told["scaled"].astype(np.float32) / SCALE, told["shares"].astype(np.float32) / 255,
+        (told["scaled"] / SCALE).astype(np.float32), (told["shares"] / 255).astype(np.float32),
         random[:, None],
     )  # fmt: skip
     lengths, t, tokens = walker.walk(ahead).packed()

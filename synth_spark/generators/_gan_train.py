@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from synth_spark.core.batch import Encoded
 from synth_spark.core.ports import Schedule
 from synth_spark.generators import _gan_rollout as rollout
+from synth_spark.generators._events_seen import SCALE
 from synth_spark.generators._events_support import Support
 from synth_spark.generators._events_train import EventTrainee
 from synth_spark.generators._gan_monitor import distance
@@ -101,7 +102,8 @@ class Adversarial:
             logit = module.judge(told).clamp(-STEEPEST, STEEPEST)
         upper = torch.softmax(logit.double(), 1).cumsum(1)
         u = torch.rand(len(upper), 1, dtype=torch.float64).to(upper.device)
-        return 1 + (u > upper[:, :-1]).sum(1).cpu().numpy().astype(np.int64)
+        picked = (u > upper[:, :-1]).sum(1).cpu().numpy()
+        return np.asarray(1 + picked, dtype=np.int64)
 
     def checked(self, module: Any, batch: dict[str, torch.Tensor]) -> dict[str, float]:
         """The monitor's distance between draws and the batch's real units, part by part."""
@@ -196,4 +198,4 @@ class Adversarial:
 def _told(batch: dict[str, torch.Tensor]) -> torch.Tensor:
     """Attributes of each row: the real ones, then the candidates'; (rows, 1 + CANDIDATES, ...)."""
     rows = len(batch["told"])
-    return batch["told"].float().view(rows, CANDIDATES + 1, -1)
+    return batch["told"].float().view(rows, CANDIDATES + 1, -1) / SCALE

@@ -83,7 +83,7 @@ def _attributes(model: EventsModel, tables: list[Floats], number: NDArray[np.uin
             ("shown", shown[:, None]),
             ("ease", ease[:, None]),
             ("scaled", np.rint(scaled * SCALE).astype(np.int16)),
-            ("told", told.astype(np.float16)),
+            ("told", np.rint(told * SCALE).astype(np.int16)),
             ("shares", np.ceil(np.minimum(shares, 1.0) * 255).astype(np.uint8)),  # 0 only where 0
         ):
             parts.setdefault(name, []).append(values)
@@ -94,7 +94,8 @@ def _uniforms(seed: int, stream: str, number: NDArray[np.uint64], shape: tuple[i
     """Uniforms of units that follow from their numbers; (units, *shape)."""
     size = int(np.prod(shape))
     with np.errstate(over="ignore"):
-        each = number[:, None] * np.uint64(size) + np.arange(size, dtype=np.uint64)
+        each = (number[:, None] * np.uint64(size)).astype(np.uint64)
+        each += np.arange(size, dtype=np.uint64)
     return uniforms(seed, stream, each).reshape(len(number), *shape)
 
 
@@ -212,4 +213,4 @@ def known(rows: Mapping[str, NDArray[Any]], which: NDArray[np.int64]) -> Arrays:
         width = rows[name].shape[1] // (CANDIDATES + 1)
         values = rows[name].reshape(len(which), CANDIDATES + 1, width)[every, which]
         out[name] = values[:, 0] if name in ("shown", "ease") else values
-    return {**out, "told": out["told"].astype(np.float32)}
+    return {**out, "told": (out["told"] / SCALE).astype(np.float32)}

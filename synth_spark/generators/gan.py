@@ -8,7 +8,7 @@ units, the pretrained one included. See docs/ref-generators-gan.md.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from typing import Any, ClassVar, Self
 
@@ -47,13 +47,13 @@ class GanParams:
     weight_decay: float = 1e-3
     batch_size: int = 512  # events, of the likelihood
     patience: int = 6  # epochs of the likelihood without a gain before stopping
-    adversarial_epochs: int = 26
+    adversarial_epochs: int = 24
     adversarial_minutes: float = 10.0
     units: int = 64  # units a step of the adversarial phase, all ranks together
     critic_rate: float = 1e-3  # learning rate of both critics
     generator_rate: float = 2e-4  # of the generator in the adversarial phase
     anchor: float = 1.0  # weight of the likelihood of real units in the adversarial phase
-    alone: int = 80  # first steps of the adversarial phase, in which only the critics learn
+    alone: int = 60  # first steps of the adversarial phase, in which only the critics learn
 
 
 @dataclass(slots=True)
@@ -101,7 +101,8 @@ class Gan:
         trainee = Adversarial(
             schedule, first.trainee, first.support, first.weights, rate, params.anchor, params.alone
         )
-        trained: Trained = yield Train(partial(encode_units, first, share), trainee, name="gan")
+        encode = partial(encode_units, replace(first, _walker=None), share)
+        trained: Trained = yield Train(encode, trainee, name="gan")
         model, judge, facts = settled(first, trained, rate, sample, seed)
         out = GanModel.of(model, judge)
         out.facts = {**first.facts, "adversarial": facts}
@@ -117,7 +118,7 @@ def planned(facts: dict[str, Any], params: GanParams) -> tuple[float, Schedule]:
     events = max(share * units * looked_at, 1)
     schedule = Schedule(
         batch_size=int(np.clip(STEP_EVENTS / looked_at, 8, params.units)),
-        max_epochs=int(np.clip(-(-EVENTS // events), 1, params.adversarial_epochs)),
+        max_epochs=int(max(min(-(-EVENTS // events), params.adversarial_epochs), 1)),
         max_minutes=params.adversarial_minutes,
         learning_rate=params.critic_rate,
         final_rate=0.1,
@@ -125,7 +126,7 @@ def planned(facts: dict[str, Any], params: GanParams) -> tuple[float, Schedule]:
         betas=(0.5, 0.99),
         weight_decay=1e-3,
         ema=0.98,
-        valid_share=0.15,
+        valid_share=0.2,
         patience=0,
         score_first=True,
         worse=WORSE,
@@ -135,5 +136,5 @@ def planned(facts: dict[str, Any], params: GanParams) -> tuple[float, Schedule]:
 
 GENERATOR = Gan()
 EXAMPLE = GanParams(
-    min_subjects=1, leaf=10, trees=4, width=32, head=16, max_epochs=2, adversarial_epochs=1
+    min_subjects=1, leaf=10, trees=4, width=32, head=16, max_epochs=2, adversarial_epochs=2, alone=1
 )

@@ -173,6 +173,7 @@ class Run:
         if nats is not None:
             at.curve.append({"epoch": 0, "valid_nats": nats, "elapsed_s": at.clock_s})
             at.best_nats = nats
+        self.began = time.monotonic()  # or the first steps would look slow, and be cut
 
     def decide(self, valid_nats: float | None) -> None:
         """Set `stopped` where this was the last epoch; the same on every rank."""

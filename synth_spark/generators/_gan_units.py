@@ -94,9 +94,8 @@ def _uniforms(seed: int, stream: str, number: NDArray[np.uint64], shape: tuple[i
     """Uniforms of units that follow from their numbers; (units, *shape)."""
     size = int(np.prod(shape))
     with np.errstate(over="ignore"):
-        each = (number[:, None] * np.uint64(size)).astype(np.uint64)
-        each += np.arange(size, dtype=np.uint64)
-    return uniforms(seed, stream, each).reshape(len(number), *shape)
+        each = np.add.outer(number * np.uint64(size), np.arange(size, dtype=np.uint64))
+    return uniforms(seed, stream, each.astype(np.uint64)).reshape(len(number), *shape)
 
 
 def _padded(

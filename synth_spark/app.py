@@ -15,7 +15,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal
 
-from synth_spark.config import STEPS, NoSourceError, Plan, Step, plan_from, read_plan
+from synth_spark.choosing import chosen
+from synth_spark.config import AUTO, STEPS, NoSourceError, Plan, Step, plan_from, read_plan
 from synth_spark.core.paths import local_path, plain, stem
 from synth_spark.core.progress import Log, Progress
 from synth_spark.core.schema import Schema
@@ -48,8 +49,9 @@ def twin(
     key: str | None = None,
     time: str | None = None,
     drop: Sequence[str] = (),
-    generator: str = "autoregressive",
+    generator: str = AUTO,
     subjects: int | None = None,
+    where: Sequence[str] = (),
     seed: int = 1,
     run_folder: str | Path | None = None,
     overwrite: bool = False,
@@ -64,8 +66,9 @@ def twin(
         key: The column that names the subject; empty: detected, or every row for itself.
         time: The column that orders a subject's events; empty: detected.
         drop: Columns to leave out.
-        generator: A file of generators/.
+        generator: A file of generators/; "auto": chosen by shape and size.
         subjects: How many subjects to draw; None: as many as there were.
+        where: What every subject holds, see `core/conditions.py`.
         seed: Of everything that is drawn.
         run_folder: For the plan, the tables, the model and the report; None: OUT with `.run`.
         overwrite: Whether `out` may be replaced.
@@ -86,7 +89,7 @@ def twin(
             "source": {"path": plain(data)},
             "records": {"key": key or "", "time": time or "", "drop": list(drop)},
             "generator": {"name": generator},
-            "sample": {"subjects": subjects, "out": plain(out)},
+            "sample": {"subjects": subjects, "out": plain(out), "where": list(where)},
             "run": {"folder": str(folder), "quiet": quiet, "resume": resume},
         }
     )
@@ -114,7 +117,8 @@ def run(
     Raises:
         SynthError: Something is refused; see the pages in docs/errors.
     """
-    GENERATORS.get(plan.generator.name)
+    if plan.generator.name != AUTO:
+        GENERATORS.get(plan.generator.name)
     if not plan.source.path:
         raise NoSourceError("The plan names no source.", hint="--source.path FILE")
     check_places(plan, dry_run=dry_run)
@@ -151,7 +155,7 @@ def _in_session(
         if fresh_twin and out and local_path(out) is None and tables.there(spark, out):
             raise _taken(out)
         opened = partial(open_plan, spark, world=Path(scratch) if dry_run else None)
-        settled = settle(opened, plan, spelled)
+        settled = chosen(opened, settle(opened, plan, spelled))
         check(settled.plan, settled.schema)
         if "ingest" in steps and (plan.run.resume == "never" or not folder.step("ingest")):
             settled = looked_at(opened, settled)
@@ -228,6 +232,10 @@ def _carry_out(
     folder.open(plan.to_yaml())
     kept: dict[str, Any] = {"schema": schema.to_json(), "names": plan.source_names()}
     kept["asked"] = settled.asked
+    if settled.chosen is not None:
+        kept["chosen"] = settled.chosen
+        if not plan.run.quiet:
+            sys.stderr.write(f"auto: {settled.chosen['name']}, {settled.chosen['why']}\n")
     if found is not None:
         kept |= {"why": found.why, "notes": found.notes}
         if not plan.run.quiet:

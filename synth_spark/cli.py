@@ -56,6 +56,13 @@ Time = Annotated[str | None, typer.Option(help="Column that orders a subject's e
 Drop = Annotated[
     list[str] | None, typer.Option(metavar="COLUMN", help="Column to leave out; may be repeated.")
 ]
+Where = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="COLUMN=VALUE",
+        help="What every subject holds: a=x, a=x|y, a=1..9, hour=18..20; may be repeated.",
+    ),
+]
 
 
 @app.command()
@@ -65,10 +72,13 @@ def twin(
     key: Key = None,
     time: Time = None,
     drop: Drop = None,
-    generator: Annotated[str, typer.Option(help="See: generators list.")] = "autoregressive",
+    generator: Annotated[
+        str, typer.Option(help="See: generators list; auto: by shape and size.")
+    ] = "auto",
     subjects: Annotated[
         int | None, typer.Option(min=1, help="How many; as many as were real if not said.")
     ] = None,
+    where: Where = None,
     seed: Annotated[int, typer.Option(min=0)] = 1,
     run_folder: Annotated[
         str | None, typer.Option(help="Plan, model, report; OUT.run if not said.")
@@ -87,7 +97,7 @@ def twin(
 
     _must_be_there(data)
     chosen = _one_of("resume", resume or "never", get_args(application.Resume))
-    if generator not in GENERATORS.names():
+    if generator not in ("auto", *GENERATORS.names()):
         GENERATORS.get(generator)  # raises with the nearest name
     _end(
         application.twin(
@@ -98,6 +108,7 @@ def twin(
             drop=tuple(drop or ()),
             generator=generator,
             subjects=subjects,
+            where=tuple(where or ()),
             seed=seed,
             run_folder=run_folder,
             overwrite=overwrite,

@@ -29,23 +29,32 @@ class Settled:
     asked: dict[str, Any]  # what the schema was detected from
     source: Source | None = None  # where it was opened already
     found: Detection | None = None
+    chosen: dict[str, str] | None = None  # the generator and why, where the plan says `auto`
 
 
 def settle(opened: Callable[[Plan], Source], plan: Plan, spelled: Schema | None) -> Settled:
     """The plan with its schema: its own, that of a run to be resumed, or a detected one."""
     asked = _asked(plan)
+    before = _before(plan, asked)
     if spelled:
-        return Settled(plan, spelled, asked)
-    kept = plan.folder / "detected.json"
-    if plan.run.resume != "never" and kept.exists():
-        found_before = json.loads(kept.read_text())
-        if found_before.get("asked") == asked:
-            schema = Schema.from_json(found_before["schema"])
-            return Settled(plan.with_schema(schema, found_before["names"]), schema, asked)
+        return Settled(plan, spelled, asked, chosen=before.get("chosen"))
+    if before:
+        schema = Schema.from_json(before["schema"])
+        known = plan.with_schema(schema, before["names"])
+        return Settled(known, schema, asked, chosen=before.get("chosen"))
     source = opened(plan)
     found = detected(source, plan.records.key, plan.records.time)
     schema, names = apart_from_marks(found.schema)
     return Settled(plan.with_schema(schema, names), schema, asked, source, found)
+
+
+def _before(plan: Plan, asked: dict[str, Any]) -> dict[str, Any]:
+    """What a run that is resumed had found, if it was about the same; else nothing."""
+    kept = plan.folder / "detected.json"
+    if plan.run.resume == "never" or not kept.exists():
+        return {}
+    found: dict[str, Any] = json.loads(kept.read_text())
+    return found if found.get("asked") == asked else {}
 
 
 def looked_at(opened: Callable[[Plan], Source], settled: Settled) -> Settled:

@@ -54,6 +54,7 @@ def facts(job: Job) -> dict[str, Any]:
         "grouped": _grouped(ingest),
         "run": {
             "family": job.schema.family,
+            "generator chosen": _chosen(job),
             "plan hash": job.plan.fingerprint("evaluate"),
             "model hash": fit.get("sha256", ""),
             "model": json.dumps(fit.get("about", {}), default=str),
@@ -63,10 +64,26 @@ def facts(job: Job) -> dict[str, Any]:
         "timings_s": {**timings, "fit of the generator": fit.get("fit_s")},
         "sampling": {**sample, "rows_per_s": sample.get("rows", 0) / seconds if seconds else None},
         "not_tested": [
+            *_quotas(job.plan),
             "Membership, linkage and attribute attacks: no number here is a privacy proof.",
             "Whether models trained on the twin do as well on real records.",
         ],
     }
+
+
+def _chosen(job: Job) -> str:
+    """Why the generator is the one it is."""
+    kept = job.folder.path / "detected.json"
+    found = json.loads(kept.read_text()).get("chosen") if kept.exists() else None
+    return f"{found['name']}, {found['why']}" if found else "by the plan"
+
+
+def _quotas(plan: Plan) -> list[str]:
+    """What quotas mean for the scores."""
+    if not plan.sample.quotas:
+        return []
+    said = "; ".join(" ".join(q.where) for q in plan.sample.quotas)
+    return [f"Scores compare with all records although quotas move the shares on purpose: {said}."]
 
 
 def _grouped(ingest: dict[str, Any]) -> list[str]:

@@ -22,6 +22,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synth_spark.core.batch import Coded, Records, Values
+from synth_spark.core.conditions import (
+    CannotConditionError,
+    Clause,
+    Condition,
+    ImpossibleConditionError,
+)
 from synth_spark.core.schema import Schema
 from synth_spark.core.seeds import generator
 
@@ -110,6 +116,32 @@ class Group:
         keyed = np.where(keyed < 0, some, keyed)
         return {c: t[keyed] for c, t in zip(self.children, self.tables, strict=True)}
 
+    def asked(self, clause: Clause) -> Clause:
+        """A clause on a child as one on the parent; see `Determined.asked`."""
+        if self.how == "day":
+            return replace(clause, field=self.parent)
+        table = self.tables[self.children.index(clause.field)]
+        if (
+            self.how != "label"
+            or np.ndim(table if not isinstance(table, Coded) else table.codes) > 1
+        ):
+            raise CannotConditionError(
+                f"{clause.field} is looked up from {self.parent}"
+                f"{f' and {self.second}' if self.second else ''}.",
+                hint=f"a condition on {self.parent}",
+                field=clause.field,
+            )
+        held = _held(clause, table)
+        labels = [v for v, ok in zip(self.labels, held, strict=True) if ok]
+        if not labels:
+            raise ImpossibleConditionError(
+                f"{clause.text()}: no {self.parent} has such a {clause.field}.",
+                hint="another value, or a wider range",
+                field=clause.field,
+            )
+        named = tuple(v for v in labels if v is not None)
+        return Clause(field=self.parent, labels=named, missing=not named, loose=True)
+
     def state(self) -> dict[str, Any]:
         """A tree for the wire."""
         plain = {k: getattr(self, k) for k in self.__slots__}
@@ -167,6 +199,21 @@ class Determined:
                     columns[name] = values
         return Records(columns, records.offsets)
 
+    def asked(self, condition: Condition, schema: Schema) -> Condition:
+        """A condition with its clauses on looked-up columns as clauses on what they follow from.
+
+        Raises:
+            ImpossibleConditionError: No key has such a value (SYN-711).
+            CannotConditionError: What it asks of the parent is no list of labels (SYN-712).
+        """
+        clauses = {c.field: c for c in condition.clauses}
+        for group in reversed(self.groups):  # a child may be another's parent
+            for child in group.children:
+                if child in clauses:
+                    of_parent = group.asked(clauses.pop(child))
+                    clauses[group.parent] = _both(clauses.get(group.parent), of_parent)
+        return Condition(tuple(clauses.values()))
+
     def in_words(self) -> list[str]:
         """One line a group, for the model card."""
         return [
@@ -184,6 +231,34 @@ class Determined:
     def from_state(cls, state: list[Any]) -> Determined:
         """What `state` came from."""
         return cls(tuple(Group.from_state(g) for g in state))
+
+
+def _held(clause: Clause, table: Values) -> NDArray[np.bool_]:
+    """Which values of a table hold a clause, shape (keys,)."""
+    if isinstance(table, Coded):
+        wanted = [label in clause.labels for label in table.labels]
+        return np.array([*wanted, clause.missing], bool)[table.codes]
+    seconds = reals(table)
+    if np.asarray(table).dtype.kind == "M":
+        seconds = seconds / 1e6
+    return np.asarray(clause.holds(seconds))
+
+
+def _both(left: Clause | None, right: Clause) -> Clause:
+    """Two clauses on one column as one."""
+    if left is None:
+        return right
+    if left.labels and right.labels:
+        labels = tuple(v for v in left.labels if v in right.labels)
+        if labels:
+            return replace(left, labels=labels)
+    elif not left.labels and not right.labels and not (left.missing or right.missing):
+        low, high = max(left.low, right.low), min(left.high, right.high)
+        if low <= high:
+            return replace(left, low=low, high=high)
+    raise ImpossibleConditionError(
+        f"{left.text()} and {right.text()} cannot both hold.", hint="fewer clauses"
+    )
 
 
 def reals(values: Values, part: str = "") -> Reals:

@@ -90,10 +90,10 @@ def _labels(codec: Category, clause: Clause) -> Within:
     else:
         place = {label: i for i, label in enumerate(codec.labels)}
         wrong = [v for v in clause.labels if v not in place]
-        if wrong:
+        if wrong and not (clause.loose and len(wrong) < len(clause.labels)):
             told = ", ".join(codec.labels[:12]) + (", ..." if len(codec.labels) > 12 else "")
             raise impossible(Clause(field=clause.field, labels=tuple(wrong)), f"one of {told}")
-        share[[place[v] for v in clause.labels]] = 1
+        share[[place[v] for v in clause.labels if v in place]] = 1
     places = np.tile((np.arange(PLACES) + 0.5) / PLACES, (size, 1))
     return Within(share, places, (PLACES * share).astype(np.int64))
 

@@ -18,12 +18,13 @@ from synth_spark.config.faults import (
     UnknownSettingError,
     settings,
 )
-from synth_spark.config.plan import STEPS, Plan, Step, generator_params, json_schema
+from synth_spark.config.plan import AUTO, STEPS, Plan, Step, generator_params, json_schema
 from synth_spark.config.reading import changed, parse_overrides, plan_from, read_plan
 from synth_spark.config.reference import reference
-from synth_spark.config.sections import ColumnPlan, Gate
+from synth_spark.config.sections import ColumnPlan, Gate, Quota, Sample
 
 __all__ = [
+    "AUTO",
     "STEPS",
     "ColumnPlan",
     "Gate",
@@ -31,6 +32,8 @@ __all__ = [
     "OverrideError",
     "Plan",
     "PlanFileError",
+    "Quota",
+    "Sample",
     "SecretInPlanError",
     "Step",
     "UnknownSettingError",

@@ -32,6 +32,7 @@ from synth_spark.core.shelf import FAMILIES, GENERATORS
 from synth_spark.errors import PlanError
 
 Step = Literal["ingest", "fit", "sample", "evaluate"]
+AUTO = "auto"  # the generator is chosen once the records are known
 STEPS: tuple[Step, ...] = ("ingest", "fit", "sample", "evaluate")
 
 
@@ -62,6 +63,14 @@ class Plan(Section):
             UnknownSettingError: No such setting (SYN-102).
             PlanError: A value of the wrong type or out of range (SYN-100).
         """
+        if self.generator.name == AUTO:
+            if self.generator.params:
+                raise PlanError(
+                    "generator.params belong to one generator, and generator.name is auto.",
+                    hint="name the generator",
+                    path="generator.params",
+                )
+            return None
         return generator_params(self.generator.name, self.generator.params)
 
     def schema_of(self) -> Schema | None:

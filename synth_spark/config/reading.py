@@ -17,7 +17,7 @@ from synth_spark.config.faults import (
     SecretInPlanError,
     plan_error,
 )
-from synth_spark.config.plan import Plan
+from synth_spark.config.plan import AUTO, Plan
 from synth_spark.core.shelf import FAMILIES, GENERATORS, Shelf
 
 
@@ -66,7 +66,7 @@ def plan_from(
         raise plan_error(error, Plan, where) from None
     if plan.generator.params:
         plan.params()
-    else:
+    elif plan.generator.name != AUTO:
         _known(GENERATORS, plan.generator.name)
     if plan.records.family:
         _known(FAMILIES, plan.records.family)

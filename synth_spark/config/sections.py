@@ -138,7 +138,9 @@ class Ingest(Section):
 class Generator(Section):
     """Which generator learns, and its settings."""
 
-    name: str = "autoregressive"
+    name: str = Field(
+        default="auto", description="A file of generators/; auto: chosen by shape and size."
+    )
     params: dict[str, Any] = Field(default={}, description="Settings of the generator: its Params.")
 
 
@@ -153,11 +155,33 @@ class Fit(Section):
     restarts: int = Field(default=2, ge=0, description="Fresh tries after a lost rank.")
 
 
+class Quota(Section):
+    """Subjects that hold a condition: a share of all, or so many."""
+
+    where: tuple[str, ...] = Field(min_length=1, description="As sample.where, for these subjects.")
+    share: float | None = Field(default=None, ge=0, le=1)
+    subjects: int | None = Field(default=None, ge=0)
+
+    @model_validator(mode="after")
+    def _one_size(self) -> Self:
+        if (self.share is None) == (self.subjects is None):
+            raise ValueError("a quota needs either a share or a number of subjects")
+        return self
+
+
 class Sample(Section):
-    """How many subjects are drawn, and where the twin goes."""
+    """How many subjects are drawn, under which conditions, and where the twin goes."""
 
     subjects: int | None = Field(
         default=None, ge=1, description="None: as many as in the training part."
+    )
+    where: tuple[str, ...] = Field(
+        default=(),
+        description="What every subject holds: column=label, column=a|b, column=low..high, "
+        "column= (missing); of events also hour=18..20 and weekday=sat|sun.",
+    )
+    quotas: tuple[Quota, ...] = Field(
+        default=(), description="Parts of the subjects that hold more; the rest is free."
     )
     rows_per_wave: int = Field(default=5_000_000, ge=1, description="Rows of one commit, about.")
     partitions: int | None = Field(

@@ -13,13 +13,15 @@ drawing from what is left of its own distribution; nothing is drawn and thrown a
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
+from synth_spark.core.batch import Coded, Records
 from synth_spark.core.schema import Column, Schema
 from synth_spark.errors import SynthError
 
@@ -58,6 +60,7 @@ class Clause:
     low: float = -math.inf
     high: float = math.inf
     missing: bool = False  # must be missing; the rest is then empty
+    loose: bool = False  # labels that a model does not know are passed over, if it knows another
 
     def holds(self, values: Any) -> Any:
         """Whether numbers lie in the range; NaN does where `missing` is asked for. As `values`."""
@@ -206,22 +209,43 @@ def _moment(value: str, *, last: bool) -> float:
     return float(micros) / 1e6
 
 
+def held_rows(condition: Condition, schema: Schema, records: Records) -> Records:
+    """The rows that hold all clauses; subjects without any are left out.
+
+    Args:
+        condition: What is to hold.
+        schema: Of the records.
+        records: Whole subjects.
+    """
+    keep = np.ones(records.rows, bool)
+    for clause in condition.clauses:
+        keep &= _holds(clause, schema, records)
+    lengths = np.bincount(records.owners[keep], minlength=records.subjects)
+    offsets = np.concatenate([[0], np.cumsum(lengths[lengths > 0])]).astype(np.int64)
+    return Records({name: v[keep] for name, v in records.columns.items()}, offsets)
+
+
+def _holds(clause: Clause, schema: Schema, records: Records) -> NDArray[np.bool_]:
+    if clause.field in records.columns:
+        values = records.columns[clause.field]
+        if isinstance(values, Coded):
+            wanted = [label in clause.labels for label in values.labels]
+            return np.array([*wanted, clause.missing], bool)[values.codes]
+        array = np.asarray(values)
+        if array.dtype.kind == "M":
+            us = array.astype("datetime64[us]").astype(np.int64)
+            array = np.where(np.isnat(array), np.nan, us / 1e6)
+        return np.asarray(clause.holds(array))
+    hours = np.asarray(records.columns[schema.time]).astype("datetime64[h]").astype(np.int64)
+    if clause.field == "hour":
+        return np.asarray(clause.holds(hours % 24))
+    days = [WEEKDAYS.index(v) for v in clause.labels]
+    return np.isin((hours // 24 + 3) % 7, days)  # 1970-01-01 was a Thursday
+
+
 @dataclass(frozen=True, slots=True)
 class Share:
     """A condition and how many of the subjects hold it."""
 
     condition: Condition
     subjects: int
-
-
-def block_starts(shares: Sequence[Share], block_size: int) -> list[int]:
-    """First block of each share, and the number of blocks: every share begins a block of its own.
-
-    Example:
-        >>> block_starts([Share(Condition(()), 5), Share(Condition(()), 8)], 4)
-        [0, 2, 4]
-    """
-    starts = [0]
-    for share in shares:
-        starts.append(starts[-1] - (-share.subjects // block_size))
-    return starts

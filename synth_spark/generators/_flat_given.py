@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 TRIAL_ROWS = 8_192  # particles of each trial of the leaning
 TRIALS = 4
-_WANTED = 8.0  # effective particles a row
+_WANTED = 12.0  # effective particles a row
 _FEWEST, _MOST = 4, 128  # particles a row
 _AT_ONCE = 16_384  # particles in memory
 _SPARE = 1_024
@@ -67,7 +67,7 @@ class GivenModel:
         for trial in range(TRIALS):
             rng = generator(0, "flat given/trial", trial)
             drawing, log_weight = tried.through(TRIAL_ROWS, rng)
-            weight, chance = _weights(log_weight)
+            weight, chance = normal_weights(log_weight)
             if chance:
                 found = tried.with_trial(drawing, weight, chance, rng)
                 best = found if found.effective > best.effective else best
@@ -109,12 +109,12 @@ class GivenModel:
             self.rows(min(room, self.block_size - start), rng)
             for start in range(0, self.block_size, room)
         ]
-        values = {n: _joined([p[n] for p in parts]) for n in parts[0]}
+        values = {n: joined_values([p[n] for p in parts]) for n in parts[0]}
         return self.model.records(values, subjects)
 
     def rows(self, rows: int, rng: np.random.Generator) -> dict[str, Values]:
         """All fields of so many rows."""
-        drawing, log_weight = self.through(rows * self.particles, rng, self.particles)
+        drawing, log_weight = self.through(rows * self.particles, rng)
         drawing = self._picked(drawing, log_weight.reshape(rows, -1), rng)
         for c in range(self.parts.last + 1, drawing.count):
             drawing.draw(c)
@@ -122,14 +122,7 @@ class GivenModel:
         return drawing.values
 
     def through(self, rows: int, rng: np.random.Generator, group: int = 1) -> tuple[Drawing, Reals]:
-        """Particles that came past the last column of the condition, and their log weights.
-
-        Args:
-            rows: Particles.
-            rng: Of all draws.
-            group: So many stand for one row; where the condition has several columns they are
-                drawn anew by weight after each.
-        """
+        """Particles that came past the last column of the condition, and their log weights."""
         drawing, log_weight = Drawing(self.model, rows, rng), np.zeros(rows)
         for c in range(self.parts.last + 1):
             part = self.parts.drawn.get(c)
@@ -145,9 +138,6 @@ class GivenModel:
                 pick(weights, rng.random(rows), drawing.tokens[c])
                 drawing.put(c, part.values(drawing.tokens[c], rng.random(rows), drawing.values))
             log_weight += self._computed(drawing, c)
-            if part is not None and group > 1 and c < self.parts.last:
-                which = _regrouped(log_weight.reshape(-1, group), rng)
-                drawing, log_weight = drawing.taken(which), np.zeros(rows)
         return drawing, log_weight
 
     def _lean(self, drawing: Drawing, c: int, weights: NDArray[np.float32], total: Reals) -> Reals:
@@ -176,7 +166,7 @@ class GivenModel:
     def _picked(self, drawing: Drawing, log_weight: Reals, rng: np.random.Generator) -> Drawing:
         """One particle a row by weight; a spare where none holds the condition."""
         rows, group = log_weight.shape
-        weight, _ = _weights(log_weight, axis=1)
+        weight, _ = normal_weights(log_weight, axis=1)
         upper = np.cumsum(weight, axis=1)
         u = rng.random((rows, 2))
         chosen = (upper <= u[:, :1] * upper[:, -1:]).sum(axis=1).clip(max=group - 1)
@@ -201,7 +191,7 @@ class GivenModel:
         }
 
 
-def _weights(log_weight: Reals, axis: int | None = None) -> tuple[Reals, float]:
+def normal_weights(log_weight: Reals, axis: int | None = None) -> tuple[Reals, float]:
     """Weights scaled so that the largest is 1 (0 where none has a chance), and their mean."""
     top = log_weight.max(axis=axis, keepdims=True)
     safe = np.where(np.isfinite(top), top, 0.0)
@@ -209,10 +199,10 @@ def _weights(log_weight: Reals, axis: int | None = None) -> tuple[Reals, float]:
     return weight, float(weight.mean() * np.exp(safe.max()))
 
 
-def _regrouped(log_weight: Reals, rng: np.random.Generator) -> NDArray[np.int64]:
+def regrouped(log_weight: Reals, rng: np.random.Generator) -> NDArray[np.int64]:
     """Particles drawn anew within each row by weight, by systematic sampling; flat positions."""
     rows, group = log_weight.shape
-    weight, _ = _weights(log_weight, axis=1)
+    weight, _ = normal_weights(log_weight, axis=1)
     upper = np.cumsum(weight, axis=1)
     none = upper[:, -1] == 0
     upper[none] = np.arange(1, group + 1)  # all stay: the row is lost, or saved by a later spare
@@ -246,7 +236,8 @@ def _leaned(given: GivenModel, tokens: NDArray[np.int32], weight: Reals) -> tupl
     return tuple(lean)
 
 
-def _joined(parts: list[Values]) -> Values:
+def joined_values(parts: list[Values]) -> Values:
+    """The values of all parts, in order."""
     if isinstance(parts[0], Coded):
         return Records.joined([Records.flat({"": p}) for p in parts]).columns[""]
     return np.concatenate([np.asarray(p) for p in parts])

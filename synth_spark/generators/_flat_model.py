@@ -171,6 +171,18 @@ class FlatModel:
 
         return GivenModel.of(self, condition)
 
+    def completed(self, records: Records, seed: int, block: int = 0) -> Records:
+        """Rows with their missing cells drawn given the others; see `_flat_complete.py`."""
+        from synth_spark.generators._flat_complete import Completer
+
+        return Completer(self).complete(records, seed, block)
+
+    def log_probability(self, records: Records) -> NDArray[np.float64]:
+        """Nats that the model gives to whole rows, shape (rows,); see `_flat_complete.py`."""
+        from synth_spark.generators._flat_complete import log_probability
+
+        return log_probability(self, records)
+
     def state(self) -> dict[str, Any]:
         return {
             "shape": "flat",

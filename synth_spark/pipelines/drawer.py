@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from synth_spark.columns.identifier import Identifier
 from synth_spark.core.batch import Coded, Records
+from synth_spark.core.conditions import Condition
 from synth_spark.core.schema import Column
 from synth_spark.pipelines.model_folder import Saved, load_saved
 
@@ -33,6 +34,18 @@ class ModelDrawer:
     def block_size(self) -> int:
         """Subjects drawn together."""
         return self.saved.model.block_size
+
+    def conditioned(self, condition: Condition) -> ModelDrawer:
+        """The same, drawing only subjects that hold a condition.
+
+        Raises:
+            ImpossibleConditionError: The model gives it no chance (SYN-711).
+            CannotConditionError: It cannot be drawn under (SYN-712).
+        """
+        asked = self.saved.determined.asked(condition, self.saved.schema)
+        if not asked.clauses:
+            return self
+        return replace(self, saved=replace(self.saved, model=self.saved.model.conditioned(asked)))
 
     def draw(self, block: int, subjects: int, seed: int) -> tuple[Records, dict[str, Any]]:
         """The records of the first `subjects` subjects of one block, and their identifiers.

@@ -14,7 +14,13 @@ from typing import Any, Protocol
 
 from synth_spark.columns._determined_search import determined
 from synth_spark.columns.determined import Determined
-from synth_spark.config import STEPS, Plan, Step
+from synth_spark.config import AUTO, STEPS, Plan, Step
+from synth_spark.core.conditions import (
+    CannotConditionError,
+    Condition,
+    ImpossibleConditionError,
+    Share,
+)
 from synth_spark.core.ports import Engine, learn
 from synth_spark.core.progress import Progress, Say
 from synth_spark.core.schema import Schema
@@ -22,6 +28,7 @@ from synth_spark.core.shelf import GENERATORS
 from synth_spark.errors import NotForShapeError, TooFewSubjectsError
 from synth_spark.metrics.base import Evaluation
 from synth_spark.pipelines import gates, model_folder
+from synth_spark.pipelines.conditions import Holding, check_conditions, shares_of
 from synth_spark.pipelines.evaluate import Dataset, evaluate
 from synth_spark.pipelines.folder import NothingToResumeError, RunFolder
 
@@ -45,7 +52,7 @@ class Workshop(Protocol):
         """Answers for one part: train, holdout, twin or baseline."""
 
     def draw(
-        self, model: Path, table: str, subjects: int, *, seed: int, facts: dict[str, Any]
+        self, model: Path, table: str, shares: Sequence[Share], *, seed: int, facts: dict[str, Any]
     ) -> dict[str, Any]:
         """Draw a table (twin or baseline) from a model folder; returns rows, subjects, seconds."""
 
@@ -134,9 +141,18 @@ class Job:
         """Which generator makes which table; no baseline beside itself or without an evaluation."""
         named = {"twin": self.plan.generator.name}
         wanted = self.plan.evaluate
-        if wanted.enabled and wanted.baseline not in ("", named["twin"]):
+        beside = wanted.enabled and wanted.baseline not in ("", named["twin"])
+        if beside and not self.unable(wanted.baseline):
             named["baseline"] = wanted.baseline
         return named
+
+    def unable(self, name: str) -> bool:
+        """Whether a generator cannot draw under the plan's conditions."""
+        try:
+            check_conditions(GENERATORS.get(name), name, self.plan.sample, self.schema)
+        except CannotConditionError:
+            return True
+        return False
 
     def sample(self) -> dict[str, Any]:
         learned = self.folder.need("fit", self.plan.fingerprint("fit"))
@@ -155,22 +171,38 @@ class Job:
                 "seed": self.plan.seed,
             }
             folder = self.folder.path / "models" / role
-            facts[role] = self.shop.draw(folder, role, wanted, seed=self.plan.seed, facts=lineage)
+            shares = shares_of(self.plan.sample, self.schema, wanted)
+            try:
+                facts[role] = self.shop.draw(
+                    folder, role, shares, seed=self.plan.seed, facts=lineage
+                )
+            except ImpossibleConditionError as error:
+                if role == "twin":
+                    raise
+                facts[role] = {"refused": str(error)}  # the twin is scored without it
+                continue
+            if any(s.condition.clauses for s in shares):
+                facts[role]["conditions"] = [[s.condition.text(), s.subjects] for s in shares]
         if self.plan.sample.out:
             self.shop.deliver("twin", self.plan.sample.out)
         return facts
 
     def evaluate(self) -> dict[str, Any]:
         split = self.folder.need("ingest", self.plan.fingerprint("ingest"))
-        self.folder.need("sample", self.plan.fingerprint("sample"))
+        drawn = self.folder.need("sample", self.plan.fingerprint("sample"))
         engines: dict[Dataset, Engine] = {
             "train": self.shop.engine("train"),
             "synthetic": self.shop.engine("twin"),
         }
         if split["subjects_holdout"]:
             engines["holdout"] = self.shop.engine("holdout")
-        if "baseline" in self.generators():
+        if "rows" in drawn.get("baseline", {}):
             engines["independent"] = self.shop.engine("baseline")
+        asked = Condition.parse(self.plan.sample.where, self.schema)
+        if asked.clauses:  # the twin's subjects are compared with those that hold the same
+            for side in ("train", "holdout"):
+                if side in engines:
+                    engines[side] = Holding(engines[side], asked, self.schema)
         found = evaluate(self.schema, engines, seed=self.plan.seed, say=self.say)
         return {"evaluation": found.to_json()}
 
@@ -226,8 +258,19 @@ def check(plan: Plan, schema: Schema) -> None:
 
     Raises:
         NotForShapeError: The generator cannot make records of this shape (SYN-701).
+        BadConditionError, CannotConditionError: Of the conditions (SYN-710, SYN-712).
         UnknownNameError: The baseline is not a generator (SYN-101).
     """
+    if plan.generator.name != AUTO:
+        _check_generator(plan, schema)
+    if plan.evaluate.enabled:
+        gates.check_gates(plan.evaluate.gates)
+        if plan.evaluate.baseline:
+            GENERATORS.get(plan.evaluate.baseline)
+    plan.params()
+
+
+def _check_generator(plan: Plan, schema: Schema) -> None:
     kind = GENERATORS.get(plan.generator.name)
     if schema.shape not in kind.shapes:
         fit = [n for n in GENERATORS.names() if schema.shape in GENERATORS.get(n).shapes]
@@ -239,8 +282,4 @@ def check(plan: Plan, schema: Schema) -> None:
             generator=plan.generator.name,
             shape=schema.shape,
         )
-    if plan.evaluate.enabled:
-        gates.check_gates(plan.evaluate.gates)
-        if plan.evaluate.baseline:
-            GENERATORS.get(plan.evaluate.baseline)
-    plan.params()
+    check_conditions(kind, plan.generator.name, plan.sample, schema)

@@ -22,18 +22,22 @@ import numpy as np
 import pyarrow as pa
 
 from synth_spark.core.batch import Records
+from synth_spark.core.conditions import Condition, Share
 from synth_spark.core.schema import Column, Schema
 from synth_spark.spark.arrow import arrow_type, cast_batch, ddl, from_records, from_values
 
 ROWS_PER_BATCH = 131_072  # of the Arrow batches that go to the writer
-_KEPT_MODELS = 2
-_models: OrderedDict[str, Drawer] = OrderedDict()
+_KEPT_MODELS = 4
+_models: OrderedDict[tuple[str, str], Drawer] = OrderedDict()  # by model and condition
 
 
 class Drawer(Protocol):
     """A model that is ready to draw, as a worker holds it."""
 
     block_size: int
+
+    def conditioned(self, condition: Condition) -> Drawer:
+        """The same, drawing only subjects that hold a condition."""
 
     def draw(self, block: int, subjects: int, seed: int) -> tuple[Records, dict[str, Any]]:
         """The records of the first `subjects` subjects of one block, and identifier values.
@@ -52,13 +56,42 @@ class Recipe:
     load: Callable[[str], Drawer]  # a module-level function: folder -> drawer
     schema: Schema
     seed: int
-    subjects: int
+    shares: tuple[Share, ...]  # every condition with its subjects; each begins a block of its own
     block_size: int
 
     @property
+    def subjects(self) -> int:
+        """In all."""
+        return sum(s.subjects for s in self.shares)
+
+    @property
     def blocks(self) -> int:
-        """Blocks that hold all subjects; the last may be part full."""
-        return -(-self.subjects // self.block_size)
+        """Blocks that hold all subjects; the last of each share may be part full."""
+        return sum(-(-s.subjects // self.block_size) for s in self.shares)
+
+    def place(self, block: int) -> tuple[Condition, int, int]:
+        """The condition of a block, its first subject's number and how many it holds.
+
+        Example:
+            >>> from synth_spark.core.conditions import Condition, Share
+            >>> shares = (Share(Condition(()), 5), Share(Condition(()), 3))
+            >>> recipe = Recipe(folder="", archive="", sha256="", load=None, schema=None, seed=1,
+            ...                 shares=shares, block_size=4)
+            >>> [recipe.place(b)[1:] for b in range(recipe.blocks)]
+            [(0, 4), (4, 1), (5, 3)]
+        """
+        first, left = 0, block
+        for share in self.shares:
+            own = -(-share.subjects // self.block_size)
+            if left < own:
+                before = left * self.block_size
+                return (
+                    share.condition,
+                    first + before,
+                    min(self.block_size, share.subjects - before),
+                )
+            first, left = first + share.subjects, left - own
+        raise IndexError(block)
 
     @property
     def columns(self) -> list[Column]:
@@ -73,9 +106,9 @@ def table_ddl(recipe: Recipe) -> str:
 
 def generate(recipe: Recipe, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """All rows of the blocks named in `batches`."""
-    drawer = _drawer(recipe)
     for batch in batches:
         for block in batch.column("id").to_pylist():
+            drawer = _drawer(recipe, recipe.place(block)[0])
             whole = block_rows(recipe, drawer, block)
             for start in range(0, whole.num_rows, ROWS_PER_BATCH):
                 yield whole.slice(start, ROWS_PER_BATCH)
@@ -83,8 +116,7 @@ def generate(recipe: Recipe, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.R
 
 def block_rows(recipe: Recipe, drawer: Drawer, block: int) -> pa.RecordBatch:
     """The rows of one block in the table's columns and types."""
-    first = block * recipe.block_size
-    subjects = min(recipe.block_size, recipe.subjects - first)
+    _, first, subjects = recipe.place(block)
     records, identifiers = drawer.draw(block, subjects, recipe.seed)
     owners = records.owners
     numbers = {
@@ -118,20 +150,26 @@ def _spread(keys: Any, owners: Any) -> pa.Array:
     return pa.array(keys, pa.string()).take(pa.array(owners))
 
 
-def _drawer(recipe: Recipe) -> Drawer:
-    """The model of this worker: loaded at its first task, kept for the next."""
-    if recipe.sha256 in _models:
-        _models.move_to_end(recipe.sha256)
-        return _models[recipe.sha256]
+def _drawer(recipe: Recipe, condition: Condition) -> Drawer:
+    """The model of this worker: made ready at its first task, kept for the next."""
+    name = (recipe.sha256, condition.text())
+    if name not in _models:
+        _models[name] = _loaded(recipe) if not condition.clauses else _drawer(
+            recipe, Condition(())
+        ).conditioned(condition)  # fmt: skip
+        while len(_models) > _KEPT_MODELS:
+            _models.popitem(last=False)
+    _models.move_to_end(name)
+    return _models[name]
+
+
+def _loaded(recipe: Recipe) -> Drawer:
     cpus = _task_cpus()
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
         os.environ[name] = str(cpus)  # before the libraries are loaded; afterwards it has no effect
     drawer = recipe.load(_model_folder(recipe))
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(cpus)
-    _models[recipe.sha256] = drawer
-    while len(_models) > _KEPT_MODELS:
-        _models.popitem(last=False)
     return drawer
 
 

@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import time
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from synth_spark.core.conditions import Condition, Share
 from synth_spark.core.progress import Progress, Say, silent
 from synth_spark.core.schema import Schema
 from synth_spark.spark import tables
@@ -40,15 +41,35 @@ def recipe_for(
     load: Callable[[str], Drawer],
     schema: Schema,
     seed: int,
-    subjects: int,
+    subjects: int | Sequence[Share],
 ) -> Recipe:
-    """Load a model once on the driver, and give the session its files for the workers."""
-    block_size = load(str(folder)).block_size
+    """Load a model once on the driver, and give the session its files for the workers.
+
+    Args:
+        spark: The session.
+        folder: Of the model.
+        sha256: Of the model.
+        load: Reads a model folder; a module-level function.
+        schema: Of the records.
+        seed: Of the sampling.
+        subjects: How many, or conditions with how many hold each.
+
+    Raises:
+        ImpossibleConditionError: The model gives a condition no chance (SYN-711).
+        CannotConditionError: The model cannot draw under a condition (SYN-712).
+    """
+    drawer = load(str(folder))
+    free = (Share(Condition(()), subjects),) if isinstance(subjects, int) else ()
+    shares = free if isinstance(subjects, int) else tuple(subjects)
+    for share in shares:
+        if share.condition.clauses:
+            drawer.conditioned(share.condition)
+    block_size = drawer.block_size
     archive = f"model-{sha256[:24]}.zip"
     _ship(spark, folder, archive)
     return Recipe(
         folder=str(folder), archive=archive, sha256=sha256, load=load, schema=schema,
-        seed=seed, subjects=subjects, block_size=block_size,
+        seed=seed, shares=shares, block_size=block_size,
     )  # fmt: skip
 
 
@@ -122,7 +143,8 @@ def sample_table(
     """
     start = time.perf_counter()
     size = max(1, int(wave_rows / max(rows_per_subject * recipe.block_size, 1)))
-    stated = {**facts, "seed": recipe.seed, "model": recipe.sha256, "subjects": recipe.subjects}
+    asked = "; ".join(f"{s.subjects} {s.condition.text()}".strip() for s in recipe.shares)
+    stated = {**facts, "seed": recipe.seed, "model": recipe.sha256, "subjects": asked}
     size = _ready(spark, recipe, path, {**stated, "wave_blocks": size})
     app = f"{facts.get('run', '')}/{recipe.sha256[:24]}/{recipe.seed}/{path.name}"
     done = tables.commits(spark, path, app)
@@ -135,7 +157,8 @@ def sample_table(
         frame = rows_of(spark, recipe, first, last, partitions or _tasks(spark))
         tables.append_once(frame, path, app=app, version=wave, facts={"app": app, "wave": wave})
         rows = sum(int(d["rows"]) for d in tables.commits(spark, path, app).values())
-        say(_progress(rows, min(last * recipe.block_size, recipe.subjects), recipe, wave, start))
+        _, before_last, held = recipe.place(last - 1)
+        say(_progress(rows, before_last + held, recipe, wave, start))
     seconds = time.perf_counter() - start
     return {
         "rows": rows,

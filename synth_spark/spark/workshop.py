@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import secrets
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field, is_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from synth_spark.config import Plan
+from synth_spark.core.conditions import Share
 from synth_spark.core.ports import Train, Trained
 from synth_spark.core.progress import Progress, Say, silent
 from synth_spark.core.schema import Schema
@@ -142,7 +144,7 @@ class SparkWorkshop:
     # ---- sampling -------------------------------------------------------------------------------
 
     def draw(
-        self, model: Path, table: str, subjects: int, *, seed: int, facts: dict[str, Any]
+        self, model: Path, table: str, shares: Sequence[Share], *, seed: int, facts: dict[str, Any]
     ) -> dict[str, Any]:
         """Draw a table wave by wave; begun before, it goes on where it stopped."""
         saved = load_saved(model)
@@ -155,7 +157,7 @@ class SparkWorkshop:
             load=load_drawer,
             schema=saved.schema,
             seed=seed,
-            subjects=subjects,
+            subjects=shares,
         )
         seen, rows = train.counts()
         return fanout.sample_table(

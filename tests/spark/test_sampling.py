@@ -11,6 +11,7 @@ import pytest
 
 from synth_spark.columns.identifier import Identifier
 from synth_spark.core.batch import Records
+from synth_spark.core.conditions import Condition, Share
 from synth_spark.core.local import Local
 from synth_spark.core.ports import Fold, learn
 from synth_spark.core.shelf import GENERATORS
@@ -173,3 +174,18 @@ def test_drawn_rows_come_back_as_histories(spark, recipe, one) -> None:
     amount = one["spent.eur"].to_numpy(zero_copy_only=False)
     assert (found["subjects"], found["rows"]) == (SUBJECTS, one.num_rows)
     assert found["call"] == pytest.approx(float(amount[kinds == "call"].sum()))
+
+
+def test_quotas_are_met_exactly_whatever_the_cut(spark, recipe):
+    north = Condition.parse(["kind=call"], EVENTS)
+    shares = (Share(north, 5_000), Share(Condition(()), 300))
+    asked = fanout.recipe_for(
+        spark, Path(recipe.folder), sha256=recipe.sha256, load=load_drawer, schema=EVENTS, seed=9,
+        subjects=shares,
+    )  # fmt: skip
+    one = whole(fanout.rows_of(spark, asked, 0, asked.blocks, 1))
+    assert whole(fanout.rows_of(spark, asked, 0, asked.blocks, 3)).equals(one)
+    subject, kind = one["_subject"].to_numpy(), np.array(one["kind"].to_pylist())
+    assert np.unique(subject).tolist() == list(range(5_300))
+    assert set(kind[subject < 5_000]) == {"call"}
+    assert len(set(kind[subject >= 5_000])) > 1

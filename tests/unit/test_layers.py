@@ -18,11 +18,12 @@ FLOORS = {
     **dict.fromkeys(("records", "columns", "config", "privacy"), 2),
     **dict.fromkeys(("generators", "models", "metrics", "attacks", "tasks", "federation"), 3),
     **dict.fromkeys(("pipelines", "spark", "training", "report"), 4),
-    **dict.fromkeys(("app", "cli", "doctor", "places", "refusals", "settling", "telling"), 5),
+    **dict.fromkeys(("app", "choosing", "cli", "doctor", "places"), 5),
+    **dict.fromkeys(("refusals", "settling", "telling"), 5),
 }
 # pyarrow carries data between the rooms and is light: any room may use it inside functions
 HEAVY = {
-    "pyspark": {"spark", "settling"},
+    "pyspark": {"spark", "choosing", "settling"},
     "delta": {"spark"},
     "torch": {"models", "training", "generators", "privacy"},
     "horovod": {"training"},

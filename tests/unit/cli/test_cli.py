@@ -96,7 +96,7 @@ def test_twin_hands_over_all_that_was_said(tmp_path: Path, calls: list[tuple[Any
     data.write_text("a\n1\n")
     words = ["twin", str(data), "--out", "t.csv", "--key", "k", "--time", "t", "--seed", "4"]
     words += ["--generator", "independent", "--subjects", "9", "--run-folder", "r", "--overwrite"]
-    words += ["--drop", "a b", "--drop", "c", "--resume", "if-possible"]
+    words += ["--drop", "a b", "--drop", "c", "--resume", "if-possible", "--where", "a=1"]
     assert cli.main(words) == 0
     assert calls == [
         (
@@ -108,6 +108,7 @@ def test_twin_hands_over_all_that_was_said(tmp_path: Path, calls: list[tuple[Any
                 "drop": ("a b", "c"),
                 "generator": "independent",
                 "subjects": 9,
+                "where": ("a=1",),
                 "seed": 4,
                 "run_folder": "r",
                 "overwrite": True,

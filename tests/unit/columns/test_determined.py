@@ -10,8 +10,9 @@ import pytest
 
 from synth_spark.columns import _determined_tables as tables
 from synth_spark.columns._determined_search import determined
-from synth_spark.columns.determined import Determined, reals
+from synth_spark.columns.determined import Determined, Group, reals
 from synth_spark.core.batch import Coded, Records
+from synth_spark.core.conditions import Clause, Condition, ImpossibleConditionError
 from synth_spark.core.local import Local
 from synth_spark.core.ports import learn
 from synth_spark.core.schema import Column, Schema
@@ -264,3 +265,20 @@ def test_a_date_that_is_another_day_in_some_rows_is_learned(rng: np.random.Gener
         ]
         found_all = tables.finish(schema, candidates, reduce(tables.merge, parts), 5)
         assert found_all.children == kept
+
+
+def test_a_clause_on_a_child_becomes_one_on_its_parent() -> None:
+    group = Group(
+        parent="cell", second="", part="", how="label", per_subject=False,
+        children=("region", "height_m"), labels=("c1", "c2", "c3"), seconds=(),
+        keys=np.zeros(0), rows=np.ones(3),
+        tables=(Coded.of(["north", "south", "north"]), np.array([5.0, 9.0, 30.0])),
+    )  # fmt: skip
+    found = Determined((group,))
+    schema = Schema(family="table", shape="flat", columns=())
+    north = Clause(field="region", labels=("north",))
+    low = Clause(field="height_m", high=10.0)
+    assert found.asked(Condition((north,)), schema).of("cell").labels == ("c1", "c3")
+    assert found.asked(Condition((north, low)), schema).of("cell").labels == ("c1",)
+    with pytest.raises(ImpossibleConditionError):
+        found.asked(Condition((Clause(field="region", labels=("west",)),)), schema)

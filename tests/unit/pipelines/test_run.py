@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 
 from synth_spark.config import STEPS, Plan, plan_from
 from synth_spark.core.batch import Records
+from synth_spark.core.conditions import BadConditionError, Share
 from synth_spark.core.local import Local
 from synth_spark.core.progress import silent
 from synth_spark.errors import NotForShapeError, TooFewSubjectsError
@@ -42,10 +44,15 @@ class Memory:
         return Local(self.tables[part])
 
     def draw(
-        self, model: Path, table: str, subjects: int, *, seed: int, facts: dict[str, Any]
+        self, model: Path, table: str, shares: Sequence[Share], *, seed: int, facts: dict[str, Any]
     ) -> dict[str, Any]:
         self.calls.append(f"draw {table}")
-        self.tables[table] = load_saved(model).model.sample(0, subjects, seed)
+        drawn = load_saved(model).model
+        parts = [
+            drawn.conditioned(s.condition).sample(i, s.subjects, seed) for i, s in enumerate(shares)
+        ]
+        self.tables[table] = Records.joined(parts)
+        subjects = sum(s.subjects for s in shares)
         return {"rows": subjects, "subjects": subjects, "seconds": 0.1}
 
     def deliver(self, table: str, out: str) -> None:
@@ -139,3 +146,22 @@ def test_one_subject_to_learn_from_is_refused_after_ingest(tmp_path: Path) -> No
     with pytest.raises(TooFewSubjectsError, match="needs 2 subjects"):
         run(job(tmp_path / "run", Lonely()), STEPS, ignore)
     assert RunFolder(tmp_path / "run").step("ingest") is None
+
+
+def test_a_condition_holds_in_the_twin_which_is_scored_against_records_that_hold_it(
+    tmp_path: Path,
+) -> None:
+    shop = Memory()
+    outcome = run(job(tmp_path, shop, sample={"where": ["months=12..24"]}), STEPS, ignore)
+    assert shop.tables["twin"].columns["months"].min() >= 12
+    assert shop.tables["twin"].columns["months"].max() <= 24
+    train = shop.tables["train"].columns["months"]
+    held = int(((train >= 12) & (train <= 24)).sum())
+    assert outcome.evaluation.sizes["train"] == {"rows": held, "subjects": held}
+
+
+def test_a_condition_on_no_field_is_refused_before_anything_starts(tmp_path: Path) -> None:
+    this = job(tmp_path, Memory(), sample={"where": ["month=3"]})
+    with pytest.raises(BadConditionError) as error:
+        check(this.plan, FLAT)
+    assert "months" in error.value.hint

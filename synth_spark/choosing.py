@@ -1,0 +1,96 @@
+"""Which generator learns where the plan says `auto`: by the records' shape and size, and why.
+
+The rules follow docs/explanation-which-generator.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from synth_spark.config import AUTO, Plan
+from synth_spark.core.schema import Schema
+from synth_spark.settling import Settled
+
+if TYPE_CHECKING:
+    from synth_spark.spark.source import Source
+
+FEW = 20  # subjects that a network needs
+MANY_EVENTS = 100_000_000  # above, a network sees a small part of them in its minutes
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A generator and the sentence that says why it was taken."""
+
+    name: str
+    why: str
+
+
+def choose(schema: Schema, rows: int, subjects: int, *, can_train: bool) -> Choice:
+    """The generator for records of this shape and size.
+
+    Args:
+        schema: Of the records.
+        rows: In all, about.
+        subjects: In all, about; of a flat table its rows.
+        can_train: Whether torch is installed.
+
+    Example:
+        >>> table = Schema(family="table", shape="flat", columns=())
+        >>> choose(table, 5_000, 5_000, can_train=True).name
+        'autoregressive'
+    """
+    if schema.shape == "flat":
+        if subjects < FEW:
+            why = f"{subjects} rows are too few to learn how columns hang together"
+            return Choice("independent", why)
+        return Choice(
+            "autoregressive", f"a flat table of {rows:,} rows: the nearest to the records on these"
+        )
+    size = f"{rows:,} events of {subjects:,} subjects"
+    if subjects < FEW:
+        return Choice("markov", f"{size}: too few subjects for a network, counts are steadier")
+    if not can_train:
+        return Choice("markov", f"{size}: torch is not installed, and counts need none")
+    if rows > MANY_EVENTS:
+        return Choice("markov", f"{size}: counts see all of them in two passes")
+    return Choice("autoregressive", f"{size}: the nearest to the records on these")
+
+
+def chosen(opened: Callable[[Plan], Source], settled: Settled) -> Settled:
+    """The same with a generator in the place of `auto`; a resumed run keeps the one it had."""
+    plan = settled.plan
+    if plan.generator.name != AUTO:
+        return settled
+    choice = settled.chosen
+    if choice is None:
+        source = settled.source or opened(plan)
+        made = choose(settled.schema, *_sizes(source, settled), can_train=_can_train())
+        choice = {"name": made.name, "why": made.why}
+        settled = replace(settled, source=source, chosen=choice)
+    generator = plan.generator.model_copy(update={"name": choice["name"]})
+    return replace(settled, plan=plan.model_copy(update={"generator": generator}))
+
+
+def _sizes(source: Source, settled: Settled) -> tuple[int, int]:
+    """Rows and, about, subjects of a source."""
+    from pyspark.sql import functions as sf
+
+    from synth_spark.spark.arrow import quoted
+
+    key = settled.schema.key
+    if key is None:
+        rows = int(source.frame.count())
+        return rows, rows
+    name = quoted(settled.plan.source_names().get(key.name, key.name))
+    row = source.frame.agg(
+        sf.count(sf.lit(1)).alias("rows"), sf.approx_count_distinct(name).alias("subjects")
+    ).first()
+    return int(row["rows"]), int(row["subjects"])
+
+
+def _can_train() -> bool:
+    return find_spec("torch") is not None

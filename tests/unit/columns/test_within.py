@@ -1,0 +1,74 @@
+"""The part of a codec's tokens that holds a clause."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from synth_spark.columns.category import Category
+from synth_spark.columns.number import Number
+from synth_spark.columns.within import within
+from synth_spark.core.batch import Coded
+from synth_spark.core.conditions import Clause, ImpossibleConditionError
+
+
+def number(values: np.ndarray) -> Number:
+    return Number.finish(Number.summarise(values, np.arange(len(values))))
+
+
+def drawn(codec: Number, clause: Clause, rows: int = 20_000) -> np.ndarray:
+    """Values drawn by weighing each token with its part."""
+    part, rng = within(codec, clause), np.random.default_rng(1)
+    weight = codec.shares * part.share
+    tokens = rng.choice(len(weight), rows, p=weight / weight.sum()).astype(np.int32)
+    return codec.decode(tokens, part.inside(tokens, rng.random(rows)))
+
+
+def test_values_in_a_range_are_drawn_as_they_come_among_all() -> None:
+    values = np.random.default_rng(0).exponential(100, 20_000)
+    got = np.sort(drawn(number(values), Clause(field="x", low=30, high=250)))
+    want = np.sort(values[(values >= 30) & (values <= 250)])
+    assert got.min() >= 30
+    assert got.max() <= 250
+    at = np.linspace(0.01, 0.99, 50)
+    # two samples of this size differ by 3 in a quantile here once in a thousand times
+    np.testing.assert_allclose(np.quantile(got, at), np.quantile(want, at), atol=4)
+
+
+def test_the_share_of_a_token_is_that_of_its_values() -> None:
+    values = np.random.default_rng(0).uniform(0, 1_000, 20_000)
+    codec = number(values)
+    share = (codec.shares * within(codec, Clause(field="x", low=100, high=350)).share).sum()
+    assert share == pytest.approx(((values >= 100) & (values <= 350)).mean(), abs=0.005)
+
+
+def test_one_whole_number_is_drawn_as_it_is() -> None:
+    values = np.random.default_rng(0).integers(0, 5_000, 20_000).astype(float)
+    assert set(drawn(number(values), Clause(field="x", low=1_234, high=1_234), 100)) <= {1_234.0}
+    part = within(number(values), Clause(field="x", low=1_234, high=1_234))
+    assert part.exact == 1_234
+
+
+@pytest.mark.parametrize(("low", "high"), [(9_000, 9_100), (12.5, 12.5), (-5, -1)])
+def test_what_the_numbers_do_not_reach_is_refused(low: float, high: float) -> None:
+    values = np.random.default_rng(0).integers(0, 5_000, 20_000).astype(float)
+    with pytest.raises(ImpossibleConditionError):
+        within(number(values), Clause(field="x", low=low, high=high))
+
+
+def test_missing_numbers_have_a_token_or_none() -> None:
+    values = np.array([1.0, 2.0, np.nan, 3.0] * 50)
+    part = within(number(values), Clause(field="x", missing=True))
+    assert part.share.tolist() == [0, 0, 0, 1]
+    with pytest.raises(ImpossibleConditionError):
+        within(number(values[~np.isnan(values)]), Clause(field="x", missing=True))
+
+
+def test_labels_that_are_not_told_are_refused_unless_another_is_known() -> None:
+    values = Coded.of(["a"] * 9 + ["b"] * 8 + ["c"])
+    codec = Category.finish(Category.summarise(values, np.arange(18)), min_subjects=5)
+    assert within(codec, Clause(field="x", labels=("b",))).share.tolist() == [0, 1, 0]
+    with pytest.raises(ImpossibleConditionError):
+        within(codec, Clause(field="x", labels=("a", "c")))
+    loose = Clause(field="x", labels=("a", "c"), loose=True)
+    assert within(codec, loose).share.tolist() == [1, 0, 0]

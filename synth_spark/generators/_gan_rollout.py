@@ -50,6 +50,7 @@ def roll(
         random[:, None],
     )  # fmt: skip
     lengths, t, tokens = walker.walk(ahead).packed()
+    tokens = np.maximum(tokens, 0)  # -1 where weights blew up: any token, the monitor sees it
     categories = len(walker.layout.widths)
     return Ragged(
         lengths, lengths < most, t, tokens[:, :categories], tokens[:, categories:], weekday, room,

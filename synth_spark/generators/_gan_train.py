@@ -75,7 +75,9 @@ class Adversarial:
         critic, score = self._critic(module, real, drawn, device)
         total = critic + self._judge(module, batch)
         if float(module.steps) > self.alone:
-            total = total + self._generator(module, real, drawn, weights, score)
+            loss = self._generator(module, real, drawn, weights, score)
+            # Weights that blew up give none; the monitor stops them at the end of the epoch.
+            total = total + loss if bool(loss.isfinite()) else total
         return total.expand(len(batch["length"]))
 
     # ---- draws ----------------------------------------------------------------------------------

@@ -13,14 +13,14 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from synth_spark.core.batch import Encoded, Records
+from synth_spark.core.batch import MARK, Encoded, Records
 from synth_spark.core.seeds import uniforms
 from synth_spark.generators._events_clock import Clock
 from synth_spark.generators._events_coder import Coder
 from synth_spark.generators._events_facts import Floats
 from synth_spark.generators._events_net import EventsModel
 from synth_spark.generators._events_plan import token_shares
-from synth_spark.generators._events_seen import SCALE, fingerprint
+from synth_spark.generators._events_seen import SCALE, fingerprint, marks
 
 CANDIDATES = 4  # units that the forests draw for each real one
 MOST = 192  # events of a unit that the critics and the monitor look at
@@ -62,7 +62,8 @@ def encode_units(model: EventsModel, share: float, records: Records) -> Encoded:
         **_attributes(model, tables, number),
     }
     subjects = np.searchsorted(units.owner[kept], np.arange(records.subjects + 1))
-    return Encoded({}, events, subjects.astype(np.int64))
+    context = {MARK: marks(units, records.subjects)}
+    return Encoded(context, events, subjects.astype(np.int64))
 
 
 def _attributes(model: EventsModel, tables: list[Floats], number: NDArray[np.uint64]) -> Arrays:

@@ -27,6 +27,7 @@ from synth_spark.generators._gan_units import MOST, encode_units
 UNITS = 2_048  # at most about so many units take part in the adversarial phase
 EPOCH_EVENTS = 100_000  # real events of its epochs, at most about
 STEP_EVENTS = 2_560  # real events of its steps, at most about
+HELD_BACK = 0.15  # of the subjects, from both phases: the monitor looks at them
 EVENTS = 800_000  # about so many real events are enough for it
 
 
@@ -95,7 +96,8 @@ class Gan:
     def learn(self, schema: Schema, params: GanParams, seed: int) -> Learning:
         known = {f.name: getattr(params, f.name) for f in fields(EventsParams)}
         first: EventsModel
-        first, sample = yield from learn_with_sample(schema, EventsParams(**known), seed)
+        settings = EventsParams(**known)
+        first, sample = yield from learn_with_sample(schema, settings, seed, HELD_BACK, marked=True)
         share, schedule = planned(first.base.facts, params)
         rate = params.generator_rate / params.critic_rate
         trainee = Adversarial(
@@ -126,7 +128,7 @@ def planned(facts: dict[str, Any], params: GanParams) -> tuple[float, Schedule]:
         betas=(0.5, 0.99),
         weight_decay=1e-3,
         ema=0.98,
-        valid_share=0.2,
+        valid_share=HELD_BACK,
         patience=0,
         score_first=True,
         worse=WORSE,

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from synth_spark.core.batch import MARK
 from synth_spark.core.local import Local
 from synth_spark.core.ports import Schedule, Train, Trained, learn
 from synth_spark.core.wire import dumps
@@ -75,6 +76,18 @@ def test_units_and_back_give_the_rows_that_the_likelihood_was_trained_on(
     got = units.encoded(model.base.coder.clock).events
     for name in ("end", "t", "clock", "cats", "nums", "weekday", "room", "shares"):
         np.testing.assert_array_equal(got[name], want[name], name)
+
+
+def test_both_phases_hold_back_the_same_subjects(model: EventsModel) -> None:
+    from synth_spark.training.shards import split
+
+    events = encode(model.base, model.seen, RECORDS, marked=True)
+    units = encode_units(model, 1.0, RECORDS)
+    for one, other in zip(split(events, 0.3, 5), split(units, 0.3, 5), strict=True):
+        np.testing.assert_array_equal(one.context[MARK], other.context[MARK])
+        assert 0 < one.subjects < 60
+        want = np.add.reduceat(~one.events["end"][:, 0], one.offsets[:-1])
+        np.testing.assert_array_equal(other.events["length"][:, 0], want)
 
 
 def test_a_share_of_the_units_is_the_same_whatever_the_partitions(model: EventsModel) -> None:
@@ -256,7 +269,7 @@ def test_the_card_tells_both_distances_and_the_model_is_the_one_that_is_nearer()
 def test_a_large_table_brings_few_units_and_fewer_epochs() -> None:
     facts = {"events_of_the_sample": 40_000, "units_of_the_sample": 1_000, "events": 40_000}
     share, schedule = planned(facts, GanParams())
-    assert (share, schedule.batch_size, schedule.max_epochs) == (1.0, 64, 13)
+    assert (share, schedule.batch_size, schedule.max_epochs) == (1.0, 64, 20)
     share, schedule = planned({**facts, "events": 40_000_000}, GanParams())
     assert share == pytest.approx(2_048 / 1_000_000)
-    assert schedule.max_epochs == 7
+    assert schedule.max_epochs == 10

@@ -266,6 +266,17 @@ def test_the_card_tells_both_distances_and_the_model_is_the_one_that_is_nearer()
     assert (made.judge is None) == (facts["best_epoch"] == 0)
 
 
+def test_histories_of_many_weeks_are_learned_week_by_week() -> None:
+    records = phones(20, 250, 60)
+    params = GanParams(**{**SMALL, "max_epochs": 1}, adversarial_epochs=1, alone=1)
+    engine = Local(records, train=training.train_local)
+    made = learn(GENERATOR.learn(SCHEMA, params, 1), engine)
+    assert made.base.facts["episodes"]
+    twin = made.sample(0, 20, 1)
+    assert 0.5 < twin.rows / records.rows < 2  # one epoch only
+    assert (np.diff(twin.columns["at"])[np.diff(twin.owners) == 0] >= np.timedelta64(0)).all()
+
+
 def test_a_large_table_brings_few_units_and_fewer_epochs() -> None:
     facts = {"events_of_the_sample": 40_000, "units_of_the_sample": 1_000, "events": 40_000}
     share, schedule = planned(facts, GanParams())

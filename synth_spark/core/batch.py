@@ -137,6 +137,9 @@ def _joined(parts: Sequence[Values]) -> Values:
     return Coded(np.concatenate([p.recode(labels, -1) for p in coded]), labels)
 
 
+MARK = "mark"  # a column of `Encoded.context` that stands for a subject's content, see its users
+
+
 @dataclass(frozen=True, slots=True)
 class Encoded:
     """Whole subjects as plain arrays, what a training rank reads from its shards.

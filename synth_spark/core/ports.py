@@ -93,6 +93,8 @@ class Schedule:
     valid_share: float = 0.1  # share of the subjects that the loss is checked on
     patience: int = 6  # epochs without a gain before stopping; 0: never stop early
     keep: Literal["best", "last"] = "best"  # which epoch's averaged weights are the answer
+    score_first: bool = False  # the first weights are scored as epoch 0, and may be the answer
+    worse: float = 0.0  # stop where the checked loss is so many times the best; 0: never
 
 
 class Trainee(Protocol):
@@ -123,7 +125,7 @@ class Trained:
     ]  # per epoch: epoch, train_nats, valid_nats, examples_per_s, elapsed_s
     examples: int  # training examples an epoch, over all ranks
     best_epoch: int
-    stopped: str  # "epochs", "patience", "minutes"
+    stopped: str  # "epochs", "patience", "minutes", "worse"
 
 
 class Collective(Protocol):

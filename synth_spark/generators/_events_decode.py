@@ -90,6 +90,7 @@ def learn_base(
         "episodes": coder.episodes,
         "subjects": survey.subjects,
         "events": survey.rows,
+        "events_of_the_sample": sample.rows,
         "units_of_the_sample": len(units.anchor),
         "longest": survey.longest,
         "columns": {c.name: [c.how, c.tokens] for c in (*coder.cats, *coder.nums, *coder.subject)},

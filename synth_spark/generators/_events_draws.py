@@ -109,6 +109,8 @@ def draw_time(  # type: ignore[no-untyped-def]
             u = uniform(state)
             if len(open_hours):
                 u = open_place(now, k, weekday[unit[a]], tick, gap_sub, open_hours, u)
+                if u < 0:  # the places that `close` looked at
+                    u = open_place(now, k, weekday[unit[a]], tick, gap_sub, open_hours, 0.0)
             then = after_gap(now, gap_sub, k, tick, u)
             if then < room:
                 t[a] = then

@@ -203,6 +203,22 @@ def _some_drawn(model: EventsModel, seed: int) -> Drawn:
 
 def learn_events(schema: Schema, params: EventsParams, seed: int) -> Learning:
     """Tell the story of learning a table of events; returns an `EventsModel`."""
+    model, _ = yield from learn_with_sample(schema, params, seed)
+    return model
+
+
+def learn_with_sample(
+    schema: Schema, params: EventsParams, seed: int, held_back: float = 0.1, marked: bool = False
+) -> Learning:
+    """The same; returns the model and the sample that its base was learned from.
+
+    Args:
+        schema: Of the records.
+        params: The network's settings.
+        seed: Of the run.
+        held_back: Share of the subjects that only check the loss.
+        marked: Hold back those that another marked encoding holds back too.
+    """
     base, sample = yield from learn_base(
         schema, min_subjects=params.min_subjects, bins=params.bins, leaf=params.leaf,
         trees=params.trees, seed=seed,
@@ -221,11 +237,14 @@ def learn_events(schema: Schema, params: EventsParams, seed: int) -> Learning:
         ema=0.998,
         patience=params.patience,
         betas=(0.9, 0.99),
+        valid_share=held_back,
     )
     trainee = EventTrainee(
         schedule, seen, clock, len(clock.jump_lo), params.width, params.head, params.dropout
     )
-    trained: Trained = yield Train(partial(encode, base, seen), trainee, name="events")
+    trained: Trained = yield Train(
+        partial(encode, base, seen, marked=marked), trainee, name="events"
+    )
     facts = {
         "best_epoch": trained.best_epoch,
         "stopped": trained.stopped,
@@ -235,4 +254,4 @@ def learn_events(schema: Schema, params: EventsParams, seed: int) -> Learning:
     support = Support.learn(base, contexts, sample)
     pace = np.ones(len(KNOTS))
     model = EventsModel(base, seen, trainee, support, trained.weights, facts, pace)
-    return calibrated(model, seed)
+    return calibrated(model, seed), sample

@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from synth_spark.core.batch import Encoded, Records
+from synth_spark.core.batch import MARK, Encoded, Records
 from synth_spark.core.seeds import uniforms
 from synth_spark.generators._events_coder import Units
 from synth_spark.generators._events_decode import Base
@@ -105,13 +105,20 @@ class Seen:
         )
 
 
-def encode(base: Base, seen: Seen, records: Records) -> Encoded:
-    """Subjects as rows of events, with one more row after each unit for its end."""
+def encode(base: Base, seen: Seen, records: Records, marked: bool = False) -> Encoded:
+    """Subjects as rows of events, with one more row after each unit for its end.
+
+    Args:
+        base: The model's base.
+        seen: What the network sees.
+        records: Whole subjects.
+        marked: With a mark for each subject, for a split that another encoding shares.
+    """
     units = base.coder.units(records)
     histories = base.histories
     x = histories.attributes.table(base.coder, units, histories.given(base.coder, records, units))
     some = np.flatnonzero(units.lengths > 0)
-    number = _fingerprint(units)
+    number = fingerprint(units)
     u = np.column_stack([uniforms(seen.seed, f"noise{k}", number) for k in range(2)])
     shown, scaled = seen.of_units(base, x, u)
     shares = token_shares(histories.attributes, seen.contexts, x)
@@ -146,10 +153,19 @@ def encode(base: Base, seen: Seen, records: Records) -> Encoded:
         "attributes": np.rint(scaled[unit] * SCALE).astype(np.int16),
         "shares": np.ceil(np.minimum(shares[unit], 1.0) * 255).astype(np.uint8),  # 0 only where 0
     }
-    return Encoded({}, events, subjects.astype(np.int64))
+    context = {MARK: marks(units, records.subjects)} if marked else {}
+    return Encoded(context, events, subjects.astype(np.int64))
 
 
-def _fingerprint(units: Units) -> NDArray[np.uint64]:
+def marks(units: Units, subjects: int) -> NDArray[np.int64]:
+    """A number for each subject that follows from the content of its units; (subjects, 1)."""
+    each = (uniforms(0, "mark", fingerprint(units)) * 2.0**53).astype(np.int64)
+    out = np.zeros(subjects, np.int64)
+    np.add.at(out, units.owner, each)
+    return out[:, None]
+
+
+def fingerprint(units: Units) -> NDArray[np.uint64]:
     """A number for each unit that follows from its content, for noise that no partition changes."""
     total = np.zeros(len(units.anchor))
     unit = np.repeat(np.arange(len(total)), units.lengths)

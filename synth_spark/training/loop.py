@@ -77,6 +77,7 @@ def fit(
         run = Run(trainee, (rows, _rows(trainee, valid, gang)), gang, seed=seed, device=device)
         run.folder, run.say, run.name, run.every_s = folder, say, name, checkpoint_every_s
         run.resume(fingerprint)
+        run.score_first()
         while not run.at.stopped:
             run.epoch()
         return run.trained()

@@ -164,10 +164,23 @@ class Run:
         self.write_curve()
         self.tell(row)
 
+    def score_first(self) -> None:
+        """Score the weights that the run begins with as epoch 0, once."""
+        at = self.at
+        if not self.schedule.score_first or at.curve:
+            return
+        nats = self.evaluate()
+        if nats is not None:
+            at.curve.append({"epoch": 0, "valid_nats": nats, "elapsed_s": at.clock_s})
+            at.best_nats = nats
+        self.began = time.monotonic()  # or the first steps would look slow, and be cut
+
     def decide(self, valid_nats: float | None) -> None:
         """Set `stopped` where this was the last epoch; the same on every rank."""
         at, plan = self.at, self.schedule
-        if at.clock_s >= self.limit_s or (at.step >= at.total_steps and at.cut):
+        if plan.worse and valid_nats is not None and valid_nats > plan.worse * (at.best_nats or 0):
+            at.stopped = "worse"
+        elif at.clock_s >= self.limit_s or (at.step >= at.total_steps and at.cut):
             at.stopped = "minutes"
         elif at.step >= at.total_steps:
             at.stopped = "epochs"

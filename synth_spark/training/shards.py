@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from synth_spark.core.batch import Encoded
+from synth_spark.core.batch import MARK, Encoded
 from synth_spark.core.ports import Collective, Trainee
 from synth_spark.core.seeds import stream_key
 from synth_spark.errors import SynthError
@@ -184,8 +184,15 @@ def split(encoded: Encoded, share: float, seed: int) -> tuple[Encoded, Encoded]:
 
 
 def fingerprints(encoded: Encoded) -> NDArray[np.uint64]:
-    """A 64-bit hash of each subject's content, its events in order; shape (subjects,)."""
+    """A 64-bit hash of each subject's content, its events in order; shape (subjects,).
+
+    Where the context has a `MARK` it stands for the content: two encodings of the same subjects
+    then hold back the same ones.
+    """
     subjects, lengths = encoded.subjects, np.diff(encoded.offsets)
+    if MARK in encoded.context:
+        with np.errstate(over="ignore"):
+            return _absorb(np.zeros(subjects, _U64), encoded.context[MARK])
     with np.errstate(over="ignore"):
         marks = _mix(lengths.astype(_U64) + _U64(1))
         for name in sorted(encoded.context):

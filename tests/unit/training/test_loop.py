@@ -298,6 +298,37 @@ def test_patience_stops_a_run_that_gains_nothing_and_the_best_epoch_is_kept() ->
     assert apart(last.weights, got.weights) > 0
 
 
+class Given(world.Curve):
+    """Its loss on the check set is what `scores` says, check by check."""
+
+    scores = (1.0, 1.2, 1.1, 1.9, 0.5)
+
+    def loss(self, module, batch):
+        nats = super().loss(module, batch)
+        if module.training:
+            return nats
+        module.checks = getattr(module, "checks", -1) + 1
+        return nats * 0 + self.scores[module.checks]
+
+
+def test_the_first_weights_are_scored_as_epoch_0_and_are_the_answer_if_none_are_better() -> None:
+    plan = Schedule(batch_size=64, max_epochs=2, score_first=True)
+    got = fit(Given(plan), encoded(), encoded(50, 1), seed=1)
+    assert [(row["epoch"], row["valid_nats"]) for row in got.curve] == [
+        (0, 1.0), (1, pytest.approx(1.2)), (2, pytest.approx(1.1)),
+    ]  # fmt: skip
+    assert (got.stopped, got.best_epoch) == ("epochs", 0)
+    torch.manual_seed(stream_key(1, "build") & ((1 << 63) - 1))
+    first = world.Curve(plan).build().state_dict()
+    assert apart(got.weights, {n: t.numpy() for n, t in first.items()}) == 0
+
+
+def test_a_run_that_gets_so_many_times_worse_than_its_best_is_stopped() -> None:
+    plan = Schedule(batch_size=64, max_epochs=4, score_first=True, worse=1.5)
+    got = fit(Given(plan), encoded(), encoded(50, 1), seed=1)
+    assert (got.stopped, got.best_epoch, len(got.curve)) == ("worse", 0, 4)
+
+
 def test_without_a_check_set_the_last_epoch_is_kept_and_no_loss_is_made_up() -> None:
     got = fit(world.Curve(PLAN), encoded(), None, seed=1)
     assert (got.stopped, got.best_epoch) == ("epochs", 4)

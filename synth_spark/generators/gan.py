@@ -84,6 +84,7 @@ class Gan:
     """Likelihood first, then the critics."""
 
     shapes: ClassVar[frozenset[Shape]] = frozenset({"events"})
+    families: ClassVar[frozenset[str]] = frozenset()
     min_subjects: ClassVar[int] = 20
     relates: ClassVar[bool] = True
     Params: ClassVar[type[Any]] = GanParams

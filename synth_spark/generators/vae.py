@@ -43,6 +43,7 @@ class Vae:
     """Learns flat tables."""
 
     shapes: ClassVar[frozenset[Shape]] = frozenset({"flat"})
+    families: ClassVar[frozenset[str]] = frozenset()
     min_subjects: ClassVar[int] = 20
     relates: ClassVar[bool] = True
     Params: ClassVar[type[VaeParams]] = VaeParams

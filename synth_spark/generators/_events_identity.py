@@ -1,4 +1,4 @@
-"""Who and where: the labels behind a subject's ranks.
+"""Who: the labels behind a subject's ranks (`_events_places.py` has the places).
 
 An event model draws ranks (own 1st, 2nd, ..., other). Here each subject gets a label for each rank.
 The first is drawn by how often a label is somebody's first; the next ones by how often they go with
@@ -17,7 +17,6 @@ from numba import njit
 from numpy.typing import NDArray
 
 from synth_spark.columns.category import Category
-from synth_spark.columns.place import Place
 from synth_spark.core.batch import Coded, Records
 from synth_spark.generators._events_coder import (
     RANKS,
@@ -216,8 +215,8 @@ def decode_ranked(
     offsets: NDArray[np.int64],
     subjects_before: int,
     rng: np.random.Generator,
-) -> Any:
-    """Values of a ranked column for whole subjects.
+) -> Coded:
+    """Labels of a ranked column for whole subjects.
 
     Args:
         column: The column.
@@ -229,7 +228,7 @@ def decode_ranked(
         rng: The block's random numbers.
 
     Returns:
-        `Coded`, or latitude and longitude (rows, 2) for a place.
+        The labels. (Places have a module of their own, `_events_places.py`.)
     """
     subjects = len(offsets) - 1
     owners = np.repeat(np.arange(subjects), np.diff(offsets))
@@ -246,10 +245,6 @@ def decode_ranked(
     wild = np.searchsorted(np.cumsum(identity.other), rng.random(len(one)), side="right")
     wild = np.minimum(wild, len(identity.other) - 1)[inverse]
     label = np.where(tokens == RANKS, wild, drawn)
-    if isinstance(column.codec, Place):
-        inside = rng.random(len(one))[inverse]
-        label = np.where(gone, max(column.codec.missing_token, 0), label)
-        return column.codec.decode(label.astype(np.int32), inside)
     return _labelled(column.codec, label, gone, number, owners, subjects_before, rng)
 
 

@@ -93,6 +93,7 @@ def learn_base(
     identities = tuple(_learned(j, coder, sample, units) for j in range(len(coder.cats)))
     room = min(EVENTS_A_BLOCK / max(survey.mean_length, 1), MOST_SUBJECTS)
     size = 1 << int(np.log2(max(room, 1)))
+    every = (*coder.cats, *coder.nums, *coder.subject, *coder.dwells)
     facts = {
         "unit": coder.mode,
         "episodes": coder.episodes,
@@ -100,7 +101,7 @@ def learn_base(
         "events": survey.rows,
         "units_of_the_sample": len(units.anchor),
         "longest": survey.longest,
-        "columns": {c.name: [c.how, c.tokens] for c in (*coder.cats, *coder.nums, *coder.subject)},
+        "columns": {c.name: [c.how, c.tokens] for c in every},
     }
     return Base(coder, histories, identities, size, facts), sample
 
@@ -155,6 +156,8 @@ def decode(
     for j, column in enumerate(coder.nums):
         value = column.codec.decode(nums[:, j], rng.random(len(t)))
         columns[column.name] = _moved(column, value, stamps)
+    for column in coder.dwells:
+        columns[column.name] = column.codec.decode(stamps / 1e6, offsets, rng)
     _put_subject(columns, coder, drawn, owners, before, rng)
     names = [c.name for c in coder.schema.columns if c.name in columns]
     return Records({name: columns[name] for name in names}, offsets)

@@ -107,24 +107,26 @@ class Contexts:
             out[:, j] = np.searchsorted(edges, x[:, attributes.index("mean", j)], side="right")
         return out
 
-    def empty(self, coder: Coder) -> dict[str, NDArray[Any]]:
-        """Tables of zeros."""
+    def empty(self, coder: Coder, states: int) -> dict[str, NDArray[Any]]:
+        """Tables of zeros; `states` of the main value left are told apart."""
         values, widest = int(self.widths.sum()), int(self.widths.max(initial=1))
-        c, t = len(self.widths), tables
+        c, t, main = len(self.widths), tables, int(self.widths[0]) if len(self.widths) else 1
         return {
-            "time": np.zeros((t.CLOCKS, t.PACE, t.BLOCKS, t.LAST, t.PARTS, coder.clock.end)),
-            "hours": np.zeros((t.CLOCKS, 4, t.BLOCKS, 24)),
+            "time": np.zeros((t.CLOCKS, t.PACE, t.BLOCKS, t.LAST, t.PARTS, states, coder.clock.end)),
+            "hours": np.zeros((t.CLOCKS, 4, t.BLOCKS, states, 24)),
             "first_hours": np.zeros((t.CLOCKS, t.PARTS, 24)),
             "slots": np.zeros((24, 12)),
             "stays": np.zeros((c, t.GAPS, t.SELF, t.SHARE, 2, 2)),
             "moves": np.zeros((values, 2, widest)),
             "lifts": np.zeros((values, widest)),
             "numbers": np.zeros((int(self.num_start[-1]), widest, 4, t.NUM_LEVELS)),
+            "chain": np.zeros((main, main)),
+            "dwell": np.zeros((main, t.DWELLS)),
         }
 
     def smoothed(self, counts: dict[str, NDArray[Any]], weight: float) -> dict[str, NDArray[Any]]:
         """Counts to what the walk reads: cumulative rows, chances to stay, relative lifts."""
-        time = _backed_off(counts["time"], weight, axes=(0, 4, 3, 1))
+        time = _backed_off(counts["time"], weight, axes=(0, 4, 3, 5, 1))
         stays = _backed_off(counts["stays"], weight, axes=(2, 3, 4, 1))[..., 1]
         numbers = np.moveaxis(counts["numbers"], 0, -1).copy()
         for j in range(len(self.num_start) - 1):
@@ -133,7 +135,7 @@ class Contexts:
             numbers[..., a:b] = _cumulative(part)
         return {
             "time": _cumulative(time).astype(np.float32),
-            "hours": _cumulative(_backed_off(counts["hours"], weight, axes=(0, 2, 1))),
+            "hours": _cumulative(_backed_off(counts["hours"], weight, axes=(0, 3, 2, 1))),
             "first_hours": _cumulative(_backed_off(counts["first_hours"], weight, axes=(0, 1))),
             "slots": _cumulative(_backed_off(counts["slots"], weight, axes=(0,))),
             "stays": np.ascontiguousarray(stays),

@@ -26,6 +26,7 @@ from synth_spark.generators._events_coder import (
     own_ranks,
 )
 
+NEWS = 4  # levels of the share of new values among the other events so far
 LEVELS = 20  # of the number of other events so far: powers of the square root of 2
 BACKOFF = 5.0  # weight of overall popularity against the pairs seen
 
@@ -40,7 +41,8 @@ class Identity:
     pair_start: NDArray[np.int64]  # (labels + 1,), where the partners of a first label begin
     pair_label: NDArray[np.int64]  # (pairs,)
     pair_share: NDArray[np.float64]  # (pairs,), subjects that have both
-    fresh: NDArray[np.float64]  # (LEVELS,), chance that another value is new
+    fresh: NDArray[np.float64]  # (LEVELS, NEWS), chance that another value is new
+    back: NDArray[np.float64]  # (LEVELS,), share of the returns by how many other events back
     spread: float  # size of a place's own scatter against its cell
 
     @classmethod
@@ -49,11 +51,11 @@ class Identity:
         source = coder.schema.column(column.name)
         codes, owners = identity_codes(source, sample), sample.owners
         ranks = own_ranks(codes, owners)
-        fresh = _fresh(codes, ranks, sample.offsets)
+        fresh, back = _fresh(codes, ranks, sample.offsets)
         if column.codec is None:
             none = np.zeros(0)
             empty = np.zeros(0, np.int64)
-            return cls(none, none, none, np.zeros(1, np.int64), empty, none, fresh, 0.0)
+            return cls(none, none, none, np.zeros(1, np.int64), empty, none, fresh, back, 0.0)
         tokens = label_tokens(column, coder, sample)
         size = column.codec.vocabulary
         known = codes >= 0
@@ -75,6 +77,7 @@ class Identity:
             (joint % size).astype(np.int64),
             counts.astype(float),
             fresh,
+            back,
             0.0,
         )
 
@@ -98,7 +101,9 @@ class Identity:
         self, is_other: NDArray[np.bool_], offsets: NDArray[np.int64], rng: np.random.Generator
     ) -> NDArray[np.int64]:
         """A number from 0 for each other event: which of the subject's other values; else -1."""
-        return np.asarray(_returns(is_other, offsets, self.fresh, rng.random((len(is_other), 2))))
+        return np.asarray(
+            _returns(is_other, offsets, self.fresh, self.back, rng.random((len(is_other), 3)))
+        )
 
     def state(self) -> dict[str, Any]:
         """A tree for `core/wire.py`."""
@@ -124,12 +129,17 @@ def _shares(counts: NDArray[Any]) -> NDArray[np.float64]:
 
 def _fresh(
     codes: NDArray[np.int64], ranks: NDArray[np.int64], offsets: NDArray[np.int64]
-) -> NDArray[np.float64]:
-    """Chance that an other event brings a new value, by how many other events there were before."""
-    new, all_ = _news(np.where(codes >= 0, ranks, -1), offsets)
-    total = max(all_.sum(), 1.0)
-    base = (new.sum() + 1.0) / (total + 1.0)
-    return np.asarray((new + 10 * base) / (all_ + 10))
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Chance that an other event brings a new value, by how many others and new ones there were.
+
+    And how many other events back the returns lead.
+    """
+    new, all_, back = _news(np.where(codes >= 0, ranks, -1), offsets)
+    share = (new.sum() + 1.0) / (all_.sum() + 1.0)
+    for axis in (1, ()):
+        seen, events = (x.sum(axis=axis, keepdims=True) for x in (new, all_))
+        share = (seen + 10 * share) / (events + 10)
+    return np.asarray(share), _shares(back + 1e-3)
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
@@ -138,27 +148,55 @@ def _level(count):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+def _news_level(new, count):  # type: ignore[no-untyped-def]
+    share = new / max(count, 1)
+    if share < 0.5:
+        return 0 if share < 0.25 else 1
+    return 2 if share < 0.8 else 3
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
 def _news(ranks, offsets):  # type: ignore[no-untyped-def]
-    new, total = np.zeros(LEVELS), np.zeros(LEVELS)
+    new, total, back = np.zeros((LEVELS, NEWS)), np.zeros((LEVELS, NEWS)), np.zeros(LEVELS)
     for i in range(len(offsets) - 1):
         most = 0
         for r in range(offsets[i], offsets[i + 1]):
             most = max(most, ranks[r] + 1)
-        seen = np.zeros(most, np.bool_)
-        count = 0
+        seen = np.full(most, -1, np.int64)
+        count, made = 0, 0
         for r in range(offsets[i], offsets[i + 1]):
             if ranks[r] >= RANKS:
-                k = _level(count)
-                total[k] += 1
-                if not seen[ranks[r]]:
-                    new[k] += 1
-                    seen[ranks[r]] = True
+                k, n = _level(count), _news_level(made, count)
+                total[k, n] += 1
+                if seen[ranks[r]] < 0:
+                    new[k, n] += 1
+                    made += 1
+                else:
+                    back[_level(count - seen[ranks[r]] - 1)] += 1
+                seen[ranks[r]] = count
                 count += 1
-    return new, total
+    return new, total, back
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
-def _returns(is_other, offsets, fresh, u):  # type: ignore[no-untyped-def]
+def _lag(back, count, u, v):  # type: ignore[no-untyped-def]
+    """How many other events back, from 0, a return leads: of `count` that there were."""
+    total = 0.0
+    for k in range(_level(count - 1) + 1):
+        total += back[k]
+    goal, found = u * total, 0
+    for k in range(_level(count - 1) + 1):
+        found = k
+        goal -= back[k]
+        if goal < 0:
+            break
+    lo = int(np.ceil(2.0 ** (found / 2.0) - 1.0))  # the lags of a level are those between its powers
+    hi = max(int(np.ceil(2.0 ** ((found + 1) / 2.0) - 1.0)), lo + 1)
+    return min(lo + int(v * (hi - lo)), count - 1)
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+def _returns(is_other, offsets, fresh, back, u):  # type: ignore[no-untyped-def]
     out = np.full(len(is_other), -1, np.int64)
     for i in range(len(offsets) - 1):
         a, b = offsets[i], offsets[i + 1]
@@ -166,11 +204,11 @@ def _returns(is_other, offsets, fresh, u):  # type: ignore[no-untyped-def]
         count, made = 0, 0
         for r in range(a, b):
             if is_other[r]:
-                if count == 0 or u[r, 0] < fresh[_level(count)]:
+                if count == 0 or u[r, 0] < fresh[_level(count), _news_level(made, count)]:
                     out[r] = made
                     made += 1
                 else:
-                    out[r] = past[min(int(u[r, 1] * count), count - 1)]
+                    out[r] = past[count - 1 - _lag(back, count, u[r, 1], u[r, 2])]
                 past[count] = out[r]
                 count += 1
     return out

@@ -17,7 +17,6 @@ DIRECT = 5  # levels of the number of direct ways between a place and the home
 KM_A_DEGREE = 111.195
 _FIRST_KM = 0.25
 _SLOW = 4_096  # labels above which candidates are drawn by popularity instead of looked at in turn
-_TRIES = 8  # positions in a wide cell, of which the one at the drawn distances is taken
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
@@ -209,21 +208,13 @@ def settle(  # type: ignore[no-untyped-def]
                     weight, home, own[last], popular, pair_start, pair_label, pair_share,
                     step_start, step_label, step_count,
                 )  # fmt: skip
-                best = _drawn(
+                best, u = _drawn(
                     weight, used, where[0], where[last], from_home, from_last, centre, reach,
                     upper, state,
                 )  # fmt: skip
-                own[k] = best
+                own[k], where[k, 2] = best, u
+                where[k, 0], where[k, 1] = _inside(centre[best], reach[best], u)
                 used[best] = True
-                close = 1_000
-                for _ in range(_TRIES if reach[best, 0] > 0 else 1):
-                    u = uniform(state)
-                    x, y = _inside(centre[best], reach[best], u)
-                    miss = abs(bin_of(apart_km(x, y, where[0, 0], where[0, 1])) - from_home)
-                    miss += abs(bin_of(apart_km(x, y, where[last, 0], where[last, 1])) - from_last)
-                    if miss < close:
-                        close = miss
-                        where[k, 0], where[k, 1], where[k, 2] = x, y, u
             label[r], inside[r] = own[k], where[k, 2]
             last = k
     return label, inside
@@ -233,15 +224,16 @@ def settle(  # type: ignore[no-untyped-def]
 def _drawn(  # type: ignore[no-untyped-def]
     weight, used, home, last, from_home, from_last, centre, reach, upper, state,
 ):  # fmt: skip
-    """A label at the drawn distances, or as near to them as any is.
+    """A label at the drawn distances, or as near to them as any is, and a place inside its cell.
 
-    A label of one position or of a fine cell is a subject's only once.
+    A wide cell is looked at by one random place inside. A label of one position or of a fine cell
+    is a subject's only once.
     """
     size = len(weight)
     slow = size > _SLOW
     looked = _SLOW if slow else size
     candidate = np.empty(looked, np.int64)
-    chance = np.empty(looked)
+    chance, within = np.empty(looked), np.empty(looked)
     least = 1_000
     total = 0.0
     for c in range(looked):
@@ -251,8 +243,10 @@ def _drawn(  # type: ignore[no-untyped-def]
         candidate[c], chance[c] = k, -1.0
         if used[k] and reach[k, 0] < 0.003:
             continue
-        miss = abs(bin_of(apart_km(centre[k, 0], centre[k, 1], home[0], home[1])) - from_home)
-        miss += abs(bin_of(apart_km(centre[k, 0], centre[k, 1], last[0], last[1])) - from_last)
+        within[c] = uniform(state) if reach[k, 0] > 0 else 0.0
+        x, y = _inside(centre[k], reach[k], within[c])
+        miss = abs(bin_of(apart_km(x, y, home[0], home[1])) - from_home)
+        miss += abs(bin_of(apart_km(x, y, last[0], last[1])) - from_last)
         if miss < least:  # what was found before lies farther from the goal
             for e in range(c):
                 chance[e] = -1.0
@@ -261,12 +255,13 @@ def _drawn(  # type: ignore[no-untyped-def]
             chance[c] = weight[k] + 1e-12
             total += chance[c]
     if total <= 0:
-        return min(np.searchsorted(upper, uniform(state) * upper[-1], side="right"), size - 1)
+        k = min(np.searchsorted(upper, uniform(state) * upper[-1], side="right"), size - 1)
+        return k, uniform(state)
     goal, best = uniform(state) * total, 0
     for c in range(looked):
         if chance[c] > 0:
-            best = candidate[c]
+            best = c
             goal -= chance[c]
             if goal < 0:
                 break
-    return best
+    return candidate[best], within[best]

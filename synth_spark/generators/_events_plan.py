@@ -126,7 +126,7 @@ class Contexts:
 
     def smoothed(self, counts: dict[str, NDArray[Any]], weight: float) -> dict[str, NDArray[Any]]:
         """Counts to what the walk reads: cumulative rows, chances to stay, relative lifts."""
-        time = _backed_off(counts["time"], weight, axes=(0, 4, 3, 5, 1))
+        time = _backed_off(counts["time"], weight, axes=_time_axes(counts["time"]))
         stays = _backed_off(counts["stays"], weight, axes=(2, 3, 4, 1))[..., 1]
         numbers = np.moveaxis(counts["numbers"], 0, -1).copy()
         for j in range(len(self.num_start) - 1):
@@ -247,10 +247,16 @@ def information(a: NDArray[np.int64], b: NDArray[np.int64]) -> float:
     if not len(a):
         return 0.0
     k, m = int(a.max()) + 1, int(b.max()) + 1
-    joint = np.bincount(a * m + b, minlength=k * m).reshape(k, m) / len(a)
+    return shared_nats(np.bincount(a * m + b, minlength=k * m).reshape(k, m))
+
+
+def shared_nats(counts: NDArray[Any]) -> float:
+    """The same of a table of counts."""
+    rows = max(counts.sum(), 1)
+    joint = counts / rows
     alone = joint.sum(1, keepdims=True) * joint.sum(0, keepdims=True)
     some = joint > 0
-    bias = (some.sum() - (joint.sum(1) > 0).sum() - (joint.sum(0) > 0).sum() + 1) / (2 * len(a))
+    bias = (some.sum() - (joint.sum(1) > 0).sum() - (joint.sum(0) > 0).sum() + 1) / (2 * rows)
     return float((joint[some] * np.log(joint[some] / alone[some])).sum() - bias)
 
 
@@ -271,6 +277,18 @@ def _number_parent(units: Units, j: int, levels: list[NDArray[np.int64]]) -> int
     told = [(information(levels[k][units.nums[:, k]], goal), k) for k in range(j)]
     best, k = max([*told, (own, -1)])
     return k if best > TELLING else -2
+
+
+def _time_axes(counts: NDArray[Any]) -> tuple[int, ...]:
+    """The axes of the times in the order in which they are given up.
+
+    Rhythm, part of the week, last gap; then the value left, unless it tells more than the pace.
+    """
+    told = {}
+    for axis in (1, 5):
+        others = tuple(a for a in range(counts.ndim - 1) if a != axis)
+        told[axis] = shared_nats(counts.sum(axis=others))
+    return (0, 4, 3, 1) if told[5] > told[1] else (0, 4, 3, 5, 1)
 
 
 def _backed_off(

@@ -58,7 +58,7 @@ class Contexts:
         ]
         in_runs = np.array([c.how == "runs" for c in coder.cats], bool)
         edges = _gap_edges(units, in_runs)
-        whole = not coder.episodes and coder.mode == "whole"
+        whole = not coder.episodes
         ends = np.full(len(x), coder.clock.horizon_s)
         if whole:
             ends = (x[:, attributes.index("first")] + x[:, attributes.index("span")]) * DAY_S

@@ -10,7 +10,8 @@ A unit is what is drawn in one go: a subject's whole history where it is short, 
   (`_events_runs.py`);
 * a number, token = bin or spike; a second time is a number too: seconds after the event's time.
 
-A number that lasts until the next event is left out and follows from the times (`_events_dwell.py`).
+A number that lasts until the next event is left out: it follows from the times
+(`_events_dwell.py`).
 """
 
 from __future__ import annotations
@@ -169,10 +170,7 @@ class Coder:
             "step_us": self.step_us,
             "most_events": self.most_events,
             "last_day": self.last_day,
-            **{
-                part: [_saved(c) for c in getattr(self, part)]
-                for part in PARTS
-            },
+            **{part: [_saved(c) for c in getattr(self, part)] for part in PARTS},
         }
 
     @classmethod

@@ -148,8 +148,8 @@ def decode(
             token = identity.settled(cats[:, j], drawn.owner, lengths, stamps / 1e6, rng)
             columns[column.name] = decode_runs(column, token, offsets, before)
         elif isinstance(identity, Places):
-            value = identity.decode(column.codec, cats[:, j], offsets, column.missing, rng)
-            _put(columns, coder, column.name, value)
+            place = identity.decode(column.codec, cats[:, j], offsets, column.missing, rng)
+            _put(columns, coder, column.name, place)
         else:
             value = decode_ranked(column, coder, identity, cats[:, j], offsets, before, rng)
             _put(columns, coder, column.name, value)

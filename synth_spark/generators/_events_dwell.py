@@ -1,4 +1,4 @@
-"""A number that lasts until the next event (a stay, a session): drawn by the gap, once that is known.
+"""A number that lasts until the next event (a stay, a session): it follows from the gap.
 
 Drawn beside the times, such a number would contradict them: a stay of nine hours with the next
 arrival after one. So it is no part of what the event models learn. It follows from the gap to the
@@ -114,4 +114,5 @@ def gaps_of(stamps_s: Floats, offsets: NDArray[np.int64]) -> tuple[Floats, NDArr
 
 
 def _level(gaps_s: Floats) -> NDArray[np.int64]:
-    return np.minimum(2 * np.log2(1.0 + np.maximum(gaps_s, 0.0)), LEVELS - 1).astype(np.int64)
+    level = 2 * np.log2(1.0 + np.maximum(gaps_s, 0.0))
+    return np.asarray(np.minimum(level, LEVELS - 1), dtype=np.int64)

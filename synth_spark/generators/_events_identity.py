@@ -190,7 +190,9 @@ def _lag(back, count, u, v):  # type: ignore[no-untyped-def]
         goal -= back[k]
         if goal < 0:
             break
-    lo = int(np.ceil(2.0 ** (found / 2.0) - 1.0))  # the lags of a level are those between its powers
+    lo = int(
+        np.ceil(2.0 ** (found / 2.0) - 1.0)
+    )  # the lags of a level are those between its powers
     hi = max(int(np.ceil(2.0 ** ((found + 1) / 2.0) - 1.0)), lo + 1)
     return min(lo + int(v * (hi - lo)), count - 1)
 

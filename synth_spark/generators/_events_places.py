@@ -22,7 +22,13 @@ from synth_spark.columns.place import Place
 from synth_spark.columns.survey import values_of
 from synth_spark.core.batch import Records
 from synth_spark.generators import _events_places_kernels as kernels
-from synth_spark.generators._events_coder import RANKS, Coder, EventColumn, identity_codes, own_ranks
+from synth_spark.generators._events_coder import (
+    RANKS,
+    Coder,
+    EventColumn,
+    identity_codes,
+    own_ranks,
+)
 from synth_spark.generators._events_identity import Identity
 from synth_spark.generators._events_places_kernels import AWAY, BINS, DIRECT
 
@@ -87,8 +93,8 @@ class Places:
         if not known:
             return np.full((len(tokens), 2), np.nan)
         label, inside = kernels.settle(
-            number, offsets, np.int64(rng.integers(1 << 62)), np.cumsum(self.identity.first[:known]),
-            self.identity.popular[:known], self.identity.pair_start, self.identity.pair_label,
+            number, offsets, np.int64(rng.integers(1 << 62)),
+            np.cumsum(self.identity.first[:known]), self.identity.popular[:known], self.identity.pair_start, self.identity.pair_label,
             self.identity.pair_share, self.steps, self.step_start, self.step_label,
             self.step_count, codec.centre, codec.reach,
         )  # fmt: skip
@@ -107,7 +113,7 @@ class Places:
 
 
 def _smoothed(counts: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Counts as cumulative rows; the direct ways home, then the distance from home, are given up."""
+    """Counts as cumulative rows; the ways home, then the distance from home, are given up."""
     share = (counts.sum(axis=(0, 1), keepdims=True) + 1e-9) / (counts.sum() + 1e-9 * BINS * BINS)
     for level in (counts.sum(axis=0, keepdims=True), counts):
         share = (level + BACKOFF * share) / (level.sum(axis=-1, keepdims=True) + BACKOFF)

@@ -1,6 +1,5 @@
 """Compiled pieces of `_events_places.py`: first visits, distances, and the draw of places."""
 
-# ruff: noqa: PLR0912 -- compiled loops take plain arrays and read as one story
 from __future__ import annotations
 
 from typing import Any
@@ -164,7 +163,9 @@ def _weights(  # type: ignore[no-untyped-def]
 def _inside(centre, reach, u):  # type: ignore[no-untyped-def]
     """Latitude and longitude in a cell, as `Place.decode` puts them."""
     turn, radius = u * 1_000.0 * np.pi, np.sqrt(u)
-    return centre[0] + np.sin(turn) * radius * reach[0], centre[1] + np.cos(turn) * radius * reach[1]
+    return centre[0] + np.sin(turn) * radius * reach[0], centre[1] + np.cos(turn) * radius * reach[
+        1
+    ]
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]

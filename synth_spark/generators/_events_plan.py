@@ -112,7 +112,9 @@ class Contexts:
         values, widest = int(self.widths.sum()), int(self.widths.max(initial=1))
         c, t, main = len(self.widths), tables, int(self.widths[0]) if len(self.widths) else 1
         return {
-            "time": np.zeros((t.CLOCKS, t.PACE, t.BLOCKS, t.LAST, t.PARTS, states, coder.clock.end)),
+            "time": np.zeros(
+                (t.CLOCKS, t.PACE, t.BLOCKS, t.LAST, t.PARTS, states, coder.clock.end)
+            ),
             "hours": np.zeros((t.CLOCKS, 4, t.BLOCKS, states, 24)),
             "first_hours": np.zeros((t.CLOCKS, t.PARTS, 24)),
             "slots": np.zeros((24, 12)),

@@ -1,4 +1,4 @@
-"""How the main category of `markov` moves on: chains of an order that follows support, and the hour.
+"""How the main category of `markov` moves on: an order that follows support, and the hour.
 
 The walk draws the next value by what is still owed to each. These lifts say how much likelier than
 that each value is after the last one (order 1), after the last two (order 2) and in each part of
@@ -9,7 +9,6 @@ by iterative scaling (Darroch and Ratcliff, Generalized iterative scaling for lo
 Annals of Mathematical Statistics 1972) on the sample of subjects.
 """
 
-# ruff: noqa: PLR0912 -- compiled loops take plain arrays and read as one story
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -40,9 +39,7 @@ class Steps:
     when: Floats  # (2, BLOCKS, values): working day or weekend, block of the day
 
     @classmethod
-    def learn(
-        cls, units: Units, shares: Floats, width: int, *, told: float, weight: float
-    ) -> Self:
+    def learn(cls, units: Units, shares: Floats, width: int, *, told: float, weight: float) -> Self:
         """Fit on the units of a sample.
 
         Args:

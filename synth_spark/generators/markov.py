@@ -111,9 +111,7 @@ def learn_steps(base: Base, contexts: Contexts, sample: Records, weight: float) 
     """The lifts of the main category, from the sample."""
     units = base.coder.units(sample)
     histories = base.histories
-    x = histories.attributes.table(
-        base.coder, units, histories.given(base.coder, sample, units)
-    )
+    x = histories.attributes.table(base.coder, units, histories.given(base.coder, sample, units))
     width = int(contexts.widths[0]) if len(contexts.widths) else 0
     if not width or contexts.in_runs[0]:
         return Steps.learn(units, np.zeros((len(x), 1)), 0, told=0.0, weight=weight)

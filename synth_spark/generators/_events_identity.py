@@ -16,7 +16,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from synth_spark.columns.category import Category
+from synth_spark.columns.category import RARE, Category
 from synth_spark.core.batch import Coded, Records
 from synth_spark.generators._events_coder import (
     RANKS,
@@ -43,7 +43,7 @@ class Identity:
     pair_share: NDArray[np.float64]  # (pairs,), subjects that have both
     fresh: NDArray[np.float64]  # (LEVELS, NEWS), chance that another value is new
     back: NDArray[np.float64]  # (LEVELS,), share of the returns by how many other events back
-    spread: float  # size of a place's own scatter against its cell
+    rare: int  # the token that rare labels share, -1: none; a subject may have it more than once
 
     @classmethod
     def learn(cls, column: EventColumn, coder: Coder, sample: Records) -> Self:
@@ -55,7 +55,7 @@ class Identity:
         if column.codec is None:
             none = np.zeros(0)
             empty = np.zeros(0, np.int64)
-            return cls(none, none, none, np.zeros(1, np.int64), empty, none, fresh, back, 0.0)
+            return cls(none, none, none, np.zeros(1, np.int64), empty, none, fresh, back, -1)
         tokens = label_tokens(column, coder, sample)
         size = column.codec.vocabulary
         known = codes >= 0
@@ -78,7 +78,7 @@ class Identity:
             counts.astype(float),
             fresh,
             back,
-            0.0,
+            getattr(column.codec, "rare_token", -1),
         )
 
     def labels(self, subjects: int, rng: np.random.Generator) -> NDArray[np.int64]:
@@ -94,6 +94,7 @@ class Identity:
                 self.pair_start,
                 self.pair_label,
                 self.pair_share,
+                self.rare,
             )
         )
 
@@ -217,7 +218,7 @@ def _returns(is_other, offsets, fresh, back, u):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
-def _assign(u, first, popular, start, label, share):  # type: ignore[no-untyped-def]
+def _assign(u, first, popular, start, label, share, rare):  # type: ignore[no-untyped-def]
     subjects, ranks, tries = u.shape[0], u.shape[1], u.shape[2] // 2
     size = len(first)
     out = np.zeros((subjects, ranks), np.int64)
@@ -241,7 +242,7 @@ def _assign(u, first, popular, start, label, share):  # type: ignore[no-untyped-
                 out[i, k] = found
                 again = False
                 for r in range(k):
-                    again = again or out[i, r] == found
+                    again = again or (out[i, r] == found and found != rare)
                 if not again:
                     break
     return out
@@ -285,24 +286,31 @@ def decode_ranked(
     wild = np.searchsorted(np.cumsum(identity.other), rng.random(len(one)), side="right")
     wild = np.minimum(wild, len(identity.other) - 1)[inverse]
     label = np.where(tokens == RANKS, wild, drawn)
-    return _labelled(column.codec, label, gone, number, owners, subjects_before, rng)
+    return _labelled(column.codec, label, gone, inverse, rng)
 
 
 def _labelled(
     codec: Category,
     label: NDArray[np.int64],
     gone: NDArray[np.bool_],
-    number: NDArray[np.int64],
-    owners: NDArray[np.int64],
-    subjects_before: int,
+    inverse: NDArray[np.int64],
     rng: np.random.Generator,
 ) -> Coded:
-    """Labels of tokens; a missing label (none stands behind the rank) is the top one."""
-    size = len(codec.labels)
+    """Labels of tokens; a missing label (none stands behind the rank) is the top one.
+
+    Rare labels are a subject's own: each of its values that is rare gets one of as many made-up
+    labels as were rare.
+    """
     tokens = np.where(label == codec.missing_token, 0, label).astype(np.int32)
     coded = codec.decode(tokens, rng.random(len(tokens)))
-    assert size <= codec.vocabulary
-    return Coded(np.where(gone, -1, coded.codes).astype(np.int32), coded.labels)
+    codes, labels = coded.codes.copy(), coded.labels
+    rare = (tokens == codec.rare_token) & ~gone
+    if codec.rare_labels > 1 and rare.any():
+        drawn = rng.integers(codec.rare_labels, size=int(inverse.max()) + 1)[inverse[rare]]
+        names, which = np.unique(drawn, return_inverse=True)
+        codes[rare] = len(labels) + which.ravel()
+        labels = (*labels, *(f"{RARE}{k}" for k in names.tolist()))
+    return Coded(np.where(gone, -1, codes).astype(np.int32), labels)
 
 
 def made_up(

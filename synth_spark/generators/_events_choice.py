@@ -41,6 +41,7 @@ def learn_coder(
     columns = [
         c for c in schema.columns if c.name not in _partners(schema) and c.name != schema.time
     ]
+    left = 7 if mode == "week" and not episodes else 1
     cats: list[EventColumn] = []
     nums: list[EventColumn] = []
     subject: list[EventColumn] = []
@@ -59,7 +60,7 @@ def learn_coder(
         elif column.kind == "number":
             settings = {"bins": bins, "min_subjects": min_subjects, "spike_share": SPIKES}
             raw = number_values(schema, column.name, "number", sample)
-            dwell = Dwell.learn(raw, stamps / 1e6, sample.offsets, **settings)
+            dwell = Dwell.learn(raw, stamps / 1e6, sample.offsets, days=left, **settings)
             if dwell:
                 dwells.append(EventColumn(column.name, "dwell", dwell.vocabulary, -1, dwell))
                 continue

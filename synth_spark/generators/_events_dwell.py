@@ -3,7 +3,8 @@
 Drawn beside the times, such a number would contradict them: a stay of nine hours with the next
 arrival after one. So it is no part of what the event models learn. It follows from the gap to the
 subject's next event: all of it, or a value of its own that lies within, by how often real gaps of
-that length show either. After a subject's last event the gap is what is left of the day.
+that length show either. After a subject's last event the gap is what is left of the day, or of the
+week where every subject keeps to one.
 """
 
 from __future__ import annotations
@@ -32,12 +33,18 @@ class Dwell:
     own: Number  # of values that are not their whole gap, in seconds
     shares: Floats  # (2, LEVELS, 1 + tokens of `own`), cumulative; the second of last events
     step_s: float  # values are whole in this; 0: in nothing
+    days: int  # of the calendar unit that is left after a subject's last event: 1 or 7
     kind: ClassVar[str] = "dwell"
     missing_token: ClassVar[int] = -1
 
     @classmethod
     def learn(
-        cls, values: Floats, stamps_s: Floats, offsets: NDArray[np.int64], **settings: Any
+        cls,
+        values: Floats,
+        stamps_s: Floats,
+        offsets: NDArray[np.int64],
+        days: int = 1,
+        **settings: Any,
     ) -> Self | None:
         """What a sample tells, or None where the values do not mirror the gaps.
 
@@ -45,9 +52,10 @@ class Dwell:
             values: The number in seconds, NaN where missing, shape (rows,).
             stamps_s: Time of each event in seconds, shape (rows,).
             offsets: Rows of each subject, shape (subjects + 1,).
+            days: Of the calendar unit that is left after a subject's last event: 1 or 7.
             settings: Those of `Number.finish`.
         """
-        gaps, last = gaps_of(stamps_s, offsets)
+        gaps, last = gaps_of(stamps_s, offsets, days)
         if not _mirrors(values[~last], gaps[~last]):
             return None
         owners = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
@@ -62,7 +70,7 @@ class Dwell:
         share = share / share.sum(axis=-1, keepdims=True)
         share = (counts + BACKOFF * share) / (counts.sum(axis=-1, keepdims=True) + BACKOFF)
         whole = bool((values == np.rint(values)).all())
-        return cls(own, np.cumsum(share, axis=-1), float(whole))
+        return cls(own, np.cumsum(share, axis=-1), float(whole), days)
 
     @property
     def vocabulary(self) -> int:
@@ -73,7 +81,7 @@ class Dwell:
         self, stamps_s: Floats, offsets: NDArray[np.int64], rng: np.random.Generator
     ) -> Floats:
         """The number in seconds, shape (rows,), of drawn times."""
-        gaps, last = gaps_of(stamps_s, offsets)
+        gaps, last = gaps_of(stamps_s, offsets, self.days)
         rows = self.shares[last.astype(int), _level(gaps)]
         u = rng.random((len(gaps), 2))
         tokens = (rows < u[:, :1] * rows[:, -1:]).sum(axis=1)
@@ -85,12 +93,13 @@ class Dwell:
 
     def state(self) -> dict[str, Any]:
         """A tree for `core/wire.py`."""
-        return {"own": self.own.state(), "shares": self.shares, "step_s": self.step_s}
+        return {"own": self.own.state(), "shares": self.shares, "step_s": self.step_s,
+                "days": self.days}
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> Self:
         """The codec that `state` came from."""
-        return cls(Number.from_state(state["own"]), state["shares"], state["step_s"])
+        return cls(**{**state, "own": Number.from_state(state["own"])})
 
 
 def _mirrors(values: Floats, gaps: Floats) -> bool:
@@ -103,13 +112,16 @@ def _mirrors(values: Floats, gaps: Floats) -> bool:
     return bool(min(x.std(), gap.std()) > 1e-9 and np.corrcoef(x, gap)[0, 1] >= ALIKE)
 
 
-def gaps_of(stamps_s: Floats, offsets: NDArray[np.int64]) -> tuple[Floats, NDArray[np.bool_]]:
-    """Seconds to the subject's next event, else to the end of the day, and where that is so."""
+def gaps_of(
+    stamps_s: Floats, offsets: NDArray[np.int64], days: int = 1
+) -> tuple[Floats, NDArray[np.bool_]]:
+    """Seconds to the subject's next event, else to the end of the day or week, and where so."""
     last = np.zeros(len(stamps_s), bool)
     last[offsets[1:][np.diff(offsets) > 0] - 1] = True
     gaps = np.zeros(len(stamps_s))
     gaps[:-1] = np.diff(stamps_s)
-    gaps[last] = DAY_S - stamps_s[last] % DAY_S
+    monday = stamps_s[last] + (3 * DAY_S if days == 7 else 0.0)  # 1970 began on a Thursday
+    gaps[last] = days * DAY_S - monday % (days * DAY_S)
     return gaps, last
 
 

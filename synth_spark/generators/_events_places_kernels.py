@@ -15,6 +15,8 @@ AWAY = 6  # levels of the distance from home
 DIRECT = 5  # levels of the number of direct ways between a place and the home
 KM_A_DEGREE = 111.195
 _FIRST_KM = 0.25
+_WIDE = 0.003  # degrees: the reach of a cell from which places in it are told apart
+_TRIES = 6  # places looked at in a wide cell
 _SLOW = 4_096  # labels above which candidates are drawn by popularity instead of looked at in turn
 
 
@@ -169,6 +171,24 @@ def _inside(centre, reach, u):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+def _towards(centre, reach, last, level, otherwise, state):  # type: ignore[no-untyped-def]
+    """Where in a cell a random point at a distance's level from `last` is; `otherwise` if not in it.
+
+    The inverse of `_inside`: of the spiral's turns the one nearest to the point.
+    """
+    u, turn = uniform(state), uniform(state) * 2 * np.pi
+    km = _FIRST_KM * u if level == 0 else _FIRST_KM * 10.0 ** ((level - 1 + u) / 4)
+    x = last[0] + np.cos(turn) * km / KM_A_DEGREE
+    y = last[1] + np.sin(turn) * km / KM_A_DEGREE / max(np.cos(np.radians(last[0])), 0.01)
+    x, y = (x - centre[0]) / reach[0], (y - centre[1]) / reach[1]
+    if x * x + y * y > 1:
+        return otherwise
+    goal, angle = (x * x + y * y) * 1_000.0 * np.pi, np.arctan2(x, y)
+    full = np.floor((goal - angle) / (2 * np.pi) + 0.5)
+    return min(max((angle + full * 2 * np.pi) / (1_000.0 * np.pi), 0.0), 1.0 - 1e-9)
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
 def settle(  # type: ignore[no-untyped-def]
     number, offsets, key, first, popular, pair_start, pair_label, pair_share, steps, step_start,
     step_label, step_count, centre, reach,
@@ -227,7 +247,8 @@ def _drawn(  # type: ignore[no-untyped-def]
 ):  # fmt: skip
     """A label at the drawn distances, or as near to them as any is, and a place inside its cell.
 
-    A wide cell is looked at by one random place inside. A label of one position or of a fine cell
+    A wide cell is looked at by a few places inside, at the drawn distance from the last place
+    where the cell reaches so far. A label of one position or of a fine cell
     is a subject's only once.
     """
     size = len(weight)
@@ -242,12 +263,19 @@ def _drawn(  # type: ignore[no-untyped-def]
         if slow:
             k = min(np.searchsorted(upper, uniform(state) * upper[-1], side="right"), size - 1)
         candidate[c], chance[c] = k, -1.0
-        if used[k] and reach[k, 0] < 0.003:
+        if used[k] and reach[k, 0] < _WIDE:
             continue
-        within[c] = uniform(state) if reach[k, 0] > 0 else 0.0
-        x, y = _inside(centre[k], reach[k], within[c])
-        miss = abs(bin_of(apart_km(x, y, home[0], home[1])) - from_home)
-        miss += abs(bin_of(apart_km(x, y, last[0], last[1])) - from_last)
+        wide = reach[k, 0] >= _WIDE
+        within[c], miss = 0.0, 1_000
+        for _ in range(_TRIES if wide else 1):
+            at = uniform(state) if reach[k, 0] > 0 else 0.0
+            if wide:
+                at = _towards(centre[k], reach[k], last, from_last, at, state)
+            x, y = _inside(centre[k], reach[k], at)
+            off = abs(bin_of(apart_km(x, y, home[0], home[1])) - from_home)
+            off += abs(bin_of(apart_km(x, y, last[0], last[1])) - from_last)
+            if off < miss:
+                within[c], miss = at, off
         if miss < least:  # what was found before lies farther from the goal
             for e in range(c):
                 chance[e] = -1.0

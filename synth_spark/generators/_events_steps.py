@@ -2,7 +2,7 @@
 
 The walk draws the next value by what is still owed to each. These lifts say how much likelier than
 that each value is after the last one (order 1), after the last two (order 2) and in each part of
-the day, of working days and weekends. A lift is counts seen over counts expected, both with
+the day, of working days, of weekends and at a unit's last event. A lift is counts seen over counts expected, both with
 `weight` more: in a state of n events order 2 speaks with weight n / (n + weight) and hands the rest
 to order 1, which in the same way hands its rest to order 0, what is owed. They are fitted in turns
 by iterative scaling (Darroch and Ratcliff, Generalized iterative scaling for log-linear models,
@@ -36,7 +36,7 @@ class Steps:
     state_of: NDArray[np.int64]  # (values,), state of the value left; all 0 where it tells nothing
     first: Floats  # (values, values): last, next
     second: Floats  # (values, values, values): last but one, last, next
-    when: Floats  # (2, BLOCKS, values): working day or weekend, block of the day
+    when: Floats  # (3, BLOCKS, values): working day, weekend, a unit's last event; block of the day
 
     @classmethod
     def learn(cls, units: Units, shares: Floats, width: int, *, told: float, weight: float) -> Self:
@@ -52,7 +52,7 @@ class Steps:
         size = max(width, 1)
         made = cls(
             np.zeros(size, np.int64), np.ones((size, size)), np.ones((size, size, size)),
-            np.ones((2, BLOCKS, size)),
+            np.ones((3, BLOCKS, size)),
         )  # fmt: skip
         if not width or not len(units.t):
             return made
@@ -87,11 +87,11 @@ class Steps:
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
-def moment(anchor, t):  # type: ignore[no-untyped-def]
-    """Working day (0) or weekend (1), and block of the day, of a time in a unit."""
+def moment(anchor, t, last):  # type: ignore[no-untyped-def]
+    """Working day (0), weekend (1) or a unit's last event (2), and block of the day."""
     day = int(t // 86_400.0)
-    weekend = 1 if (anchor + day + 3) % 7 > 4 else 0
-    return weekend, min(int((t - day * 86_400.0) // 7_200.0), BLOCKS - 1)
+    kind = 1 if (anchor + day + 3) % 7 > 4 else 0
+    return 2 if last else kind, min(int((t - day * 86_400.0) // 7_200.0), BLOCKS - 1)
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
@@ -119,7 +119,7 @@ def _expect(  # type: ignore[no-untyped-def]
         for i in range(a, b):
             last = values[i - 1] if i > a else -1
             before = values[i - 2] if i > a + 1 else -1
-            weekend, block = moment(anchors[u], t[i])
+            weekend, block = moment(anchors[u], t[i], i == b - 1)
             now = values[i]
             total = 0.0
             for v in range(size):

@@ -175,7 +175,7 @@ def walk(  # type: ignore[no-untyped-def]
                 t[r] = then
                 gap = t[r] - t[r - 1]
                 cats_before = cats[r - 1]
-            weekend, block = moment(anchors[u], t[r])
+            weekend, block = moment(anchors[u], t[r], i == n - 1)
             for c in range(columns):
                 second_last = cats[r - 2, c] if i > 1 else -1
                 v = next_category(

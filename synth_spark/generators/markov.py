@@ -1,10 +1,13 @@
 """Semi-Markov events: attributes first, then count tables with backoff. Cheap, and it can be read.
 
 A unit's count, calendar and habits are drawn first (`_events_attributes.py`). Its events follow
-from tables: the time by the pace still needed, the hour and the last gap; each category by
-whether it stays with the last value, else by what is still owed to each of its values; each number
-by the category and the number that tell most about it. Every table backs off to a coarser one
-with the weight of `backoff` events, so that a context of few events says little by itself.
+from tables: the time by the pace still needed, the hour, the last gap and the main value that is
+left (its dwell: semi-Markov); each category by whether it stays with the last value, else by what is
+still owed to each of its values, times how the last two values and the hour lift it
+(`_events_steps.py`); each number by the category and the number that tell most about it. Every
+table backs off to a coarser one with the weight of `backoff` events, so that the order of the
+chain in a state follows its support. What a subject comes back to, its home, regular places and
+contacts, is drawn once and stands behind the ranks through all its days.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ from synth_spark.generators._events_coder import DAY_S, Units
 from synth_spark.generators._events_decode import Base, decode, learn_base
 from synth_spark.generators._events_plan import Contexts, information, token_shares
 from synth_spark.generators._events_steps import Steps
+from synth_spark.generators._events_steps_table import markdown, transitions
 from synth_spark.generators._events_tables import count
 from synth_spark.generators._events_walk import walk
 
@@ -49,6 +53,8 @@ class MarkovModel:
     contexts: Contexts
     steps: Steps
     cdf: Arrays
+    seen: Arrays  # chain and dwell of the main category, to be shown
+    backoff: float
 
     @property
     def block_size(self) -> int:
@@ -91,7 +97,7 @@ class MarkovModel:
 
     def state(self) -> dict[str, Any]:
         parts = {name: getattr(self, name).state() for name in ("base", "contexts", "steps")}
-        return {**parts, "cdf": dict(self.cdf)}
+        return {**parts, "cdf": dict(self.cdf), "seen": dict(self.seen), "backoff": self.backoff}
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> Self:
@@ -100,11 +106,25 @@ class MarkovModel:
             Contexts.from_state(state["contexts"]),
             Steps.from_state(state["steps"]),
             state["cdf"],
+            state["seen"],
+            state["backoff"],
         )
 
     def about(self) -> dict[str, Any]:
         sizes = {name: list(table.shape) for name, table in self.cdf.items()}
-        return {**self.base.facts, "tables": sizes}
+        return {**self.base.facts, "tables": sizes, "transitions": self.transitions()}
+
+    def transitions(self) -> list[dict[str, Any]]:
+        """What follows each value of the main category, and after how long."""
+        if not self.base.coder.cats:
+            return []
+        main, seen = self.base.coder.cats[0], self.seen
+        return transitions(main, seen["chain"], seen["dwell"], self.backoff)
+
+    def table(self) -> str:
+        """The same as a Markdown table."""
+        cats = self.base.coder.cats
+        return markdown(cats[0].name, self.transitions()) if cats else "no category to walk on"
 
 
 def learn_steps(base: Base, contexts: Contexts, sample: Records, weight: float) -> Steps:
@@ -175,7 +195,8 @@ class Markov:
         count_part = partial(count_state, base, contexts, steps)
         counts: Arrays = yield Fold(count_part, add_counts, "count")
         cdf = contexts.smoothed(counts, params.backoff)
-        return MarkovModel(base, contexts, steps, cdf)
+        seen = {name: counts[name] for name in ("chain", "dwell")}
+        return MarkovModel(base, contexts, steps, cdf, seen, params.backoff)
 
 
 GENERATOR = Markov()

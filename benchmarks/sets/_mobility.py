@@ -1,8 +1,8 @@
 """Stays at 500 m cells: how they are cut from fixes, and how two tables of them are compared.
 
 A stay begins with a fix at another cell than the one before, and lasts until the next fix
-elsewhere, but at most an hour beyond its own last fix. Columns: the key, `arrived` (local time), the cell's
-centre as `latitude` and `longitude` (degrees), `stay_s`.
+elsewhere, but at most an hour beyond its own last fix. Columns: the key, `arrived` (local time),
+the cell's centre as `latitude` and `longitude` (degrees), `stay_s`.
 
 The numbers are Wasserstein-1 distances between a real and a synthetic sample: for what has a heavy
 tail (kilometres, seconds) of the logarithm to base 10, where 0.1 means that values are off by a

@@ -66,7 +66,8 @@ def found(state: State, min_subjects: int) -> dict[int, tuple[float, float]]:
     top = order[first]
     good = (state["rows"][top] >= OWN_SHARE * total) & (state["subjects"][top] >= min_subjects)
     keys = state["keys"][top[good]]
-    latitude, longitude = keys // _WIDE / UNIT - 90, keys % _WIDE / UNIT - 180
+    latitude = (keys // _WIDE - int(90 * UNIT)) / UNIT
+    longitude = (keys % _WIDE - int(180 * UNIT)) / UNIT
     places = zip(latitude.tolist(), longitude.tolist(), strict=True)
     return dict(zip(cells[first][good].tolist(), places, strict=True))
 

@@ -21,7 +21,7 @@ WITHIN = 0.98  # share of the values that must lie within their gaps
 ALIKE = 0.7  # correlation of the logarithms of values and gaps, from which one mirrors the other
 LEAST = 20  # gaps of a sample, below which nothing is said of them
 LEVELS = 40  # of a gap: half powers of two of a second
-BACKOFF = 5.0  # weight, in gaps, of all levels together
+BACKOFF = 5.0  # weight, in gaps, of the levels around
 DAY_S = 86_400.0
 Floats = NDArray[np.float64]
 
@@ -66,7 +66,8 @@ class Dwell:
         tokens[part] = own.encode(values[part]) + 1
         counts = np.zeros((2, LEVELS, size))
         np.add.at(counts, (last.astype(int), _level(gaps), tokens), 1.0)
-        share = counts.sum(axis=1, keepdims=True) + 1e-9
+        apart = np.abs(np.arange(LEVELS)[:, None] - np.arange(LEVELS))
+        share = np.einsum("kl,elt->ekt", 0.5**apart, counts) + 1e-9
         share = share / share.sum(axis=-1, keepdims=True)
         share = (counts + BACKOFF * share) / (counts.sum(axis=-1, keepdims=True) + BACKOFF)
         whole = bool((values == np.rint(values)).all())
@@ -93,8 +94,12 @@ class Dwell:
 
     def state(self) -> dict[str, Any]:
         """A tree for `core/wire.py`."""
-        return {"own": self.own.state(), "shares": self.shares, "step_s": self.step_s,
-                "days": self.days}
+        return {
+            "own": self.own.state(),
+            "shares": self.shares,
+            "step_s": self.step_s,
+            "days": self.days,
+        }
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> Self:

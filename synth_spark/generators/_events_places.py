@@ -92,11 +92,11 @@ class Places:
         known = len(codec.cells)
         if not known:
             return np.full((len(tokens), 2), np.nan)
+        who, key = self.identity, np.int64(rng.integers(1 << 62))
         label, inside = kernels.settle(
-            number, offsets, np.int64(rng.integers(1 << 62)),
-            np.cumsum(self.identity.first[:known]), self.identity.popular[:known], self.identity.pair_start, self.identity.pair_label,
-            self.identity.pair_share, self.steps, self.step_start, self.step_label,
-            self.step_count, codec.centre, codec.reach,
+            number, offsets, key, np.cumsum(who.first[:known]), who.popular[:known],
+            who.pair_start, who.pair_label, who.pair_share, self.steps, self.step_start,
+            self.step_label, self.step_count, codec.centre, codec.reach,
         )  # fmt: skip
         label = np.where(number < 0, max(codec.missing_token, 0), label)
         return codec.decode(label.astype(np.int32), inside)

@@ -1,5 +1,6 @@
 """Compiled pieces of `_events_places.py`: first visits, distances, and the draw of places."""
 
+# ruff: noqa: PLR0912 -- compiled loops take plain arrays and read as one story
 from __future__ import annotations
 
 from typing import Any
@@ -172,7 +173,7 @@ def _inside(centre, reach, u):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
 def _towards(centre, reach, last, level, otherwise, state):  # type: ignore[no-untyped-def]
-    """Where in a cell a random point at a distance's level from `last` is; `otherwise` if not in it.
+    """Where in a cell a random point at a distance's level from `last` is, else `otherwise`.
 
     The inverse of `_inside`: of the spiral's turns the one nearest to the point.
     """

@@ -1,12 +1,13 @@
 """How the main category of `markov` moves on: an order that follows support, and the hour.
 
-The walk draws the next value by what is still owed to each. These lifts say how much likelier than
-that each value is after the last one (order 1), after the last two (order 2) and in each part of
-the day, of working days, of weekends and at a unit's last event. A lift is counts seen over counts expected, both with
-`weight` more: in a state of n events order 2 speaks with weight n / (n + weight) and hands the rest
-to order 1, which in the same way hands its rest to order 0, what is owed. They are fitted in turns
-by iterative scaling (Darroch and Ratcliff, Generalized iterative scaling for log-linear models,
-Annals of Mathematical Statistics 1972) on the sample of subjects.
+The walk draws the next value by what is still owed to each. These lifts say how much likelier
+than that each value is after the last one (order 1), after the last two (order 2) and in each
+part of the day, of working days, of weekends and at a unit's last event. A lift is counts seen
+over counts expected, both with `weight` more: in a state of n events order 2 speaks with weight n
+/ (n + weight) and hands the rest to order 1, which in the same way hands its rest to order 0,
+what is owed. They are fitted in turns by iterative scaling (Darroch and Ratcliff, Generalized
+iterative scaling for log-linear models, Annals of Mathematical Statistics 1972) on the sample of
+subjects.
 """
 
 from __future__ import annotations
@@ -135,7 +136,8 @@ def _expect(  # type: ignore[no-untyped-def]
                 at = last * size
             elif which == 2:
                 at = (before * size + last) * size
-            if now == last or total <= 0 or which > 0 > last or which > 1 > before:
+            early = (which == 1 and last < 0) or (which == 2 and before < 0)
+            if now == last or total <= 0 or early:
                 continue
             seen[at + now] += 1.0
             for v in range(size):

@@ -38,9 +38,9 @@ types: setup  ## mypy --strict
 lock: setup  ## resolve the versions again (the lock holds versions and hashes, no addresses)
 	@.ci/setup lock
 
-bench-quality: setup  ## SET=churn|expresso|cdr (or TABLE=FILE) GENERATOR=autoregressive SEED=0: twin, yardstick
+bench-quality: setup  ## SET=cdr (or TABLE=FILE) GENERATOR=autoregressive SEED=0: twins, scores, one table of all
 	@$(PY) benchmarks/quality.py $(if $(SET),--set $(SET)) $(if $(GENERATOR),--generator $(GENERATOR)) $(if $(SEED),--seed $(SEED)) $(if $(QUICK),--quick) \
-	  $(if $(TABLE),--table $(TABLE)) $(if $(TARGET),--target $(TARGET)) $(if $(KEY),--key $(KEY)) $(if $(TIME),--time $(TIME))
+	  $(if $(TABLE),--table $(TABLE)) $(if $(TARGET),--target $(TARGET)) $(if $(KEY),--key $(KEY)) $(if $(TIME),--time $(TIME)) $(ARGS)
 
 bench-speed: setup  ## rows per second, training speed, memory and scaling; JSON under benchmarks/results/speed
 	@$(PY) benchmarks/speed.py $(ARGS)

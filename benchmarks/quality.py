@@ -1,11 +1,16 @@
-"""Quality on reference sets, or on any table: split, twin with default settings, yardstick.
+"""Quality on reference sets, or on any table: split, twin with default settings, score, compare.
 
-    make bench-quality SET=churn GENERATOR=autoregressive SEED=0     one line
-    make bench-quality                                               every set, generator and seed
+    make bench-quality                                          every set, generator and seed
+    make bench-quality SET=churn GENERATOR=autoregressive SEED=0    one of them
+    make bench-quality QUICK=1                                  without mostlyai-qa's accuracy
     make bench-quality TABLE=FILE [TARGET=COLUMN] [KEY=COLUMN TIME=COLUMN]    a table of your own
+    make bench-quality ARGS=--show                              only the table of the kept numbers
 
-The yardstick lives outside this repository (default ../shared/bench) and runs in an environment of
-its own (.venv-bench), made on first use. Raw numbers are kept under benchmarks/results/quality/.
+The sets are the files of `benchmarks/sets/`. Each is measured with the generators that fit it,
+with `independent` and with real records that took no part, the floor. The yardstick of some of them
+lives outside this repository (default ../shared/bench) and runs in an environment of its own
+(.venv-bench), made on first use. Numbers are kept under benchmarks/results/quality/, one JSON file
+for each set, generator and seed.
 """
 
 from __future__ import annotations
@@ -14,114 +19,44 @@ import argparse
 import json
 import os
 import platform
-import subprocess
 import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
-NEEDS = ("pandas", "pyarrow", "scikit-learn", "scipy", "sdmetrics", "mostlyai-qa")
+sys.path.insert(0, str(ROOT))
+
+from benchmarks import quality_table, sets  # noqa: E402 -- the root is put on the path first
+from benchmarks.sets import BenchSet, _table, _yardstick  # noqa: E402
+from synth_spark.core.shelf import GENERATORS  # noqa: E402
+
+DATA = ROOT / "bench-data"
+RESULTS = HERE / "results" / "quality"
+SEEDS = (0, 1)
+BASELINE = "independent"
 
 
-@dataclass(frozen=True)
-class Set:
-    """One reference set: where it comes from, and how `twin` and the yardstick are called on it."""
-
-    source: str  # below the data folder
-    twin: tuple[str, ...] = ()
-    yardstick: tuple[str, ...] = ()
-    generators: tuple[str, ...] = ("autoregressive",)
-    fresh: bool = False  # real sequences that took no part stand beside train
+def parts(one: BenchSet, data: Path) -> tuple[Path, Path]:
+    """Train and holdout of one set in bench-data/, written unless they are there."""
+    train, holdout = (DATA / f"{one.name}_{part}.parquet" for part in ("train", "holdout"))
+    if not (train.exists() and holdout.exists()):
+        DATA.mkdir(exist_ok=True)
+        one.prepare(data, DATA)
+    return train, holdout
 
 
-SETS = {
-    "churn": Set("subscriber/ibm_telco_churn_FICTIONAL.parquet", (), ("--target", "Churn")),
-    "expresso": Set("subscriber/expresso_churn_58k.parquet", (), ("--target", "CHURN")),
-    "cdr": Set(
-        "cdr/friends_family_clean_records.parquet",
-        ("--key", "seq_id", "--time", "ts"),
-        ("--key", "seq_id", "--time", "ts", "--cell", "peer"),
-        ("autoregressive", "markov"),
-        fresh=True,
-    ),
-}
-
-
-def call(command: list[str], **more: Any) -> float:
-    """Run a command and return its wall seconds; its output goes to the screen.
-
-    Raises:
-        SystemExit: The command failed.
-    """
-    start = time.perf_counter()
-    done = subprocess.run(command, check=False, **more)
-    if done.returncode:
-        raise SystemExit(f"failed with {done.returncode}: {' '.join(map(str, command))}")
-    return time.perf_counter() - start
-
-
-def of_table(args: argparse.Namespace) -> str:
-    """Take a table of the user's own among the sets, cut into train and holdout; its name.
-
-    80 % of the rows, or of the subjects, are train; the cut is fixed by a seed.
-    """
-    import numpy as np
-    import pandas as pd
-
-    path: Path = args.table
-    name = path.stem
-    frame = pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
-    subject = frame[args.key] if args.key else pd.Series(range(len(frame)))
-    names = np.sort(subject.unique())
-    train = subject.isin(np.random.default_rng(7).permutation(names)[: int(0.8 * len(names))])
-    (ROOT / "bench-data").mkdir(exist_ok=True)
-    for part, rows in (("train", train), ("holdout", ~train)):
-        cut = frame[rows.to_numpy()].reset_index(drop=True)
-        cut.to_parquet(ROOT / "bench-data" / f"{name}_{part}.parquet")
-    events = ("--key", args.key, "--time", args.time) if args.key else ()
-    target = ("--target", args.target) if args.target else ()
-    SETS[name] = Set(str(path), events, (*events, *target))
-    return name
-
-
-def yardstick_python() -> str:
-    """The Python of the yardstick's own environment, made if it is not there."""
-    folder = Path(os.environ.get("SYNTH_SPARK_BENCH_VENV", ROOT / ".venv-bench"))
-    python = folder / "bin" / "python"
-    if not (folder / ".complete").exists():
-        call([sys.executable, "-m", "venv", str(folder)])
-        call([str(python), "-m", "pip", "install", "--quiet", *NEEDS])
-        (folder / ".complete").touch()
-    return str(python)
-
-
-def split(name: str, bench: Path, data: Path, python: str) -> None:
-    """Write train and holdout of one set into bench-data/, unless they are there."""
-    if not (ROOT / "bench-data" / f"{name}_train.parquet").exists():
-        source = data / SETS[name].source
-        call([python, str(bench / "prep.py"), name, str(source), "--out", str(ROOT / "bench-data")])
-
-
-def twin(name: str, generator: str, seed: int) -> tuple[Path, dict[str, Any]]:
+def twin(one: BenchSet, train: Path, generator: str, seed: int) -> tuple[Path, dict[str, Any]]:
     """Run `synth-spark twin` on the train file with defaults; the twin and the run's facts."""
-    run = ROOT / "runs" / f"quality-{name}-{generator}-{seed}"
+    run = ROOT / "runs" / f"quality-{one.name}-{generator}-{seed}"
     out = run.with_suffix(".parquet")
-    tool = str(Path(sys.executable).with_name("synth-spark"))
-    train = ROOT / "bench-data" / f"{name}_train.parquet"
-    command = [tool, "twin", str(train), "--out", str(out), *SETS[name].twin]
-    command += [
-        "--generator",
-        generator,
-        "--seed",
-        str(seed),
-        "--run-folder",
-        str(run),
-        "--overwrite",
-    ]
-    wall_s = call(command)
+    tool = Path(sys.executable).with_name("synth-spark")
+    command = [tool, "twin", train, "--out", out, *one.twin, "--generator", generator]
+    command += ["--seed", seed, "--run-folder", run, "--overwrite"]
+    start = time.perf_counter()
+    _yardstick.run(command)
+    wall_s = time.perf_counter() - start
     facts = json.loads((run / "report.json").read_text())["facts"]
     return out, {
         "wall_s": round(wall_s, 1),
@@ -130,128 +65,96 @@ def twin(name: str, generator: str, seed: int) -> tuple[Path, dict[str, Any]]:
     }
 
 
-def score(
-    name: str, out: Path, python: str, bench: Path, against: str, full: bool
-) -> dict[str, Any]:
-    """The yardstick's JSON for one synthetic table."""
-    data = ROOT / "bench-data"
-    result = out.with_suffix(f".{against}.json")
-    command = [
-        python,
-        str(bench / "yardstick.py"),
-        "--train",
-        str(data / f"{name}_{against}.parquet"),
-    ]
-    command += ["--holdout", str(data / f"{name}_holdout.parquet"), "--synth", str(out)]
-    command += [*SETS[name].yardstick, "--json", str(result), *([] if full else ["--no-qa"])]
-    call(command, stdout=subprocess.DEVNULL)
-    return dict(json.loads(result.read_text()))
-
-
-def headline(raw: dict[str, Any]) -> dict[str, float | None]:
-    """The numbers that the line shows, from the yardstick's JSON."""
-    accuracy = (raw.get("mostlyai_qa") or {}).get("accuracy") or {}
-    sequence = raw.get("sequence")
-    if sequence is None:
-        dcr = raw.get("dcr") or {}
-        return {
-            "accuracy": accuracy.get("overall"),
-            "c2st": raw.get("c2st_auc"),
-            "c2st_floor": raw.get("c2st_auc_real"),
-            "tstr": raw.get("tstr_auc"),
-            "tstr_floor": raw.get("trtr_auc"),
-            "broken": raw.get("rows_with_unseen_category_pair"),
-            "broken_floor": raw.get("rows_with_unseen_category_pair_real"),
-            "dcr_excess": dcr.get("dcr_excess"),
-        }
-    return {
-        "accuracy": accuracy.get("overall"),
-        "coherence": accuracy.get("coherence"),
-        "c2st_sequence": sequence.get("c2st_sequence_auc"),
-        "c2st_sequence_floor": sequence.get("c2st_sequence_auc_real"),
-        "c2st_event": sequence.get("c2st_event_auc"),
-        "c2st_event_floor": sequence.get("c2st_event_auc_real"),
-        "gap_ks": sequence.get("ks_gap"),
-        "gap_ks_floor": sequence.get("ks_gap_real"),
-        "hour_tvd": sequence.get("tvd_hour"),
-        "hour_tvd_floor": sequence.get("tvd_hour_real"),
-        "top_share_ks": sequence.get("ks_seq_peer_top_share"),
-        "next_contact": sequence.get("next_peer_top1_tstr"),
-        "back_in_time": sequence.get("time_backwards_share"),
-        "grams_in_train": sequence.get("gram4_in_train"),
-        "dcr_excess": (sequence.get("sequence_dcr") or {}).get("dcr_excess"),
-    }
-
-
-def line(label: str, numbers: dict[str, Any]) -> str:
-    """One line: every number with its name."""
-    shown = (
-        f"{k} {v:.3f}" if isinstance(v, float) else f"{k} {v}"
-        for k, v in numbers.items()
-        if v is not None
-    )
-    return f"{label:<40} " + "  ".join(shown)
-
-
-def bench_one(name: str, generator: str, seed: int, args: argparse.Namespace) -> None:
-    """Twin and score one set with one generator and seed; keep the numbers, print the line."""
-    python = yardstick_python()
-    split(name, args.bench, args.data, python)
-    out, run = twin(name, generator, seed)
-    raw = {"train": score(name, out, python, args.bench, "train", args.full)}
-    if SETS[name].fresh:
-        raw["fresh"] = score(name, out, python, args.bench, "fresh", False)
-    numbers = {k: headline(v) for k, v in raw.items()}
+def keep(name: str, what: str, numbers: sets.Numbers, **more: Any) -> None:
+    """Write the numbers of one set and generator (or of the floor)."""
     machine = {
         "cores": os.cpu_count(),
         "processor": platform.processor(),
         "python": platform.python_version(),
     }
-    kept = {"set": name, "generator": generator, "seed": seed, "run": run, "machine": machine}
-    path = HERE / "results" / "quality" / f"{name}-{generator}-seed{seed}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({**kept, "headline": numbers, "yardstick": raw}, indent=1) + "\n")
-    for against, found in numbers.items():
-        label = f"{name} {generator} seed {seed}" + (" vs fresh" if against == "fresh" else "")
-        print(
-            line(
-                label,
-                {
-                    **found,
-                    "wall_s": run["wall_s"],
-                    "fit_s": run["timings_s"].get("fit of the generator"),
-                },
-            )
-        )
-    for rival, found in json.loads((HERE / "rivals.json").read_text()).get(name, {}).items():
-        print(line(f"  {rival}", found))
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    kept = {"set": name, **more, "machine": machine, "numbers": numbers}
+    (RESULTS / f"{name}-{what}.json").write_text(json.dumps(kept, indent=1) + "\n")
 
 
-def main() -> int:
-    """Read the arguments and run what they name."""
+def bench_floor(one: BenchSet, train: Path, holdout: Path, *, quick: bool) -> None:
+    """The numbers of real records that took no part, unless they are kept already."""
+    path = RESULTS / f"{one.name}-floor.json"
+    if path.exists() and (quick or not json.loads(path.read_text())["quick"]):
+        return
+    start = time.perf_counter()
+    numbers = one.floor(train, holdout)
+    keep(one.name, "floor", numbers, quick=quick, wall_s=round(time.perf_counter() - start, 1))
+
+
+def bench_one(
+    one: BenchSet, generator: str, seed: int, train: Path, holdout: Path, *, quick: bool
+) -> None:
+    """Twin and score one set with one generator and seed; keep the numbers, print the line."""
+    out, run = twin(one, train, generator, seed)
+    start = time.perf_counter()
+    numbers = one.score(train, holdout, out)
+    score_s = round(time.perf_counter() - start, 1)
+    fit_s = run["timings_s"].get("fit of the generator")
+    numbers |= {} if fit_s is None else {"fit_s": round(fit_s, 1)}
+    keep(
+        one.name, f"{generator}-seed{seed}", numbers, generator=generator, seed=seed, quick=quick,
+        run=run, wall_s=run["wall_s"], score_s=score_s,
+    )  # fmt: skip
+    shown = "  ".join(f"{k} {v:.3f}" for k, v in numbers.items())
+    print(f"{one.name} {generator} seed {seed}: {shown}  wall_s {run['wall_s']}", flush=True)
+
+
+def bench_set(one: BenchSet, args: argparse.Namespace) -> None:
+    """All that was asked for of one set."""
+    train, holdout = parts(one, args.data)
+    bench_floor(one, train, holdout, quick=args.quick)
+    asked = [args.generator] if args.generator else [BASELINE, *one.generators]
+    for generator in asked:
+        if generator not in GENERATORS.names():
+            print(f"{one.name} {generator}: left out, there is no generator of that name")
+            continue
+        seeds = SEEDS if args.seed is None else (args.seed,)
+        for seed in seeds[:1] if generator == BASELINE else seeds:
+            bench_one(one, generator, seed, train, holdout, quick=args.quick)
+
+
+def arguments() -> argparse.Namespace:
+    """What was asked for."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--set", choices=sorted(SETS), help="default: all")
+    parser.add_argument("--set", choices=sets.names(), help="default: all")
     parser.add_argument("--generator", help="default: every one that fits the set")
     parser.add_argument("--seed", type=int, help="default: 0 and 1")
-    parser.add_argument(
-        "--quick", dest="full", action="store_false", help="leave out mostlyai-qa's accuracy"
-    )
+    parser.add_argument("--quick", action="store_true", help="leave out mostlyai-qa's accuracy")
+    parser.add_argument("--show", action="store_true", help="only print what is kept")
     parser.add_argument("--table", type=Path, help="a Parquet or CSV file in place of the sets")
     parser.add_argument("--target", help="with --table: column that a classifier is to predict")
     parser.add_argument("--key", help="with --table: column that names the subject of each event")
     parser.add_argument("--time", help="with --table: column of the events' times")
-    parser.add_argument("--bench", type=Path, default=ROOT.parent / "shared" / "bench")
+    parser.add_argument("--bench", type=Path, help="default: ../shared/bench")
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
     args = parser.parse_args()
     if args.key and not args.time:
         parser.error("--key needs --time")
-    names = [of_table(args)] if args.table else [args.set] if args.set else sorted(SETS)
-    for name in names:
-        for generator in [args.generator] if args.generator else SETS[name].generators:
-            for seed in (0, 1) if args.seed is None else (args.seed,):
-                bench_one(name, generator, seed, args)
+    return args
+
+
+def main() -> int:
+    """Read the arguments and run what they name."""
+    args = arguments()
+    if args.bench:
+        os.environ["SYNTH_SPARK_BENCH"] = str(args.bench.resolve())
+    if args.quick:
+        os.environ["SYNTH_SPARK_BENCH_QUICK"] = "1"
+    if args.table:
+        asked = [_table.of_file(args.table, args.key, args.time, args.target)]
+    else:
+        asked = [sets.load(name) for name in ([args.set] if args.set else sets.names())]
+    for one in asked if not args.show else ():
+        bench_set(one, args)
+    print("\n" + quality_table.markdown(asked, RESULTS))
     return 0
 
 

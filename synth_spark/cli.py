@@ -36,9 +36,11 @@ app = typer.Typer(
 )
 plan_app = typer.Typer(no_args_is_help=True, help="Look at plans without running them.")
 generators_app = typer.Typer(no_args_is_help=True, help="What can learn records.")
+model_app = typer.Typer(no_args_is_help=True, help="Look into models that were learned.")
 records_app = typer.Typer(no_args_is_help=True, help="What kinds of records are known.")
 app.add_typer(plan_app, name="plan")
 app.add_typer(generators_app, name="generators")
+app.add_typer(model_app, name="model")
 app.add_typer(records_app, name="records")
 
 
@@ -267,6 +269,21 @@ def generators_list() -> None:
         fields = ", ".join(f.name for f in dataclasses.fields(kind.Params)) or "none"
         sys.stdout.write(f"{name}: {about}\n  shapes: {', '.join(sorted(kind.shapes))};")
         sys.stdout.write(f" at least {kind.min_subjects} subjects; settings: {fields}\n")
+
+
+@model_app.command("show")
+def model_show(
+    folder: Annotated[Path, typer.Argument(help="A run's folder, or a model's own.")],
+) -> None:
+    """What a model learned: the table of its transitions if it has one, else its facts."""
+    from synth_spark.pipelines.model_folder import load_saved
+
+    inner = sorted(p.parent for p in folder.glob("models/*/model.json"))
+    for path in inner or [folder]:
+        saved = load_saved(path)
+        table = getattr(saved.model, "table", None)
+        told = table() if table else json.dumps(saved.model.about(), indent=2)
+        sys.stdout.write(f"{path} ({saved.generator})\n\n{told}\n")
 
 
 @records_app.command("list")

@@ -1,5 +1,7 @@
 """Places: latitude and longitude through H3 cells, fine where many subjects were, coarse elsewhere.
 
+A fine cell in which enough subjects share one exact position (a mast) stands for that position.
+
 Values are arrays (rows, 2) of degrees, WGS84: latitude, longitude; a missing place is NaN in both.
 State: subjects of each cell at the finest resolution. A cell with too few subjects hands its
 rows to its parent, up to the coarsest resolution; what is left over joins the nearest kept cell.
@@ -14,6 +16,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from synth_spark.columns import _sites
 from synth_spark.core.batch import Values
 
 FINEST = 9
@@ -56,7 +59,7 @@ class Place:
 
     cells: NDArray[np.int64]  # (tokens,), H3 indices of mixed resolutions
     centre: NDArray[np.float64]  # (tokens, 2), degrees
-    reach: NDArray[np.float64]  # (tokens, 2), half width of the cell in degrees
+    reach: NDArray[np.float64]  # (tokens, 2), half width of the cell in degrees; 0: one position
     decimals: int  # of the source's degrees
     missing_token: int
     kind: ClassVar[str] = "place"
@@ -79,6 +82,7 @@ class Place:
             "rows": rows.astype(np.int64),
             "missing": int((~kept).sum()),
             "decimals": _decimals(pairs[kept]),
+            "sites": _sites.counted(pairs[kept], cells[kept], owners[kept]),
         }
         return _bounded(state)
 
@@ -97,6 +101,7 @@ class Place:
             **totals,
             "missing": left["missing"] + right["missing"],
             "decimals": max(left["decimals"], right["decimals"]),
+            "sites": _sites.added(left["sites"], right["sites"]),
         }
         return _bounded(state)
 
@@ -138,6 +143,9 @@ class Place:
         edge = [h3.average_hexagon_edge_length(h3.get_resolution(c)) for c in tokens.tolist()]
         reach = np.array(edge).reshape(-1, 1) * 0.8 / 111.32 * np.ones((1, 2))
         reach[:, 1] /= np.maximum(np.cos(np.radians(centre[:, 0])), 0.01)
+        sites = _sites.found(state["sites"], min_subjects)
+        for token in np.flatnonzero(np.isin(tokens, list(sites))):
+            centre[token], reach[token] = sites[int(tokens[token])], 0.0
         missing = len(tokens) if state["missing"] or not len(tokens) else -1
         return cls(tokens, centre, reach, int(state["decimals"]), missing)
 

@@ -23,6 +23,7 @@ from synth_spark.generators._events_coder import (
     identity_codes,
     number_values,
 )
+from synth_spark.generators._events_dwell import Dwell
 from synth_spark.generators._events_runs import GONE, ONE_RUN_SHARE, REPEATED, Habit
 
 MOST_PLAIN = 30  # labels of a plain category
@@ -40,9 +41,11 @@ def learn_coder(
     columns = [
         c for c in schema.columns if c.name not in _partners(schema) and c.name != schema.time
     ]
+    left = 7 if mode == "week" and not episodes else 1
     cats: list[EventColumn] = []
     nums: list[EventColumn] = []
     subject: list[EventColumn] = []
+    dwells: list[EventColumn] = []
     for column in columns:
         if column.kind == "identifier" and not column.counterpart:
             at = subject if column.per == "subject" else cats
@@ -55,9 +58,13 @@ def learn_coder(
         ):
             cats.append(_category_column(column, survey, min_subjects))
         elif column.kind == "number":
-            codec = survey.codec(
-                column.name, bins=bins, min_subjects=min_subjects, spike_share=SPIKES
-            )
+            settings = {"bins": bins, "min_subjects": min_subjects, "spike_share": SPIKES}
+            raw = number_values(schema, column.name, "number", sample)
+            dwell = Dwell.learn(raw, stamps / 1e6, sample.offsets, days=left, **settings)
+            if dwell:
+                dwells.append(EventColumn(column.name, "dwell", dwell.vocabulary, -1, dwell))
+                continue
+            codec = survey.codec(column.name, **settings)
             nums.append(
                 EventColumn(column.name, "number", codec.vocabulary, codec.missing_token, codec)
             )
@@ -77,7 +84,7 @@ def learn_coder(
     last_day = survey.spans[schema.time][1] // DAY_US
     return Coder(
         schema, mode, episodes, clock, step_us, tuple(cats), tuple(nums), tuple(subject), most,
-        last_day,
+        last_day, tuple(dwells),
     )  # fmt: skip
 
 

@@ -9,6 +9,9 @@ A unit is what is drawn in one go: a subject's whole history where it is short, 
 * an id within the subject that comes in runs (a session): the same as before, or new
   (`_events_runs.py`);
 * a number, token = bin or spike; a second time is a number too: seconds after the event's time.
+
+A number that lasts until the next event is left out: it follows from the times
+(`_events_dwell.py`).
 """
 
 from __future__ import annotations
@@ -28,9 +31,11 @@ from synth_spark.core.schema import Column, Schema
 from synth_spark.core.shelf import CODECS
 from synth_spark.errors import SynthError
 from synth_spark.generators._events_clock import DAY_S, Clock
+from synth_spark.generators._events_dwell import Dwell
 from synth_spark.generators._events_runs import GONE, SAME, run_tokens
 
 Mode = Literal["day", "week", "whole"]  # the calendar of a unit; whole: from the first event's day
+PARTS = ("cats", "nums", "subject", "dwells")  # of the columns
 RANKS = 10  # own 1st, ..., own 10th; then other; then missing
 
 
@@ -45,7 +50,7 @@ class EventColumn:
     """How one column of events is coded."""
 
     name: str
-    how: Literal["plain", "ranked", "runs", "own", "number", "offset"]
+    how: Literal["plain", "ranked", "runs", "own", "number", "offset", "dwell"]
     tokens: int  # size of the vocabulary
     missing: int  # the token of a missing value, -1: none
     codec: Any  # Category, Number or Place: of the labels where ranked; None: ids, made anew
@@ -90,6 +95,7 @@ class Coder:
     subject: tuple[EventColumn, ...]  # columns that belong to the subject
     most_events: int  # of one unit; later ones are left out
     last_day: int  # of the records, days since 1970; nothing is drawn after it
+    dwells: tuple[EventColumn, ...] = ()  # numbers that follow from the gap behind their event
 
     def room_s(self, anchor: NDArray[Any]) -> NDArray[np.float64]:
         """Seconds from a unit's first midnight to its end or that of the records; as `anchor`."""
@@ -164,16 +170,13 @@ class Coder:
             "step_us": self.step_us,
             "most_events": self.most_events,
             "last_day": self.last_day,
-            **{
-                part: [_saved(c) for c in getattr(self, part)]
-                for part in ("cats", "nums", "subject")
-            },
+            **{part: [_saved(c) for c in getattr(self, part)] for part in PARTS},
         }
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Self:
         """The coder that `state` came from."""
-        parts = {p: tuple(_loaded(c) for c in state[p]) for p in ("cats", "nums", "subject")}
+        parts = {p: tuple(_loaded(c) for c in state[p]) for p in PARTS}
         return cls(
             schema=Schema.from_json(state["schema"]),
             mode=state["mode"],
@@ -194,7 +197,8 @@ def _saved(column: EventColumn) -> dict[str, Any]:
 
 
 def _loaded(data: Mapping[str, Any]) -> EventColumn:
-    codec = CODECS.get(data["kind"]).from_state(data["codec"]) if data["kind"] else None
+    kind = Dwell if data["kind"] == Dwell.kind else data["kind"] and CODECS.get(data["kind"])
+    codec = kind.from_state(data["codec"]) if kind else None
     return EventColumn(data["name"], data["how"], data["tokens"], data["missing"], codec)
 
 

@@ -8,6 +8,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from synth_spark.columns.place import Place
 from synth_spark.columns.time import DAY_US
 from synth_spark.core.batch import Records, Values
 from synth_spark.core.ports import Fold, Learning, Take
@@ -17,10 +18,13 @@ from synth_spark.generators._events_choice import learn_coder
 from synth_spark.generators._events_coder import DAY_S, Coder, EventColumn, Units
 from synth_spark.generators._events_episodes import Drawn, Histories
 from synth_spark.generators._events_identity import Identity, decode_ranked, made_up
+from synth_spark.generators._events_places import Places
 from synth_spark.generators._events_runs import Runs, decode_runs
 
 EVENTS_A_BLOCK = 200_000  # about so many events are in memory at once while sampling
 MOST_SUBJECTS = 2_048
+
+Told = Identity | Places | Runs | None  # what turns a column's tokens into values; None: its codec
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +33,7 @@ class Base:
 
     coder: Coder
     histories: Histories
-    identities: tuple[Identity | Runs | None, ...]  # one a category column; None where plain
+    identities: tuple[Told, ...]  # one a category column
     block_size: int
     facts: dict[str, Any]
 
@@ -56,16 +60,20 @@ class Base:
         )
 
 
-def _learned(j: int, coder: Coder, sample: Records, units: Units) -> Identity | Runs | None:
+def _learned(j: int, coder: Coder, sample: Records, units: Units) -> Told:
     column = coder.cats[j]
     if column.how == "runs":
         return Runs.learn(units.cats[:, j], units)
+    if isinstance(column.codec, Place):
+        return Places.learn(column, coder, sample)
     return Identity.learn(column, coder, sample) if column.how == "ranked" else None
 
 
-def _identity(column: EventColumn, state: dict[str, Any] | None) -> Identity | Runs | None:
+def _identity(column: EventColumn, state: dict[str, Any] | None) -> Told:
     if state is None:
         return None
+    if isinstance(column.codec, Place):
+        return Places.from_state(state)
     return Runs.from_state(state) if column.how == "runs" else Identity.from_state(state)
 
 
@@ -85,6 +93,7 @@ def learn_base(
     identities = tuple(_learned(j, coder, sample, units) for j in range(len(coder.cats)))
     room = min(EVENTS_A_BLOCK / max(survey.mean_length, 1), MOST_SUBJECTS)
     size = 1 << int(np.log2(max(room, 1)))
+    every = (*coder.cats, *coder.nums, *coder.subject, *coder.dwells)
     facts = {
         "unit": coder.mode,
         "episodes": coder.episodes,
@@ -93,7 +102,7 @@ def learn_base(
         "events_of_the_sample": sample.rows,
         "units_of_the_sample": len(units.anchor),
         "longest": survey.longest,
-        "columns": {c.name: [c.how, c.tokens] for c in (*coder.cats, *coder.nums, *coder.subject)},
+        "columns": {c.name: [c.how, c.tokens] for c in every},
     }
     return Base(coder, histories, identities, size, facts), sample
 
@@ -139,12 +148,17 @@ def decode(
         elif isinstance(identity, Runs):
             token = identity.settled(cats[:, j], drawn.owner, lengths, stamps / 1e6, rng)
             columns[column.name] = decode_runs(column, token, offsets, before)
+        elif isinstance(identity, Places):
+            place = identity.decode(column.codec, cats[:, j], offsets, column.missing, rng)
+            _put(columns, coder, column.name, place)
         else:
             value = decode_ranked(column, coder, identity, cats[:, j], offsets, before, rng)
             _put(columns, coder, column.name, value)
     for j, column in enumerate(coder.nums):
         value = column.codec.decode(nums[:, j], rng.random(len(t)))
         columns[column.name] = _moved(column, value, stamps)
+    for column in coder.dwells:
+        columns[column.name] = column.codec.decode(stamps / 1e6, offsets, rng)
     _put_subject(columns, coder, drawn, owners, before, rng)
     names = [c.name for c in coder.schema.columns if c.name in columns]
     return Records({name: columns[name] for name in names}, offsets)

@@ -1,4 +1,4 @@
-"""Who and where: the labels behind a subject's ranks.
+"""Who: the labels behind a subject's ranks (`_events_places.py` has the places).
 
 An event model draws ranks (own 1st, 2nd, ..., other). Here each subject gets a label for each rank.
 The first is drawn by how often a label is somebody's first; the next ones by how often they go with
@@ -16,8 +16,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from synth_spark.columns.category import Category
-from synth_spark.columns.place import Place
+from synth_spark.columns.category import RARE, Category
 from synth_spark.core.batch import Coded, Records
 from synth_spark.generators._events_coder import (
     RANKS,
@@ -27,6 +26,7 @@ from synth_spark.generators._events_coder import (
     own_ranks,
 )
 
+NEWS = 4  # levels of the share of new values among the other events so far
 LEVELS = 20  # of the number of other events so far: powers of the square root of 2
 BACKOFF = 5.0  # weight of overall popularity against the pairs seen
 
@@ -41,8 +41,9 @@ class Identity:
     pair_start: NDArray[np.int64]  # (labels + 1,), where the partners of a first label begin
     pair_label: NDArray[np.int64]  # (pairs,)
     pair_share: NDArray[np.float64]  # (pairs,), subjects that have both
-    fresh: NDArray[np.float64]  # (LEVELS,), chance that another value is new
-    spread: float  # size of a place's own scatter against its cell
+    fresh: NDArray[np.float64]  # (LEVELS, NEWS), chance that another value is new
+    back: NDArray[np.float64]  # (LEVELS,), share of the returns by how many other events back
+    rare: int  # the token that rare labels share, -1: none; a subject may have it more than once
 
     @classmethod
     def learn(cls, column: EventColumn, coder: Coder, sample: Records) -> Self:
@@ -50,11 +51,11 @@ class Identity:
         source = coder.schema.column(column.name)
         codes, owners = identity_codes(source, sample), sample.owners
         ranks = own_ranks(codes, owners)
-        fresh = _fresh(codes, ranks, sample.offsets)
+        fresh, back = _fresh(codes, ranks, sample.offsets)
         if column.codec is None:
             none = np.zeros(0)
             empty = np.zeros(0, np.int64)
-            return cls(none, none, none, np.zeros(1, np.int64), empty, none, fresh, 0.0)
+            return cls(none, none, none, np.zeros(1, np.int64), empty, none, fresh, back, -1)
         tokens = label_tokens(column, coder, sample)
         size = column.codec.vocabulary
         known = codes >= 0
@@ -76,7 +77,8 @@ class Identity:
             (joint % size).astype(np.int64),
             counts.astype(float),
             fresh,
-            0.0,
+            back,
+            getattr(column.codec, "rare_token", -1),
         )
 
     def labels(self, subjects: int, rng: np.random.Generator) -> NDArray[np.int64]:
@@ -92,6 +94,7 @@ class Identity:
                 self.pair_start,
                 self.pair_label,
                 self.pair_share,
+                self.rare,
             )
         )
 
@@ -99,7 +102,9 @@ class Identity:
         self, is_other: NDArray[np.bool_], offsets: NDArray[np.int64], rng: np.random.Generator
     ) -> NDArray[np.int64]:
         """A number from 0 for each other event: which of the subject's other values; else -1."""
-        return np.asarray(_returns(is_other, offsets, self.fresh, rng.random((len(is_other), 2))))
+        return np.asarray(
+            _returns(is_other, offsets, self.fresh, self.back, rng.random((len(is_other), 3)))
+        )
 
     def state(self) -> dict[str, Any]:
         """A tree for `core/wire.py`."""
@@ -125,12 +130,17 @@ def _shares(counts: NDArray[Any]) -> NDArray[np.float64]:
 
 def _fresh(
     codes: NDArray[np.int64], ranks: NDArray[np.int64], offsets: NDArray[np.int64]
-) -> NDArray[np.float64]:
-    """Chance that an other event brings a new value, by how many other events there were before."""
-    new, all_ = _news(np.where(codes >= 0, ranks, -1), offsets)
-    total = max(all_.sum(), 1.0)
-    base = (new.sum() + 1.0) / (total + 1.0)
-    return np.asarray((new + 10 * base) / (all_ + 10))
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Chance that an other event brings a new value, by how many others and new ones there were.
+
+    And how many other events back the returns lead.
+    """
+    new, all_, back = _news(np.where(codes >= 0, ranks, -1), offsets)
+    share = (new.sum() + 1.0) / (all_.sum() + 1.0)
+    for axis in (1, ()):
+        seen, events = (x.sum(axis=axis, keepdims=True) for x in (new, all_))
+        share = (seen + 10 * share) / (events + 10)
+    return np.asarray(share), _shares(back + 1e-3)
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
@@ -139,27 +149,57 @@ def _level(count):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+def _news_level(new, count):  # type: ignore[no-untyped-def]
+    share = new / max(count, 1)
+    if share < 0.5:
+        return 0 if share < 0.25 else 1
+    return 2 if share < 0.8 else 3
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
 def _news(ranks, offsets):  # type: ignore[no-untyped-def]
-    new, total = np.zeros(LEVELS), np.zeros(LEVELS)
+    new, total, back = np.zeros((LEVELS, NEWS)), np.zeros((LEVELS, NEWS)), np.zeros(LEVELS)
     for i in range(len(offsets) - 1):
         most = 0
         for r in range(offsets[i], offsets[i + 1]):
             most = max(most, ranks[r] + 1)
-        seen = np.zeros(most, np.bool_)
-        count = 0
+        seen = np.full(most, -1, np.int64)
+        count, made = 0, 0
         for r in range(offsets[i], offsets[i + 1]):
             if ranks[r] >= RANKS:
-                k = _level(count)
-                total[k] += 1
-                if not seen[ranks[r]]:
-                    new[k] += 1
-                    seen[ranks[r]] = True
+                k, n = _level(count), _news_level(made, count)
+                total[k, n] += 1
+                if seen[ranks[r]] < 0:
+                    new[k, n] += 1
+                    made += 1
+                else:
+                    back[_level(count - seen[ranks[r]] - 1)] += 1
+                seen[ranks[r]] = count
                 count += 1
-    return new, total
+    return new, total, back
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
-def _returns(is_other, offsets, fresh, u):  # type: ignore[no-untyped-def]
+def _lag(back, count, u, v):  # type: ignore[no-untyped-def]
+    """How many other events back, from 0, a return leads: of `count` that there were."""
+    total = 0.0
+    for k in range(_level(count - 1) + 1):
+        total += back[k]
+    goal, found = u * total, 0
+    for k in range(_level(count - 1) + 1):
+        found = k
+        goal -= back[k]
+        if goal < 0:
+            break
+    lo = int(
+        np.ceil(2.0 ** (found / 2.0) - 1.0)
+    )  # the lags of a level are those between its powers
+    hi = max(int(np.ceil(2.0 ** ((found + 1) / 2.0) - 1.0)), lo + 1)
+    return min(lo + int(v * (hi - lo)), count - 1)
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+def _returns(is_other, offsets, fresh, back, u):  # type: ignore[no-untyped-def]
     out = np.full(len(is_other), -1, np.int64)
     for i in range(len(offsets) - 1):
         a, b = offsets[i], offsets[i + 1]
@@ -167,18 +207,18 @@ def _returns(is_other, offsets, fresh, u):  # type: ignore[no-untyped-def]
         count, made = 0, 0
         for r in range(a, b):
             if is_other[r]:
-                if count == 0 or u[r, 0] < fresh[_level(count)]:
+                if count == 0 or u[r, 0] < fresh[_level(count), _news_level(made, count)]:
                     out[r] = made
                     made += 1
                 else:
-                    out[r] = past[min(int(u[r, 1] * count), count - 1)]
+                    out[r] = past[count - 1 - _lag(back, count, u[r, 1], u[r, 2])]
                 past[count] = out[r]
                 count += 1
     return out
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
-def _assign(u, first, popular, start, label, share):  # type: ignore[no-untyped-def]
+def _assign(u, first, popular, start, label, share, rare):  # type: ignore[no-untyped-def]
     subjects, ranks, tries = u.shape[0], u.shape[1], u.shape[2] // 2
     size = len(first)
     out = np.zeros((subjects, ranks), np.int64)
@@ -202,7 +242,7 @@ def _assign(u, first, popular, start, label, share):  # type: ignore[no-untyped-
                 out[i, k] = found
                 again = False
                 for r in range(k):
-                    again = again or out[i, r] == found
+                    again = again or (out[i, r] == found and found != rare)
                 if not again:
                     break
     return out
@@ -216,8 +256,8 @@ def decode_ranked(
     offsets: NDArray[np.int64],
     subjects_before: int,
     rng: np.random.Generator,
-) -> Any:
-    """Values of a ranked column for whole subjects.
+) -> Coded:
+    """Labels of a ranked column for whole subjects.
 
     Args:
         column: The column.
@@ -229,7 +269,7 @@ def decode_ranked(
         rng: The block's random numbers.
 
     Returns:
-        `Coded`, or latitude and longitude (rows, 2) for a place.
+        The labels. (Places have a module of their own, `_events_places.py`.)
     """
     subjects = len(offsets) - 1
     owners = np.repeat(np.arange(subjects), np.diff(offsets))
@@ -246,28 +286,31 @@ def decode_ranked(
     wild = np.searchsorted(np.cumsum(identity.other), rng.random(len(one)), side="right")
     wild = np.minimum(wild, len(identity.other) - 1)[inverse]
     label = np.where(tokens == RANKS, wild, drawn)
-    if isinstance(column.codec, Place):
-        inside = rng.random(len(one))[inverse]
-        label = np.where(gone, max(column.codec.missing_token, 0), label)
-        return column.codec.decode(label.astype(np.int32), inside)
-    return _labelled(column.codec, label, gone, number, owners, subjects_before, rng)
+    return _labelled(column.codec, label, gone, inverse, rng)
 
 
 def _labelled(
     codec: Category,
     label: NDArray[np.int64],
     gone: NDArray[np.bool_],
-    number: NDArray[np.int64],
-    owners: NDArray[np.int64],
-    subjects_before: int,
+    inverse: NDArray[np.int64],
     rng: np.random.Generator,
 ) -> Coded:
-    """Labels of tokens; a missing label (none stands behind the rank) is the top one."""
-    size = len(codec.labels)
+    """Labels of tokens; a missing label (none stands behind the rank) is the top one.
+
+    Rare labels are a subject's own: each of its values that is rare gets one of as many made-up
+    labels as were rare.
+    """
     tokens = np.where(label == codec.missing_token, 0, label).astype(np.int32)
     coded = codec.decode(tokens, rng.random(len(tokens)))
-    assert size <= codec.vocabulary
-    return Coded(np.where(gone, -1, coded.codes).astype(np.int32), coded.labels)
+    codes, labels = coded.codes.copy(), coded.labels
+    rare = (tokens == codec.rare_token) & ~gone
+    if codec.rare_labels > 1 and rare.any():
+        drawn = rng.integers(codec.rare_labels, size=int(inverse.max()) + 1)[inverse[rare]]
+        names, which = np.unique(drawn, return_inverse=True)
+        codes[rare] = len(labels) + which.ravel()
+        labels = (*labels, *(f"{RARE}{k}" for k in names.tolist()))
+    return Coded(np.where(gone, -1, codes).astype(np.int32), labels)
 
 
 def made_up(

@@ -58,7 +58,7 @@ class Contexts:
         ]
         in_runs = np.array([c.how == "runs" for c in coder.cats], bool)
         edges = _gap_edges(units, in_runs)
-        whole = not coder.episodes and coder.mode == "whole"
+        whole = not coder.episodes
         ends = np.full(len(x), coder.clock.horizon_s)
         if whole:
             ends = (x[:, attributes.index("first")] + x[:, attributes.index("span")]) * DAY_S
@@ -107,24 +107,28 @@ class Contexts:
             out[:, j] = np.searchsorted(edges, x[:, attributes.index("mean", j)], side="right")
         return out
 
-    def empty(self, coder: Coder) -> dict[str, NDArray[Any]]:
-        """Tables of zeros."""
+    def empty(self, coder: Coder, states: int) -> dict[str, NDArray[Any]]:
+        """Tables of zeros; `states` of the main value left are told apart."""
         values, widest = int(self.widths.sum()), int(self.widths.max(initial=1))
-        c, t = len(self.widths), tables
+        c, t, main = len(self.widths), tables, int(self.widths[0]) if len(self.widths) else 1
         return {
-            "time": np.zeros((t.CLOCKS, t.PACE, t.BLOCKS, t.LAST, t.PARTS, coder.clock.end)),
-            "hours": np.zeros((t.CLOCKS, 4, t.BLOCKS, 24)),
+            "time": np.zeros(
+                (t.CLOCKS, t.PACE, t.BLOCKS, t.LAST, t.PARTS, states, coder.clock.end)
+            ),
+            "hours": np.zeros((t.CLOCKS, 4, t.BLOCKS, states, 24)),
             "first_hours": np.zeros((t.CLOCKS, t.PARTS, 24)),
             "slots": np.zeros((24, 12)),
             "stays": np.zeros((c, t.GAPS, t.SELF, t.SHARE, 2, 2)),
             "moves": np.zeros((values, 2, widest)),
             "lifts": np.zeros((values, widest)),
             "numbers": np.zeros((int(self.num_start[-1]), widest, 4, t.NUM_LEVELS)),
+            "chain": np.zeros((main, main)),
+            "dwell": np.zeros((main, t.DWELLS)),
         }
 
     def smoothed(self, counts: dict[str, NDArray[Any]], weight: float) -> dict[str, NDArray[Any]]:
         """Counts to what the walk reads: cumulative rows, chances to stay, relative lifts."""
-        time = _backed_off(counts["time"], weight, axes=(0, 4, 3, 1))
+        time = _backed_off(counts["time"], weight, axes=_time_axes(counts["time"]))
         stays = _backed_off(counts["stays"], weight, axes=(2, 3, 4, 1))[..., 1]
         numbers = np.moveaxis(counts["numbers"], 0, -1).copy()
         for j in range(len(self.num_start) - 1):
@@ -133,7 +137,7 @@ class Contexts:
             numbers[..., a:b] = _cumulative(part)
         return {
             "time": _cumulative(time).astype(np.float32),
-            "hours": _cumulative(_backed_off(counts["hours"], weight, axes=(0, 2, 1))),
+            "hours": _cumulative(_backed_off(counts["hours"], weight, axes=(0, 3, 2, 1))),
             "first_hours": _cumulative(_backed_off(counts["first_hours"], weight, axes=(0, 1))),
             "slots": _cumulative(_backed_off(counts["slots"], weight, axes=(0,))),
             "stays": np.ascontiguousarray(stays),
@@ -245,10 +249,16 @@ def information(a: NDArray[np.int64], b: NDArray[np.int64]) -> float:
     if not len(a):
         return 0.0
     k, m = int(a.max()) + 1, int(b.max()) + 1
-    joint = np.bincount(a * m + b, minlength=k * m).reshape(k, m) / len(a)
+    return shared_nats(np.bincount(a * m + b, minlength=k * m).reshape(k, m))
+
+
+def shared_nats(counts: NDArray[Any]) -> float:
+    """The same of a table of counts."""
+    rows = max(counts.sum(), 1)
+    joint = counts / rows
     alone = joint.sum(1, keepdims=True) * joint.sum(0, keepdims=True)
     some = joint > 0
-    bias = (some.sum() - (joint.sum(1) > 0).sum() - (joint.sum(0) > 0).sum() + 1) / (2 * len(a))
+    bias = (some.sum() - (joint.sum(1) > 0).sum() - (joint.sum(0) > 0).sum() + 1) / (2 * rows)
     return float((joint[some] * np.log(joint[some] / alone[some])).sum() - bias)
 
 
@@ -269,6 +279,18 @@ def _number_parent(units: Units, j: int, levels: list[NDArray[np.int64]]) -> int
     told = [(information(levels[k][units.nums[:, k]], goal), k) for k in range(j)]
     best, k = max([*told, (own, -1)])
     return k if best > TELLING else -2
+
+
+def _time_axes(counts: NDArray[Any]) -> tuple[int, ...]:
+    """The axes of the times in the order in which they are given up.
+
+    Rhythm, part of the week, last gap; then the value left, unless it tells more than the pace.
+    """
+    told = {}
+    for axis in (1, 5):
+        others = tuple(a for a in range(counts.ndim - 1) if a != axis)
+        told[axis] = shared_nats(counts.sum(axis=others))
+    return (0, 4, 3, 1) if told[5] > told[1] else (0, 4, 3, 5, 1)
 
 
 def _backed_off(

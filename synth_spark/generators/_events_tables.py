@@ -12,6 +12,7 @@ from numba import njit
 from synth_spark.generators._events_runs import NEW, SAME
 
 GAPS, SELF, SHARE, PACE, BLOCKS, PARTS, LAST, CLOCKS = 6, 5, 5, 7, 12, 4, 4, 4
+DWELLS = 48  # levels of the gap behind an event: half powers of two of a second
 NUM_LEVELS = 5  # of another number: missing or before the first, then quarters
 SHARE_EDGES = np.array([0.08, 0.22, 0.42, 0.7])
 
@@ -24,6 +25,12 @@ def level(edges, x):  # type: ignore[no-untyped-def]
         if x >= e:
             k += 1
     return k
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+def dwell_level(gap_s):  # type: ignore[no-untyped-def]
+    """Level of the gap behind an event."""
+    return min(int(2 * np.log2(1.0 + max(gap_s, 0.0))), DWELLS - 1)
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
@@ -86,8 +93,8 @@ def number_context(parent, nums, i, first, j, num_level, num_start):  # type: ig
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
 def count(  # type: ignore[no-untyped-def]
     offsets, anchors, clocks, ends, t, token, hour, slot, cats, nums, shares, selfs, means, starts,
-    in_runs, cat_parent, num_cat, num_num, num_level, pace_edges, last_edges, gap_edges, time,
-    hours, first_hours, slots, stays, moves, lifts, numbers, num_start,
+    in_runs, cat_parent, num_cat, num_num, num_level, pace_edges, last_edges, gap_edges, state_of,
+    time, hours, first_hours, slots, stays, moves, lifts, numbers, chain, dwell, num_start,
 ):  # fmt: skip
     """Add one part's events to the tables (arrays changed in place)."""
     columns, numeric = cats.shape[1], nums.shape[1]
@@ -107,9 +114,13 @@ def count(  # type: ignore[no-untyped-def]
                 pace = pace_of(b - i, max(ends[u] - now, 0.0), pace_edges)
                 part = part_of_week(anchors[u], today)
                 last = level(last_edges, gap) if gap >= 0 else LAST - 1
-                time[clocks[u], pace, block, last, part, min(token[i], short)] += 1
+                left = state_of[cats[i - 1, 0]] if columns else 0
+                time[clocks[u], pace, block, last, part, left, min(token[i], short)] += 1
                 if hour[i] >= 0:
-                    hours[clocks[u], min(day - today, end_jump), block, hour[i]] += 1
+                    hours[clocks[u], min(day - today, end_jump), block, left, hour[i]] += 1
+                if columns:
+                    chain[cats[i - 1, 0], cats[i, 0]] += 1
+                    dwell[cats[i - 1, 0], dwell_level(t[i] - now)] += 1
             if hour[i] >= 0:
                 slots[hour[i], slot[i]] += 1
             for c in range(columns):

@@ -19,6 +19,7 @@ from synth_spark.generators._events_kernels import (
     pick,
     uniform,
 )
+from synth_spark.generators._events_steps import lift, moment
 from synth_spark.generators._events_tables import (
     LAST,
     SHARE_EDGES,
@@ -37,8 +38,8 @@ OVER = 3  # gaps that lead out of the unit before it ends early
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
 def next_time(  # type: ignore[no-untyped-def]
-    now, owed, gap, anchor, style, end, horizon, tick, cut, gap_sub, jump_lo, jump_hi, time, hours,
-    slots, pace_edges, last_edges, state,
+    now, owed, gap, anchor, style, left_state, end, horizon, tick, cut, gap_sub, jump_lo, jump_hi,
+    time, hours, slots, pace_edges, last_edges, state,
 ):  # fmt: skip
     """Time of the next event in seconds, not before `now`, below the horizon; -1: the unit ends.
 
@@ -49,7 +50,7 @@ def next_time(  # type: ignore[no-untyped-def]
     block = int((now - today * 86_400.0) // 7_200.0)
     pace = pace_of(owed, max(end - now, 0.0), pace_edges)
     last = level(last_edges, gap) if gap >= 0 else LAST - 1
-    cdf = time[style, pace, block, last, part_of_week(anchor, today)]
+    cdf = time[style, pace, block, last, part_of_week(anchor, today), left_state]
     gaps, end_jump = gap_sub.shape[0], hours.shape[1] - 1
     for _ in range(TRIES):
         token = pick(cdf, uniform(state))
@@ -69,7 +70,7 @@ def next_time(  # type: ignore[no-untyped-def]
         if day * DAY >= horizon:
             continue
         earliest = now + cut if day == today else 0.0
-        hour = pick(hours[style, min(day - today, end_jump), block], uniform(state))
+        hour = pick(hours[style, min(day - today, end_jump), block, left_state], uniform(state))
         slot = pick(slots[hour], uniform(state))
         if day * DAY + hour * HOUR + (slot + 1) * SLOT <= earliest:
             continue
@@ -80,8 +81,8 @@ def next_time(  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
 def next_category(  # type: ignore[no-untyped-def]
-    c, i, n, gap, event, before, counts, shares, selfs, starts, width, in_runs, cat_parent, lifts,
-    stays, moves, gap_edges, weight, state,
+    c, i, n, gap, event, before, second_last, weekend, block, counts, shares, selfs, starts, width,
+    in_runs, cat_parent, lifts, stays, moves, gap_edges, first, second, when, weight, state,
 ):  # fmt: skip
     """Token of category c of event i: stay with the last value, or what is still owed to each."""
     a = starts[c]
@@ -111,6 +112,9 @@ def next_category(  # type: ignore[no-untyped-def]
                 p = moves[a + w, same, v]
             elif i > 0 and c > 0:
                 p *= moves[a + w, same, v]
+            elif c == 0:
+                last = w if i > 0 else -1
+                p *= lift(first, second, when, weekend, block, second_last, last, v)
             if cat_parent[c] >= 0:
                 p *= lifts[a + v, parent]
         weight[v] = p
@@ -137,8 +141,8 @@ def next_category(  # type: ignore[no-untyped-def]
 def walk(  # type: ignore[no-untyped-def]
     key, offsets, anchors, clocks, first_day, ends, shares, selfs, means, starts, widths,
     in_runs, cat_parent, num_cat, num_num, num_level, pace_edges, last_edges, gap_edges, rooms,
-    tick, cut, gap_sub, jump_lo, jump_hi, time, hours, first_hours, slots, stays, moves, lifts,
-    numbers, num_start, t, cats, nums, lengths,
+    tick, cut, gap_sub, jump_lo, jump_hi, state_of, first, second, when, time, hours, first_hours,
+    slots, stays, moves, lifts, numbers, num_start, t, cats, nums, lengths,
 ):  # fmt: skip
     """Fill units with events, end to end (t, cats, nums, lengths in place); gives their number."""
     columns, numeric = cats.shape[1], nums.shape[1]
@@ -160,19 +164,24 @@ def walk(  # type: ignore[no-untyped-def]
                 t[r] = moment_in(day, hour, slot, 0.0, tick, uniform(state))
                 cats_before = cats[r]
             else:
+                left = state_of[cats[r - 1, 0]] if columns else 0
                 then = next_time(
-                    t[r - 1], n - i, gap, anchors[u], clocks[u], ends[u], rooms[u], tick, cut,
-                    gap_sub, jump_lo, jump_hi, time, hours, slots, pace_edges, last_edges, state,
+                    t[r - 1], n - i, gap, anchors[u], clocks[u], left, ends[u], rooms[u], tick,
+                    cut, gap_sub, jump_lo, jump_hi, time, hours, slots, pace_edges, last_edges,
+                    state,
                 )  # fmt: skip
                 if then < 0:
                     break
                 t[r] = then
                 gap = t[r] - t[r - 1]
                 cats_before = cats[r - 1]
+            weekend, block = moment(anchors[u], t[r], i == n - 1)
             for c in range(columns):
+                second_last = cats[r - 2, c] if i > 1 else -1
                 v = next_category(
-                    c, i, n, gap, cats[r], cats_before, counts, shares[u], selfs[u], starts,
-                    widths[c], in_runs, cat_parent, lifts, stays, moves, gap_edges, weight, state,
+                    c, i, n, gap, cats[r], cats_before, second_last, weekend, block, counts,
+                    shares[u], selfs[u], starts, widths[c], in_runs, cat_parent, lifts, stays,
+                    moves, gap_edges, first, second, when, weight, state,
                 )  # fmt: skip
                 cats[r, c] = v
                 counts[starts[c] + v] += 1

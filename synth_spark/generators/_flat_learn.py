@@ -16,9 +16,17 @@ from synth_spark.core.ports import Learning, Schedule, Train, Trained
 from synth_spark.core.schema import Schema
 from synth_spark.generators._flat_boost import ROWS as BOOST_ROWS
 from synth_spark.generators._flat_boost import Boosted, boosted, candidates
+from synth_spark.generators._flat_calibrate import calibrated
 from synth_spark.generators._flat_layout import layout_of
 from synth_spark.generators._flat_model import FlatModel, Pass, parameters
-from synth_spark.generators._flat_story import SAMPLE_ROWS, encode, facts_of, pair_counts, prepared
+from synth_spark.generators._flat_story import (
+    SAMPLE_ROWS,
+    encode,
+    facts_of,
+    pair_counts,
+    prepared,
+    token_shares,
+)
 from synth_spark.generators._flat_tables import ColumnTables, fold
 from synth_spark.generators._flat_tokens import Coder
 
@@ -79,6 +87,7 @@ def learn_flat(schema: Schema, params: AutoregressiveParams, seed: int) -> Learn
     trained = yield Train(partial(encode, coder), FlatTrainee(layout, schedule), "flat")
     tables = fold(layout, trained.weights)
     trees = _trees(coder, tables, tokens, seed) if params.boost else ()
+    tables = calibrated(tables, trees, tokens, (yield from token_shares(ready)))
     facts = _facts(survey, coder, layout, tables, trained)
     facts["boosted"] = {coder.drawn[t.column].field.name: len(t.roots) for t in trees}
     return FlatModel(coder, tables, facts, params.block_size, trees)

@@ -44,12 +44,13 @@ class Prepared:
 
     survey: Survey
     coder: Coder
+    sample: Records
     tokens: NDArray[np.int32]  # of the sample, (rows, token columns) as `Coder.encode` gives them
     whole: bool  # the sample is the table
 
 
 def prepared(
-    schema: Schema, min_subjects: int, relations: bool
+    schema: Schema, min_subjects: int, relations: bool, rows: int = SAMPLE_ROWS
 ) -> Generator[Request, Any, Prepared]:
     """Tell the story from the records to their tokens.
 
@@ -57,6 +58,7 @@ def prepared(
         schema: Of the table.
         min_subjects: A label or spike held by fewer subjects is not told by itself.
         relations: Whether numbers that follow from other columns are looked for.
+        rows: Of the sample.
 
     Raises:
         EmptyTableError: There are no rows (SYN-201).
@@ -64,7 +66,7 @@ def prepared(
     """
     answer = yield Fold(partial(survey_state, schema), merge_surveys, "survey")
     survey = Survey.of(answer, schema)
-    sample: Records = yield Take(subjects=SAMPLE_ROWS, rows=SAMPLE_ROWS)
+    sample: Records = yield Take(subjects=rows, rows=rows)
     fields = fields_of(schema, survey, sample)
     if not fields:
         raise NothingToLearnError(
@@ -79,7 +81,7 @@ def prepared(
     count = partial(second.second_pass, schema, fields, residual)
     extra = count(sample) if whole else (yield Fold(count, second.merge_second, "residuals"))
     coder = _coder(survey, fields, found, extra, min_subjects)
-    return Prepared(survey, coder, coder.encode(sample), whole)
+    return Prepared(survey, coder, sample, coder.encode(sample), whole)
 
 
 def pair_counts(ready: Prepared) -> Generator[Request, Any, NDArray[np.int64]]:
@@ -90,6 +92,15 @@ def pair_counts(ready: Prepared) -> Generator[Request, Any, NDArray[np.int64]]:
     counted = yield Fold(count, zeros.merge_pairs, "pairs")
     pairs: NDArray[np.int64] = counted["pairs"]
     return pairs
+
+
+def token_shares(ready: Prepared) -> Generator[Request, Any, list[NDArray[np.float64]]]:
+    """Tell the share of every token of the drawn columns in all rows, (vocabulary,) each."""
+    counts = zeros.token_counts(ready.coder, ready.tokens)
+    if not ready.whole:
+        count = partial(zeros.count_tokens, ready.coder)
+        counts = (yield Fold(count, zeros.merge_tokens, "tokens"))["tokens"]
+    return [c / max(c.sum(), 1) for c in counts]
 
 
 def encode(coder: Coder, records: Records) -> Encoded:

@@ -80,6 +80,22 @@ def merge_pairs(left: dict[str, Any], right: dict[str, Any]) -> dict[str, Any]:
     return {"pairs": left["pairs"] + right["pairs"]}
 
 
+def token_counts(coder: Coder, tokens: NDArray[np.int32]) -> list[NDArray[np.int64]]:
+    """Rows of every token of each drawn column, shape (vocabulary,) each."""
+    sizes = [d.vocabulary for d in coder.drawn]
+    return [np.bincount(tokens[:, c], minlength=size) for c, size in enumerate(sizes)]
+
+
+def count_tokens(coder: Coder, records: Records) -> dict[str, Any]:
+    """The same of one part."""
+    return {"tokens": token_counts(coder, coder.encode(records))}
+
+
+def merge_tokens(left: dict[str, Any], right: dict[str, Any]) -> dict[str, Any]:
+    """The counts of two parts."""
+    return {"tokens": [a + b for a, b in zip(left["tokens"], right["tokens"], strict=True)]}
+
+
 def offsets(classes: list[NDArray[np.int32]]) -> NDArray[np.int64]:
     """Where each field's classes start, and their number; shape (fields + 1,)."""
     return np.cumsum([0, *(int(c.max(initial=0)) + 1 for c in classes)])

@@ -20,10 +20,8 @@ from synth_spark.core.conditions import Condition
 from synth_spark.core.seeds import generator
 from synth_spark.generators import _transform_ops as ops
 from synth_spark.generators._events_coder import DAY_S, Coder
-from synth_spark.generators._events_decode import Base, _identity, decode
+from synth_spark.generators._events_decode import Base, Told, _identity, decode
 from synth_spark.generators._events_episodes import Drawn, Histories
-from synth_spark.generators._events_identity import Identity
-from synth_spark.generators._events_runs import Runs
 from synth_spark.generators._transform_own import Own
 from synth_spark.generators._transform_segments import Donors, Mixed, mixed, moved_times
 
@@ -53,7 +51,7 @@ class EventsTwin:
     """Draws histories from donors."""
 
     coder: Coder
-    identities: tuple[Identity | Runs | None, ...]
+    identities: tuple[Told, ...]
     donors: Donors
     own: Own  # columns of the subjects
     moves: Moves

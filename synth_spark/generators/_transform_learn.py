@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -12,24 +11,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synth_spark.columns.place import Place
-from synth_spark.columns.survey import Survey, merge_surveys, survey_state
 from synth_spark.core.batch import Records
-from synth_spark.core.ports import Fold, Learning, Take
+from synth_spark.core.ports import Learning
 from synth_spark.core.schema import Schema
 from synth_spark.core.seeds import generator
 from synth_spark.errors import SynthError
-from synth_spark.generators import _flat_tokens as second
 from synth_spark.generators import _transform_ops as ops
-from synth_spark.generators._flat_fields import CLOCKS, fields_of, join, split
-from synth_spark.generators._flat_learn import NothingToLearnError, _coder
+from synth_spark.generators._flat_fields import join, split
 from synth_spark.generators._flat_model import relations_in_words
-from synth_spark.generators._flat_relations import search
+from synth_spark.generators._flat_story import prepared
 from synth_spark.generators._flat_tokens import Coder
 from synth_spark.generators._transform_chain import OPERATIONS, chain_for
 from synth_spark.generators._transform_facts import effect, exact_share
 from synth_spark.generators._transform_flat import FlatTwin, precision_s
 from synth_spark.generators._transform_steps import Amounts, Steps, Tokens, aggregated
-from synth_spark.generators.autoregressive import AutoregressiveParams
 
 if TYPE_CHECKING:
     from synth_spark.generators.transform import TransformParams
@@ -68,24 +63,9 @@ def learn_flat(schema: Schema, params: TransformParams, seed: int) -> Learning:
         RevealingChainError: The chain would hand out donors as they are (SYN-771).
     """
     chain, idle = chain_for("flat", params.chain)
-    survey = Survey.of((yield Fold(partial(survey_state, schema), merge_surveys, "survey")), schema)
+    ready = yield from prepared(schema, params.min_subjects, True, params.donors)
+    survey, coder, sample = ready.survey, ready.coder, ready.sample
     check_group(survey.subjects, params.group)
-    sample: Records = yield Take(subjects=params.donors, rows=params.donors)
-    fields = fields_of(schema, survey, sample)
-    if not fields:
-        raise NothingToLearnError(
-            "The table has no column that can be learned.",
-            hint="check the kinds of its columns: identifiers are not learned",
-            columns=[c.name for c in schema.columns],
-        )
-    numbers = tuple(f.name for f in fields if f.kind == "number" and f.part in ("", *CLOCKS))
-    relations = search(split(schema, fields, sample), numbers)
-    residual = tuple(r for r in relations if not r.exact)
-    count = partial(second.second_pass, schema, fields, residual)
-    whole = sample.rows == survey.rows
-    extra = count(sample) if whole else (yield Fold(count, second.merge_second, "residuals"))
-    settings = AutoregressiveParams(min_subjects=params.min_subjects)
-    coder = _coder(survey, fields, relations, extra, settings)
     model = _model(coder, sample, params, chain, seed)
     facts = {"subjects": survey.subjects, **_facts(model, sample, chain, idle, params, seed)}
     return replace(model, facts=facts)

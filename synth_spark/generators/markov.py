@@ -1,15 +1,18 @@
 """Semi-Markov events: attributes first, then count tables with backoff. Cheap, and it can be read.
 
 A unit's count, calendar and habits are drawn first (`_events_attributes.py`). Its events follow
-from tables: the time by the pace still needed, the hour and the last gap; each category by
-whether it stays with the last value, else by what is still owed to each of its values; each number
-by the category and the number that tell most about it. Every table backs off to a coarser one
-with the weight of `backoff` events, so that a context of few events says little by itself.
+from tables: the time by the pace still needed, the hour, the last gap and the main value that is
+left (its dwell: semi-Markov); each category by whether it stays with the last value, else by what
+is still owed to each of its values, times how the last two values and the hour lift it
+(`_events_steps.py`); each number by the category and the number that tell most about it. Every
+table backs off to a coarser one with the weight of `backoff` events, so that the order of the
+chain in a state follows its support. What a subject comes back to, its home, regular places and
+contacts, is drawn once and stands behind the ranks through all its days.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, ClassVar, Self
 
@@ -24,7 +27,9 @@ from synth_spark.core.seeds import stream_key
 from synth_spark.generators._events_coder import DAY_S, Units
 from synth_spark.generators._events_conditions import Asked, asked_of, objection
 from synth_spark.generators._events_decode import Base, decode, learn_base
-from synth_spark.generators._events_plan import Contexts, token_shares
+from synth_spark.generators._events_plan import Contexts, information, token_shares
+from synth_spark.generators._events_steps import Steps
+from synth_spark.generators._events_steps_table import markdown, transitions
 from synth_spark.generators._events_support import Support
 from synth_spark.generators._events_tables import count
 from synth_spark.generators._events_walk import walk
@@ -49,7 +54,10 @@ class MarkovModel:
 
     base: Base
     contexts: Contexts
+    steps: Steps
     cdf: Arrays
+    seen: Arrays  # chain and dwell of the main category, to be shown
+    backoff: float
     asked: Asked | None = None
 
     @property
@@ -80,7 +88,8 @@ class MarkovModel:
             c.starts, c.widths, c.in_runs, c.cat_parent, c.num_cat, c.num_num, c.num_level,
             c.pace_edges, c.last_edges, c.gap_edges, coder.room_s(drawn.anchor), clock.tick_s,
             clock.cut_s,
-            clock.gap_sub, clock.jump_lo, clock.jump_hi, *self._tables(), c.num_start,
+            clock.gap_sub, clock.jump_lo, clock.jump_hi, self.steps.state_of, self.steps.first,
+            self.steps.second, self.steps.when, *self._tables(), c.num_start,
             t, cats, nums, made,
         )  # fmt: skip
         t, cats, nums = t[:events], cats[:events], nums[:events]
@@ -99,7 +108,7 @@ class MarkovModel:
             own = slice(*self.contexts.num_start[j : j + 2])
             numbers[..., own] = narrowed(numbers[..., own], allowed)
         cdf = {**self.cdf, "numbers": numbers.astype(np.float32)}
-        return MarkovModel(base, self.contexts, cdf, asked)
+        return replace(self, base=base, cdf=cdf, asked=asked)
 
     def _support(self) -> Support:
         """Which numbers a category's values came with, as far as the tables tell."""
@@ -119,31 +128,67 @@ class MarkovModel:
         return [self.cdf[name] for name in names]
 
     def state(self) -> dict[str, Any]:
-        return {"base": self.base.state(), "contexts": self.contexts.state(), "cdf": dict(self.cdf)}
+        parts = {name: getattr(self, name).state() for name in ("base", "contexts", "steps")}
+        return {**parts, "cdf": dict(self.cdf), "seen": dict(self.seen), "backoff": self.backoff}
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> Self:
         return cls(
-            Base.from_state(state["base"]), Contexts.from_state(state["contexts"]), state["cdf"]
+            Base.from_state(state["base"]),
+            Contexts.from_state(state["contexts"]),
+            Steps.from_state(state["steps"]),
+            state["cdf"],
+            state["seen"],
+            state["backoff"],
         )
 
     def about(self) -> dict[str, Any]:
         sizes = {name: list(table.shape) for name, table in self.cdf.items()}
-        return {**self.base.facts, "tables": sizes}
+        return {**self.base.facts, "tables": sizes, "transitions": self.transitions()}
+
+    def transitions(self) -> list[dict[str, Any]]:
+        """What follows each value of the main category, and after how long."""
+        if not self.base.coder.cats:
+            return []
+        main, seen = self.base.coder.cats[0], self.seen
+        return transitions(main, seen["chain"], seen["dwell"], self.backoff)
+
+    def table(self) -> str:
+        """The same as a Markdown table."""
+        cats = self.base.coder.cats
+        return markdown(cats[0].name, self.transitions()) if cats else "no category to walk on"
 
 
-def count_state(base: Base, contexts: Contexts, records: Records) -> Arrays:
+def learn_steps(base: Base, contexts: Contexts, sample: Records, weight: float) -> Steps:
+    """The lifts of the main category, from the sample."""
+    units = base.coder.units(sample)
+    histories = base.histories
+    x = histories.attributes.table(base.coder, units, histories.given(base.coder, sample, units))
+    width = int(contexts.widths[0]) if len(contexts.widths) else 0
+    if not width or contexts.in_runs[0]:
+        return Steps.learn(units, np.zeros((len(x), 1)), 0, told=0.0, weight=weight)
+    shares = np.ascontiguousarray(token_shares(histories.attributes, contexts, x)[:, :width])
+    gap = units.t - units.previous
+    inner = np.flatnonzero(units.previous >= 0)
+    level = np.minimum(np.log2(1 + gap[inner]), 30).astype(np.int64)
+    told = information(units.cats[inner - 1, 0].astype(np.int64), level)
+    return Steps.learn(units, shares, width, told=told, weight=weight)
+
+
+def count_state(base: Base, contexts: Contexts, steps: Steps, records: Records) -> Arrays:
     """The tables' counts of one part."""
     units = base.coder.units(records)
     histories = base.histories
     given = histories.given(base.coder, records, units)
     x = histories.attributes.table(base.coder, units, given)
-    empty = contexts.empty(base.coder)
-    _add(base, contexts, units, x, empty)
+    empty = contexts.empty(base.coder, steps.states)
+    _add(base, contexts, steps, units, x, empty)
     return empty
 
 
-def _add(base: Base, c: Contexts, units: Units, x: NDArray[np.float64], out: Arrays) -> None:
+def _add(
+    base: Base, c: Contexts, steps: Steps, units: Units, x: NDArray[np.float64], out: Arrays
+) -> None:
     attributes, clock = base.histories.attributes, base.coder.clock
     token, hour, slot = clock.encode(units.t, units.previous)
     first, span = x[:, attributes.index("first")], x[:, attributes.index("span")]
@@ -152,9 +197,9 @@ def _add(base: Base, c: Contexts, units: Units, x: NDArray[np.float64], out: Arr
         c.ends((first + span) * DAY_S, clock.horizon_s),
         units.t, token, hour, slot, units.cats, units.nums, token_shares(attributes, c, x),
         c.selfs(attributes, x), c.mean_levels(attributes, x), c.starts, c.in_runs, c.cat_parent,
-        c.num_cat, c.num_num, c.num_level, c.pace_edges, c.last_edges, c.gap_edges, out["time"],
-        out["hours"], out["first_hours"], out["slots"], out["stays"], out["moves"], out["lifts"],
-        out["numbers"], c.num_start,
+        c.num_cat, c.num_num, c.num_level, c.pace_edges, c.last_edges, c.gap_edges,
+        steps.state_of, out["time"], out["hours"], out["first_hours"], out["slots"], out["stays"],
+        out["moves"], out["lifts"], out["numbers"], out["chain"], out["dwell"], c.num_start,
     )  # fmt: skip
 
 
@@ -204,8 +249,12 @@ class Markov:
             trees=params.trees, seed=seed,
         )  # fmt: skip
         contexts = Contexts.learn(base, sample)
-        counts: Arrays = yield Fold(partial(count_state, base, contexts), add_counts, "count")
-        return MarkovModel(base, contexts, contexts.smoothed(counts, params.backoff))
+        steps = learn_steps(base, contexts, sample, params.backoff)
+        count_part = partial(count_state, base, contexts, steps)
+        counts: Arrays = yield Fold(count_part, add_counts, "count")
+        cdf = contexts.smoothed(counts, params.backoff)
+        seen = {name: counts[name] for name in ("chain", "dwell")}
+        return MarkovModel(base, contexts, steps, cdf, seen, params.backoff)
 
 
 GENERATOR = Markov()

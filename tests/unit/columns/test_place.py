@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from synth_spark.columns import _sites
 from synth_spark.columns.place import CODEC, EXAMPLE, FINEST, Place, cells_of, parents_of
 
 
@@ -57,3 +58,34 @@ def test_a_parent_is_coarser_and_its_own_parent_is_itself() -> None:
     up = parents_of(cells, 5)
     np.testing.assert_array_equal(parents_of(up, 5), up)
     assert up[0] != cells[0]
+
+
+def test_a_mast_that_enough_subjects_share_is_told_to_the_point_and_a_street_is_not() -> None:
+    mast = np.tile([[48.8512, 2.3517]], (6, 1))
+    street = np.array([[48.75, 2.25]]) + np.linspace(0, 2e-5, 6)[:, None]
+    codec = learned(np.vstack([mast, street]), np.tile(np.arange(6), 2), 5)
+    inside = np.linspace(0, 0.99, 6)
+    np.testing.assert_array_equal(codec.decode(codec.encode(mast), inside), mast)
+    drawn = codec.decode(codec.encode(street), inside)
+    assert len(np.unique(drawn, axis=0)) > 3
+
+
+def test_a_mast_of_few_subjects_is_not_told_to_the_point() -> None:
+    mast = np.tile([[48.8512, 2.3517]], (4, 1))
+    codec = learned(mast, np.arange(4), 5)
+    assert (codec.reach > 0).all()
+
+
+def test_masts_of_two_parts_are_those_of_all_and_a_gps_track_has_none() -> None:
+    mast = np.tile([[48.8512, 2.3517]], (6, 1))
+    parts = [Place.summarise(mast[:3], np.arange(3)), Place.summarise(mast[3:], np.arange(3))]
+    both = Place.finish(Place.merge(*parts), min_subjects=5)
+    np.testing.assert_array_equal(both.centre, mast[:1])
+    track = _sites.counted(
+        np.random.default_rng(1).random((_sites.MOST_SITES + 1, 2)) * 50,
+        np.zeros(_sites.MOST_SITES + 1, np.int64),
+        np.zeros(_sites.MOST_SITES + 1, np.int64),
+    )
+    assert track["free"]
+    assert _sites.found(track, 1) == {}
+    assert _sites.added(track, parts[0]["sites"])["free"]

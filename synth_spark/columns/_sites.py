@@ -1,0 +1,77 @@
+"""Sites: exact positions that many rows share, such as masts or the points of a coarse grid.
+
+State: each distinct position with its cell, rows and subjects. Above `MOST_SITES` the column is one
+of free positions (a GPS track) and none is kept; `free` then stays set through all merges.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+MOST_SITES = 50_000  # distinct positions of a state
+OWN_SHARE = 0.9  # of a cell's rows on one position, for the cell to stand for it
+UNIT = 1e7  # of a degree: positions are whole numbers of its inverse
+_WIDE = 4_000_000_000  # above the number of longitudes
+State = dict[str, Any]
+
+
+def counted(
+    pairs: NDArray[np.float64], cells: NDArray[np.int64], owners: NDArray[np.int64]
+) -> State:
+    """The state of positions (rows, 2) in degrees, with the cell and the subject of each."""
+    whole = np.rint(pairs * UNIT).astype(np.int64)
+    keys = (whole[:, 0] + int(90 * UNIT)) * _WIDE + whole[:, 1] + int(180 * UNIT)
+    names, first, where, rows = np.unique(
+        keys, return_index=True, return_inverse=True, return_counts=True
+    )
+    if len(names) > MOST_SITES:
+        return _free()
+    both = np.unique(np.column_stack([where.ravel(), owners]), axis=0)[:, 0]
+    subjects = np.bincount(both, minlength=len(names)).astype(np.int64)
+    return {
+        "free": False, "keys": names, "cells": cells[first], "rows": rows.astype(np.int64),
+        "subjects": subjects,
+    }  # fmt: skip
+
+
+def added(left: State, right: State) -> State:
+    """The state of two parts with different subjects."""
+    if left["free"] or right["free"]:
+        return _free()
+    every = np.concatenate([left["keys"], right["keys"]])
+    names, first, where = np.unique(every, return_index=True, return_inverse=True)
+    if len(names) > MOST_SITES:
+        return _free()
+    sums = {
+        part: np.bincount(
+            where.ravel(), np.concatenate([left[part], right[part]]), len(names)
+        ).astype(np.int64)
+        for part in ("rows", "subjects")
+    }
+    cells = np.concatenate([left["cells"], right["cells"]])[first]
+    return {"free": False, "keys": names, "cells": cells, **sums}
+
+
+def found(state: State, min_subjects: int) -> dict[int, tuple[float, float]]:
+    """Cell -> latitude and longitude, for cells that are one position held by enough subjects."""
+    if state["free"] or not len(state["keys"]):
+        return {}
+    order = np.lexsort((-state["rows"], state["cells"]))
+    cells = state["cells"][order]
+    first = np.flatnonzero(np.append(True, np.diff(cells) != 0))
+    total = np.add.reduceat(state["rows"][order], first)
+    top = order[first]
+    good = (state["rows"][top] >= OWN_SHARE * total) & (state["subjects"][top] >= min_subjects)
+    keys = state["keys"][top[good]]
+    latitude = (keys // _WIDE - int(90 * UNIT)) / UNIT
+    longitude = (keys % _WIDE - int(180 * UNIT)) / UNIT
+    places = zip(latitude.tolist(), longitude.tolist(), strict=True)
+    return dict(zip(cells[first][good].tolist(), places, strict=True))
+
+
+def _free() -> State:
+    none = np.zeros(0, np.int64)
+    return {"free": True, "keys": none, "cells": none, "rows": none, "subjects": none}

@@ -1,0 +1,144 @@
+"""How the main category of `markov` moves on: an order that follows support, and the hour.
+
+The walk draws the next value by what is still owed to each. These lifts say how much likelier
+than that each value is after the last one (order 1), after the last two (order 2) and in each
+part of the day, of working days, of weekends and at a unit's last event. A lift is counts seen
+over counts expected, both with `weight` more: in a state of n events order 2 speaks with weight n
+/ (n + weight) and hands the rest to order 1, which in the same way hands its rest to order 0,
+what is owed. They are fitted in turns by iterative scaling (Darroch and Ratcliff, Generalized
+iterative scaling for log-linear models, Annals of Mathematical Statistics 1972) on the sample of
+subjects.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from synth_spark.generators._events_coder import Units
+from synth_spark.generators._events_facts import Floats
+
+BLOCKS = 12  # of two hours
+STATES = 5  # of the value that an event leaves: the heaviest four, the rest
+SWEEPS = 6  # each table is fitted in every third
+MOST = 30.0  # of a lift, and its inverse the least
+OWED = 0.02  # least weight of a value that a unit has
+TELLING = 0.02  # nats that the value left must tell of the gap for the times to look at it
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """Lifts of the main category's values, and the states that times look at."""
+
+    state_of: NDArray[np.int64]  # (values,), state of the value left; all 0 where it tells nothing
+    first: Floats  # (values, values): last, next
+    second: Floats  # (values, values, values): last but one, last, next
+    when: Floats  # (3, BLOCKS, values): working day, weekend, a unit's last event; block of the day
+
+    @classmethod
+    def learn(cls, units: Units, shares: Floats, width: int, *, told: float, weight: float) -> Self:
+        """Fit on the units of a sample.
+
+        Args:
+            units: The sample's units.
+            shares: Drawn share of each main value in each unit, shape (units, width).
+            width: Values of the main category; 0: there is none, or it is one of runs.
+            told: Nats that the value left tells of the gap behind it.
+            weight: In events; see the module.
+        """
+        size = max(width, 1)
+        made = cls(
+            np.zeros(size, np.int64), np.ones((size, size)), np.ones((size, size, size)),
+            np.ones((3, BLOCKS, size)),
+        )  # fmt: skip
+        if not width or not len(units.t):
+            return made
+        values = units.cats[:, 0].astype(np.int64)
+        if told > TELLING:
+            order = np.argsort(-np.bincount(values, minlength=width), kind="stable")
+            made.state_of[order] = np.minimum(np.arange(width), STATES - 1)
+        for sweep in range(SWEEPS):
+            table = (made.when, made.first, made.second)[sweep % 3]
+            seen, expected = np.zeros((2, *table.shape))
+            _expect(
+                units.offsets, units.anchor, units.t, values, shares, made.first, made.second,
+                made.when, sweep % 3, seen.reshape(-1), expected.reshape(-1),
+            )  # fmt: skip
+            table *= (seen + weight) / (expected + weight)
+            np.clip(table, 1 / MOST, MOST, out=table)
+        return made
+
+    @property
+    def states(self) -> int:
+        """How many states the times tell apart."""
+        return int(self.state_of.max()) + 1
+
+    def state(self) -> dict[str, Any]:
+        """A tree for `core/wire.py`."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> Self:
+        """The steps that `state` came from."""
+        return cls(**state)
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+def moment(anchor, t, last):  # type: ignore[no-untyped-def]
+    """Working day (0), weekend (1) or a unit's last event (2), and block of the day."""
+    day = int(t // 86_400.0)
+    kind = 1 if (anchor + day + 3) % 7 > 4 else 0
+    return 2 if last else kind, min(int((t - day * 86_400.0) // 7_200.0), BLOCKS - 1)
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+def lift(first, second, when, weekend, block, before, last, v):  # type: ignore[no-untyped-def]
+    """How much likelier value v is than what is owed says; -1 for a value before the first."""
+    out = when[weekend, block, v]
+    if last >= 0:
+        out *= first[last, v]
+        if before >= 0:
+            out *= second[before, last, v]
+    return out
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+def _expect(  # type: ignore[no-untyped-def]
+    offsets, anchors, t, values, shares, first, second, when, which, seen, expected
+):  # fmt: skip
+    """Counts of one table (0 when, 1 first, 2 second), seen and expected by the walk's weights."""
+    size = shares.shape[1]
+    owed, weight = np.empty(size), np.empty(size)
+    for u in range(len(offsets) - 1):
+        a, b = offsets[u], offsets[u + 1]
+        for v in range(size):
+            owed[v] = shares[u, v] * (b - a)
+        for i in range(a, b):
+            last = values[i - 1] if i > a else -1
+            before = values[i - 2] if i > a + 1 else -1
+            weekend, block = moment(anchors[u], t[i], i == b - 1)
+            now = values[i]
+            total = 0.0
+            for v in range(size):
+                weight[v] = 0.0
+                if shares[u, v] > 0 and v != last:
+                    weight[v] = max(owed[v], OWED) * lift(
+                        first, second, when, weekend, block, before, last, v
+                    )
+                total += weight[v]
+            owed[now] -= 1.0
+            at = (weekend * BLOCKS + block) * size
+            if which == 1:
+                at = last * size
+            elif which == 2:
+                at = (before * size + last) * size
+            early = (which == 1 and last < 0) or (which == 2 and before < 0)
+            if now == last or total <= 0 or early:
+                continue
+            seen[at + now] += 1.0
+            for v in range(size):
+                expected[at + v] += weight[v] / total

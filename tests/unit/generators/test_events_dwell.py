@@ -1,0 +1,63 @@
+"""Claims about numbers that last until the next event."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from synth_spark.generators._events_dwell import Dwell, gaps_of
+
+HOUR = 3_600.0
+
+
+def visits(subjects: int = 60, each: int = 10, seed: int = 2) -> tuple[np.ndarray, ...]:
+    """Times and offsets of subjects with gaps from seconds to hours, all on one Monday."""
+    rng = np.random.default_rng(seed)
+    gaps = np.round(np.exp(rng.normal(6, 1, (subjects, each)))).clip(1, 8_000)
+    start = 4 * 86_400 + 100.0  # 1970-01-05, a Monday
+    return (start + np.cumsum(gaps, axis=1)).ravel(), np.arange(subjects + 1) * each
+
+
+def test_the_last_gap_runs_to_the_end_of_the_day_or_of_the_week() -> None:
+    monday, sunday = 4 * 86_400.0, 10 * 86_400.0
+    stamps = np.array([monday, monday + 5 * HOUR, sunday + 23 * HOUR])
+    offsets = np.array([0, 2, 3])
+    gaps, last = gaps_of(stamps, offsets)
+    assert gaps.tolist() == [5 * HOUR, 19 * HOUR, HOUR]
+    assert last.tolist() == [False, True, True]
+    week, _ = gaps_of(stamps, offsets, days=7)
+    assert week.tolist() == [5 * HOUR, 6 * 24 * HOUR + 19 * HOUR, HOUR]
+
+
+def test_stays_that_fill_their_gaps_fill_drawn_gaps_too() -> None:
+    stamps, offsets = visits()
+    gaps, last = gaps_of(stamps, offsets)
+    codec = Dwell.learn(np.where(last, 600.0, gaps), stamps, offsets)
+    assert codec is not None
+    drawn, other = visits(seed=9)
+    value = codec.decode(drawn, other, np.random.default_rng(0))
+    new, end = gaps_of(drawn, other)
+    np.testing.assert_array_equal(value[~end], new[~end])
+    assert (value[end] == 600.0).mean() > 0.9  # the rest is drawn by other lengths of the gap
+
+
+def test_a_stay_is_never_longer_than_its_gap_and_is_cut_where_real_ones_are() -> None:
+    stamps, offsets = visits()
+    gaps, last = gaps_of(stamps, offsets)
+    codec = Dwell.learn(np.minimum(gaps, 900.0), stamps, offsets)
+    assert codec is not None
+    again = Dwell.from_state(codec.state())
+    value = again.decode(stamps, offsets, np.random.default_rng(0))
+    assert (value <= gaps).all()
+    long = (gaps > 1_800) & ~last
+    assert (value[long] == 900.0).mean() > 0.9
+
+
+def test_what_does_not_mirror_the_gaps_is_an_ordinary_number() -> None:
+    stamps, offsets = visits()
+    gaps, _ = gaps_of(stamps, offsets)
+    rng = np.random.default_rng(1)
+    assert Dwell.learn(rng.permutation(gaps), stamps, offsets) is None
+    assert Dwell.learn(gaps * 0 + 1.0, stamps, offsets) is None
+    gone = gaps.copy()
+    gone[3] = np.nan
+    assert Dwell.learn(gone, stamps, offsets) is None

@@ -1,0 +1,85 @@
+"""Claims about the chain of markov's main category, and the table that shows it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from synth_spark.columns.category import Category
+from synth_spark.core.batch import Coded
+from synth_spark.generators._events_coder import EventColumn, Units
+from synth_spark.generators._events_steps import Steps, lift, moment
+from synth_spark.generators._events_steps_table import markdown, transitions
+
+
+def units(values: np.ndarray, hours: np.ndarray) -> Units:
+    """Units of one Monday each, from values and hours of shape (units, events)."""
+    n, each = values.shape
+    none = np.zeros((n * each, 0))
+    return Units(
+        np.arange(n), np.full(n, 4), np.arange(n + 1) * each, hours.ravel() * 3_600.0,
+        values.reshape(-1, 1).astype(np.int32), none.astype(np.int32), none,
+    )  # fmt: skip
+
+
+def shares(values: np.ndarray, size: int) -> np.ndarray:
+    return np.array([np.bincount(row, minlength=size) / len(row) for row in values])
+
+
+def test_a_value_that_comes_by_day_is_lifted_by_day_alone() -> None:
+    rng = np.random.default_rng(5)
+    day = rng.integers(0, 2, (400, 8))  # 0 by night; 1 or 2 by day
+    values = np.where(day == 1, rng.integers(1, 3, day.shape), 0)
+    hours = np.where(day == 1, 12.5, 2.5) + 24.0 * (np.arange(8) // 2)
+    made = Steps.learn(units(values, hours), shares(values, 3), 3, told=1.0, weight=15.0)
+    assert made.when[0, 6, 1] > made.when[0, 6, 0]
+    assert made.when[0, 1, 0] > made.when[0, 1, 1]
+    assert made.states == 3
+
+
+def test_order_two_speaks_where_pairs_are_many_and_is_silent_where_they_are_few() -> None:
+    values = np.array([[0, 1, 2, 0, 1, 2, 0, 1, 2], [2, 1, 0, 2, 1, 0, 2, 1, 0]])
+    hours = np.tile(np.arange(9.0), (2, 1))
+    many = np.tile(values, (100, 1))
+    big = Steps.learn(
+        units(many, np.tile(hours, (100, 1))), shares(many, 3), 3, told=0.0, weight=15.0
+    )
+    few = Steps.learn(units(values, hours), shares(values, 3), 3, told=0.0, weight=15.0)
+    assert big.second[0, 1, 2] / big.second[0, 1, 0] > 10  # behind 0 and 1 comes 2
+    assert few.second[0, 1, 2] / few.second[0, 1, 0] < 3
+    assert big.states == 1  # the value left tells nothing of the gap
+
+
+def test_a_lift_is_the_product_of_its_tables() -> None:
+    first, second, when = np.full((2, 2), 3.0), np.full((2, 2, 2), 5.0), np.full((3, 12, 2), 2.0)
+    assert lift(first, second, when, 0, 0, -1, -1, 0) == 2.0
+    assert lift(first, second, when, 0, 0, -1, 1, 0) == 6.0
+    assert lift(first, second, when, 0, 0, 1, 1, 0) == 30.0
+
+
+def test_a_moment_is_of_a_working_day_a_weekend_or_a_units_last_event() -> None:
+    assert moment(4, 3_600.0 * 13, False) == (0, 6)
+    assert moment(4, 86_400.0 * 5, False) == (1, 0)
+    assert moment(4, 86_400.0 * 5, True) == (2, 0)
+
+
+def test_the_table_tells_what_follows_and_after_how_long() -> None:
+    names = Coded.of(["home", "home", "work", "gym"])
+    codec = Category.finish(Category.summarise(names, np.arange(4)), min_subjects=1)
+    column = EventColumn("place", "plain", 3, -1, codec)
+    chain = np.zeros((3, 3))
+    at = {label: codec.labels.index(label) for label in ("home", "work", "gym")}
+    chain[at["home"], at["work"]], chain[at["home"], at["gym"]] = 30, 10
+    chain[at["work"], at["home"]] = 60
+    dwell = np.zeros((3, 48))
+    dwell[at["home"], 20] = 40
+    dwell[at["work"], 10] = 60
+    work, home = transitions(column, chain, dwell, 15.0)
+    assert (work["value"], home["value"]) == ("work", "home")
+    assert home["next"] == {"work": 0.75, "gym": 0.25}
+    assert home["gap_s"][0] == pytest.approx(2**10.25, abs=1)
+    assert work["share"] == 0.6
+    assert work["order"] == pytest.approx(1 + 30 / 45, abs=0.01)  # 30 pairs lead to it
+    text = markdown("place", [work, home])
+    assert "| home | 40.0% |" in text
+    assert "work 75%, gym 25%" in text

@@ -50,7 +50,7 @@ class Prepared:
 
 
 def prepared(
-    schema: Schema, min_subjects: int, relations: bool, rows: int = SAMPLE_ROWS
+    schema: Schema, min_subjects: int, relations: bool, rows: int = 0
 ) -> Generator[Request, Any, Prepared]:
     """Tell the story from the records to their tokens.
 
@@ -58,7 +58,7 @@ def prepared(
         schema: Of the table.
         min_subjects: A label or spike held by fewer subjects is not told by itself.
         relations: Whether numbers that follow from other columns are looked for.
-        rows: Of the sample.
+        rows: Of the sample; 0: `SAMPLE_ROWS`.
 
     Raises:
         EmptyTableError: There are no rows (SYN-201).
@@ -66,7 +66,8 @@ def prepared(
     """
     answer = yield Fold(partial(survey_state, schema), merge_surveys, "survey")
     survey = Survey.of(answer, schema)
-    sample: Records = yield Take(subjects=rows, rows=rows)
+    most = rows or SAMPLE_ROWS
+    sample: Records = yield Take(subjects=most, rows=most)
     fields = fields_of(schema, survey, sample)
     if not fields:
         raise NothingToLearnError(

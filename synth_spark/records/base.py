@@ -104,8 +104,8 @@ class RecordFamily:
         return (*general, *(r for r in self.rules if r.sentence not in known))
 
     def schema(self) -> Schema:
-        """The schema of a source that has every field under its canonical name."""
-        named = {f.name: f.column() for f in self.fields}
+        """The schema of records that have every field but lines of text, which no rule can make."""
+        named = {f.name: f.column() for f in self.fields if f.kind != "text"}
         key = named.pop(self.key, None)
         return Schema(
             family=self.name,

@@ -15,6 +15,7 @@ from synth_spark.core.wire import dumps, loads
 from synth_spark.errors import EmptyTableError
 from synth_spark.generators._flat_fields import fields_of
 from synth_spark.generators._flat_learn import schedule_of
+from synth_spark.generators._flat_model import Pass
 from synth_spark.generators._flat_story import NothingToLearnError, encode
 from synth_spark.generators.autoregressive import GENERATOR
 
@@ -135,8 +136,9 @@ def test_the_wire_gives_the_model_back_and_parts_change_nothing():
     assert dumps(learned(4)[0].state()) == bytes_
 
 
-def test_folded_tables_give_the_networks_own_probabilities():
-    model, kept = learned()
+def test_folded_tables_give_the_networks_own_probabilities(monkeypatch):
+    monkeypatch.setattr("synth_spark.generators._flat_learn.calibrated", lambda tables, *_: tables)
+    model, kept = learned.__wrapped__()
     tokens = encode(model.coder, records()).context["tokens"][:200]
     module = kept["module"].module.eval()
     with torch.no_grad():
@@ -165,6 +167,7 @@ def _nats(model, tokens):
 def test_a_wide_table_whose_columns_see_their_strongest_slots_only_folds_too(monkeypatch):
     monkeypatch.setattr("synth_spark.generators._flat_layout._WIDE", 3)
     monkeypatch.setattr("synth_spark.generators._flat_layout._REACH", 2)
+    monkeypatch.setattr("synth_spark.generators._flat_learn.calibrated", lambda tables, *_: tables)
     kept = {}
 
     def train(request, held):
@@ -308,3 +311,19 @@ def test_a_date_stays_a_date_beside_a_later_time():
     table = Records.flat(columns)
     fields = fields_of(schema, Survey.of(survey_state(schema, table), schema), table)
     assert [f.name for f in fields] == ["at#day", "at#second", "day#day"]
+
+
+def test_biases_give_every_token_its_share_of_the_rows():
+    """Summed over the real rows the chances of a token are its rows, within one in fifty."""
+    model = learned()[0]
+    tokens = encode(model.coder, records()).context["tokens"]
+    net = Pass(model.tables, np.ascontiguousarray(tokens.T))
+    trees = {t.column: t for t in model.trees}
+    for c, drawn_ in enumerate(model.coder.drawn):
+        logits = net.logits(c)
+        if c in trees:
+            trees[c].add(net.tokens, logits)
+        chance = np.exp(logits - logits.max(axis=1, keepdims=True))
+        sums = (chance / chance.sum(axis=1, keepdims=True)).sum(axis=0)
+        rows = np.bincount(tokens[:, c], minlength=drawn_.vocabulary)
+        np.testing.assert_allclose(sums[rows > 0], rows[rows > 0], rtol=0.02, atol=0.5)

@@ -58,7 +58,7 @@ class AutoregressiveModel:
 
 
 class Autoregressive:
-    """Learns either shape."""
+    """A network over discretised columns, one after the other: the default for both shapes."""
 
     shapes: ClassVar[frozenset[Shape]] = frozenset({"flat", "events"})
     min_subjects: ClassVar[int] = 20

@@ -81,7 +81,7 @@ class GanModel(EventsModel):
 
 
 class Gan:
-    """Likelihood first, then the critics."""
+    """A sequence GAN: likelihood first, then two critics, kept where a monitor sees a gain."""
 
     shapes: ClassVar[frozenset[Shape]] = frozenset({"events"})
     families: ClassVar[frozenset[str]] = frozenset()

@@ -226,7 +226,7 @@ def narrowed(cdf: NDArray[np.float64], allowed: NDArray[np.bool_]) -> NDArray[np
 
 
 class Markov:
-    """Learns by counting alone: two passes and a sample."""
+    """Count tables with dwell and places: cheap, and they can be read."""
 
     shapes: ClassVar[frozenset[Shape]] = frozenset({"events"})
     min_subjects: ClassVar[int] = 2

@@ -77,7 +77,7 @@ class TransformModel:
 
 
 class Transform:
-    """Learns either shape."""
+    """Record-level operations with stated effect: quick variants of governed records."""
 
     shapes: ClassVar[frozenset[Shape]] = frozenset({"flat", "events"})
     families: ClassVar[frozenset[str]] = frozenset()

@@ -86,7 +86,7 @@ def merge_bounds(left: dict[str, Any], right: dict[str, Any]) -> dict[str, Any]:
 
 
 class Transformer:
-    """Learns tables of events."""
+    """A causal decoder over events, with prompts, temperature and nucleus."""
 
     shapes: ClassVar[frozenset[Shape]] = frozenset({"events"})
     families: ClassVar[frozenset[str]] = frozenset()

@@ -40,7 +40,7 @@ class VaeParams:
 
 
 class Vae:
-    """Learns flat tables."""
+    """A variational autoencoder of profiles; two of them can be blended."""
 
     shapes: ClassVar[frozenset[Shape]] = frozenset({"flat"})
     families: ClassVar[frozenset[str]] = frozenset()

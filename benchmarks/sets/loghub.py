@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from benchmarks.sets import Goal
 from synth_spark.columns._text_mine import Templates, mine
 
 SOURCE = "network/loghub_16_systems_2k.parquet"
@@ -26,7 +27,14 @@ KEY, TIME = "sequence", "at"
 MIN_SUBJECTS = 5
 LONG = 6  # characters of a parameter that is looked for among the real ones
 TWIN = ("--key", KEY, "--time", TIME, "--subjects", "2048")
-GENERATORS = ("autoregressive", "markov")
+GENERATORS = ("transformer", "autoregressive", "markov")
+GOALS = {
+    "transformer": {
+        "parsed_share": Goal("at least", 1.0),
+        "template_tvd": Goal("at most", 0.05),
+        "template_bigram_tvd": Goal("times floor", 1.5),
+    }
+}
 Counted = Callable[[pd.DataFrame], Counter[Any]]
 _FORMATS = {  # system: columns, joined by a space, and their format
     "Android": (("Date", "Time"), "%Y %m-%d %H:%M:%S.%f"),

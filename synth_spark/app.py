@@ -80,24 +80,15 @@ def twin(
         TwinTakenError: `out` is there and may not be replaced (SYN-135).
         SynthError: Anything else that is refused.
     """
-    target = local_path(out)
-    beside = f"{stem(out)}.run"
-    folder = run_folder or (target.with_name(beside) if target else beside)
-    plan = plan_from(
-        {
-            "name": _name(stem(out)),
-            "seed": seed,
-            "source": {"path": plain(data)},
-            "records": {"key": key or "", "time": time or "", "drop": list(drop)},
-            "generator": {"name": generator},
-            "sample": {"subjects": subjects, "out": plain(out), "where": list(where)},
-            "run": {"folder": str(folder), "quiet": quiet, "resume": resume},
-        }
-    )
-    fresh = not overwrite and not (resume != "never" and _made_here(plan))
-    if fresh and target is not None and target.exists():
-        raise _taken(out)
-    return run(plan, STEPS, fresh_twin=fresh)
+    asked = {
+        "seed": seed,
+        "source": {"path": plain(data)},
+        "records": {"key": key or "", "time": time or "", "drop": list(drop)},
+        "generator": {"name": generator},
+        "sample": {"subjects": subjects, "out": plain(out), "where": list(where)},
+        "run": {"folder": str(run_folder or _beside(out)), "quiet": quiet, "resume": resume},
+    }
+    return _run_to(out, asked, overwrite=overwrite)
 
 
 def simulate(
@@ -133,25 +124,16 @@ def simulate(
         TwinTakenError: `out` is there and may not be replaced (SYN-135).
         SynthError: Anything else that is refused.
     """
-    target = local_path(out)
-    beside = f"{stem(out)}.run"
-    folder = run_folder or (target.with_name(beside) if target else beside)
     params: dict[str, Any] = {"days": days, "scenarios": [str(s) for s in scenarios]}
     params |= {"start": start} if start else {}
-    plan = plan_from(
-        {
-            "name": _name(stem(out)),
-            "seed": seed,
-            "records": {"family": family},
-            "generator": {"name": "simulation", "params": params},
-            "sample": {"subjects": subjects, "out": plain(out)},
-            "run": {"folder": str(folder), "quiet": quiet, "resume": resume},
-        }
-    )
-    fresh = not overwrite and not (resume != "never" and _made_here(plan))
-    if fresh and target is not None and target.exists():
-        raise _taken(out)
-    return run(plan, STEPS, fresh_twin=fresh)
+    asked = {
+        "seed": seed,
+        "records": {"family": family},
+        "generator": {"name": "simulation", "params": params},
+        "sample": {"subjects": subjects, "out": plain(out)},
+        "run": {"folder": str(run_folder or _beside(out)), "quiet": quiet, "resume": resume},
+    }
+    return _run_to(out, asked, overwrite=overwrite)
 
 
 def run(
@@ -253,6 +235,26 @@ def detect(
 
 
 # ---- parts --------------------------------------------------------------------------------------
+
+
+def _beside(out: str | Path) -> str | Path:
+    """The run folder of a table: its name with `.run`, in its place."""
+    target, beside = local_path(out), f"{stem(out)}.run"
+    return target.with_name(beside) if target else beside
+
+
+def _run_to(out: str | Path, asked: dict[str, Any], *, overwrite: bool) -> int:
+    """Run all steps of a plan that is named after the table it writes, unless that is there.
+
+    Raises:
+        TwinTakenError: `out` is there and may not be replaced (SYN-135).
+    """
+    plan = plan_from({"name": _name(stem(out)), **asked})
+    fresh = not overwrite and not (plan.run.resume != "never" and _made_here(plan))
+    target = local_path(out)
+    if fresh and target is not None and target.exists():
+        raise _taken(out)
+    return run(plan, STEPS, fresh_twin=fresh)
 
 
 def _taken(out: str | Path) -> TwinTakenError:

@@ -209,6 +209,14 @@ def _moment(value: str, *, last: bool) -> float:
     return float(micros) / 1e6
 
 
+def holding(condition: Condition, records: Records, time: str = "") -> NDArray[np.bool_]:
+    """Which rows hold all clauses, shape (rows,); `time` is the column of the events' times."""
+    keep = np.ones(records.rows, bool)
+    for clause in condition.clauses:
+        keep &= _holds(clause, time, records)
+    return keep
+
+
 def held_rows(condition: Condition, schema: Schema, records: Records) -> Records:
     """The rows that hold all clauses; subjects without any are left out.
 
@@ -217,15 +225,13 @@ def held_rows(condition: Condition, schema: Schema, records: Records) -> Records
         schema: Of the records.
         records: Whole subjects.
     """
-    keep = np.ones(records.rows, bool)
-    for clause in condition.clauses:
-        keep &= _holds(clause, schema, records)
+    keep = holding(condition, records, schema.time)
     lengths = np.bincount(records.owners[keep], minlength=records.subjects)
     offsets = np.concatenate([[0], np.cumsum(lengths[lengths > 0])]).astype(np.int64)
     return Records({name: v[keep] for name, v in records.columns.items()}, offsets)
 
 
-def _holds(clause: Clause, schema: Schema, records: Records) -> NDArray[np.bool_]:
+def _holds(clause: Clause, time: str, records: Records) -> NDArray[np.bool_]:
     if clause.field in records.columns:
         values = records.columns[clause.field]
         if isinstance(values, Coded):
@@ -236,7 +242,7 @@ def _holds(clause: Clause, schema: Schema, records: Records) -> NDArray[np.bool_
             us = array.astype("datetime64[us]").astype(np.int64)
             array = np.where(np.isnat(array), np.nan, us / 1e6)
         return np.asarray(clause.holds(array))
-    hours = np.asarray(records.columns[schema.time]).astype("datetime64[h]").astype(np.int64)
+    hours = np.asarray(records.columns[time]).astype("datetime64[h]").astype(np.int64)
     if clause.field == "hour":
         return np.asarray(clause.holds(hours % 24))
     days = [WEEKDAYS.index(v) for v in clause.labels]

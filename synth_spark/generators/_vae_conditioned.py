@@ -20,10 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synth_spark.core.batch import Records
-from synth_spark.core.conditions import Condition, ImpossibleConditionError
+from synth_spark.core.conditions import Condition, ImpossibleConditionError, holding
 from synth_spark.core.seeds import generator
 from synth_spark.generators._flat_fields import join
-from synth_spark.generators._vae_conditions import Range, Tokens, holding, limits_of
+from synth_spark.generators._vae_conditions import Range, Tokens, limits_of
 from synth_spark.generators._vae_draw import Limit, draw_columns
 from synth_spark.generators._vae_net import Array, VaeNet
 
@@ -105,7 +105,7 @@ class ConditionedVae:
         if net is None or prior is None:
             values, _ = draw_columns(coder, None, np.zeros((self.block_size, 0), np.float32), rng)
             rows = Records.flat(join(coder.schema, coder.fields, values))
-            return rows, holding(rows, self.condition)
+            return rows, holding(self.condition, rows)
         pieces = [self._codes(rng) for _ in range(0, self.block_size, _PIECE)]
         z = np.concatenate([p[0] for p in pieces])[: self.block_size]
         before = np.concatenate([p[1] for p in pieces])[: self.block_size]
@@ -114,7 +114,7 @@ class ConditionedVae:
         )
         columns = Records.flat(join(coder.schema, coder.fields, values))
         weight = chance.reshape(-1, self.kept) - before
-        weight = np.where(holding(columns, self.condition).reshape(weight.shape), weight, -np.inf)
+        weight = np.where(holding(self.condition, columns).reshape(weight.shape), weight, -np.inf)
         best = picked(weight, 1, rng)[:, 0]
         rows = columns.take(np.arange(len(best)) * self.kept + best)
         return rows, np.isfinite(weight.max(axis=1))

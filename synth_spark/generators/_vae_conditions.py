@@ -11,14 +11,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from synth_spark.columns.category import Category
 from synth_spark.columns.number import Number
-from synth_spark.core.batch import Coded, Records, Values
+from synth_spark.core.batch import Values
 from synth_spark.core.conditions import Clause, Condition, ImpossibleConditionError
 from synth_spark.generators._flat_fields import CLOCKS, Field, from_clock, to_clock
 from synth_spark.generators._flat_tokens import Coder, Drawn
@@ -204,23 +203,3 @@ def _impossible(clause: Clause, why: str) -> ImpossibleConditionError:
         hint="a label or range that the source holds, by enough subjects",
         clause=clause.text(),
     )
-
-
-def holding(records: Records, condition: Condition) -> NDArray[np.bool_]:
-    """Which rows of a flat table hold all clauses; shape (rows,)."""
-    out = np.ones(records.rows, bool)
-    for clause in condition.clauses:
-        out &= _held(records.columns[clause.field], clause)
-    return out
-
-
-def _held(values: Any, clause: Clause) -> NDArray[np.bool_]:
-    if isinstance(values, Coded):
-        if clause.missing:
-            return values.codes < 0
-        table = np.array([*(label in clause.labels for label in values.labels), False])
-        return np.asarray(table[values.codes])
-    if values.dtype.kind == "M":
-        seconds = values.astype("datetime64[us]").astype(np.int64) / 1e6
-        values = np.where(np.isnat(values), np.nan, seconds)
-    return np.asarray(clause.holds(values))

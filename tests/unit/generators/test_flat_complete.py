@@ -86,19 +86,3 @@ def test_rows_of_the_model_are_likelier_than_mixed_ones(model) -> None:
     assert own.shape == (1_000,)
     assert (own < 0).all()
     assert np.median(own) > np.median(other) + 1
-
-
-def test_the_chances_of_all_labels_add_to_one(model) -> None:
-    """The mark is drawn from few tokens: over both labels the row's chance is that of the rest."""
-    row = model.sample(0, 50, 6)
-    both = [
-        model.log_probability(
-            Records.flat({**row.columns, "left": Coded(np.full(50, k, np.int32), ("no", "yes"))})
-        )
-        for k in (0, 1)
-    ]
-    rest = np.logaddexp(*both)
-    last = model.coder.drawn[-1].field.name
-    if last != "left":
-        pytest.skip("the mark is not drawn last here, so the rest hangs on it")
-    assert (rest <= 0).all()

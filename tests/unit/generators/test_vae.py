@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from synth_spark.core.batch import Coded, Records
-from synth_spark.core.conditions import Clause, Condition, ImpossibleConditionError
+from synth_spark.core.conditions import Clause, Condition, ImpossibleConditionError, holding
 from synth_spark.core.local import Local
 from synth_spark.core.ports import learn
 from synth_spark.core.schema import Column, Schema
 from synth_spark.core.seeds import generator
-from synth_spark.generators._vae_conditions import holding, positions
+from synth_spark.generators._vae_conditions import positions
 from synth_spark.generators._vae_draw import limited
 from synth_spark.generators._vae_learn import CollapsedError, schedule_of, usage
 from synth_spark.generators._vae_model import InterpolationError
@@ -234,7 +234,7 @@ def test_every_row_holds_the_condition(texts):
     condition = Condition.parse(texts, SCHEMA)
     drawn = learned().conditioned(condition).sample(0, 512, 3)
     assert drawn.rows == 512
-    assert holding(drawn, condition).all()
+    assert holding(condition, drawn).all()
     assert not ((labels(drawn, "plan") == "a") & (labels(drawn, "add_on") == "yes")).any()
 
 
@@ -246,7 +246,7 @@ def test_other_columns_follow_as_they_do_among_all_rows_that_hold():
     """
     condition = Condition.parse(["add_on=yes", "months=..24"], SCHEMA)
     free = blocks(learned(), 24, 5)
-    free = free.take(np.flatnonzero(holding(free, condition)))
+    free = free.take(np.flatnonzero(holding(condition, free)))
     drawn = blocks(learned().conditioned(condition), 4, 5)
     for name in ("months", "price", "total"):
         a, b = (np.asarray(r.columns[name]) for r in (free, drawn))

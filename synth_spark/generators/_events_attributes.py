@@ -61,6 +61,7 @@ class Attributes:
         measured, counts = facts.measure(coder, slots, units)
         table = facts.table(columns, {**measured, **given}, counts)
         some, level, forests = units.lengths > 0, own_levels(columns), {}
+        count = next(j for j, c in enumerate(columns) if c.name == "n")
         for j, column in enumerate(columns):
             if column.role not in ("drawn", "whole", "ratio", "share"):
                 continue
@@ -72,6 +73,7 @@ class Attributes:
             forests[j] = Forest.fit(
                 table[rows, :j], goal, leaf=leaf, seed=seed, name=f"{column.name}/{j}",
                 exact=column.role == "whole", trees=trees,
+                near=count if count < j else -1,
             )  # fmt: skip
         kept = table[some] if some.any() else table
         std = np.maximum(kept.std(axis=0), 1e-6)

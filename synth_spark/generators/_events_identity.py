@@ -28,6 +28,8 @@ from synth_spark.generators._events_coder import (
 
 NEWS = 4  # levels of the share of new values among the other events so far
 LEVELS = 20  # of the number of other events so far: powers of the square root of 2
+FULL = 16  # events that a return looks back further for a value that may have more
+TRIES = 24  # to find a label that the subject has not yet
 BACKOFF = 5.0  # weight of overall popularity against the pairs seen
 
 
@@ -37,7 +39,8 @@ class Identity:
 
     first: NDArray[np.float64]  # (labels,), share of subjects whose 1st it is; empty: no labels
     popular: NDArray[np.float64]  # (labels,), share among subjects' 2nd to RANKS-th
-    other: NDArray[np.float64]  # (labels,), share among the rows beyond the ranks
+    other: NDArray[np.float64]  # (labels,), share among subjects' values beyond the ranks
+    heavy: NDArray[np.float64]  # (labels,), events of such a value, on average
     pair_start: NDArray[np.int64]  # (labels + 1,), where the partners of a first label begin
     pair_label: NDArray[np.int64]  # (pairs,)
     pair_share: NDArray[np.float64]  # (pairs,), subjects that have both
@@ -55,7 +58,8 @@ class Identity:
         if column.codec is None:
             none = np.zeros(0)
             empty = np.zeros(0, np.int64)
-            return cls(none, none, none, np.zeros(1, np.int64), empty, none, fresh, back, -1)
+            starts = np.zeros(1, np.int64)
+            return cls(none, none, none, none, starts, empty, none, fresh, back, -1)
         tokens = label_tokens(column, coder, sample)
         size = column.codec.vocabulary
         known = codes >= 0
@@ -68,11 +72,15 @@ class Identity:
         popular = np.bincount(rest[:, 2], minlength=size)
         joint, counts = np.unique(tops[rest[:, 0]] * size + rest[:, 2], return_counts=True)
         start = np.searchsorted(joint // size, np.arange(size + 1))
-        other = np.bincount(tokens[known & (ranks >= RANKS)], minlength=size)
+        beyond = known & (ranks >= RANKS)
+        events = np.bincount(tokens[beyond], minlength=size)
+        values = np.unique(np.column_stack([owners, codes, tokens])[beyond], axis=0)[:, 2]
+        other = np.bincount(values, minlength=size)
         return cls(
             _shares(first),
             _shares(popular + 1e-9),
             _shares(other + popular * 1e-3 + 1e-9),
+            (events + 1.0) / (other + 1.0),
             start.astype(np.int64),
             (joint % size).astype(np.int64),
             counts.astype(float),
@@ -85,7 +93,7 @@ class Identity:
         """A label's token for each rank, (subjects, RANKS); no repeats where possible."""
         if not len(self.first):
             return np.zeros((subjects, RANKS), np.int64)
-        u = rng.random((subjects, RANKS, 12))
+        u = rng.random((subjects, RANKS, 2 * TRIES))
         return np.asarray(
             _assign(
                 u,
@@ -99,12 +107,52 @@ class Identity:
         )
 
     def others(
-        self, is_other: NDArray[np.bool_], offsets: NDArray[np.int64], rng: np.random.Generator
+        self, tokens: NDArray[np.int32], offsets: NDArray[np.int64], rng: np.random.Generator
     ) -> NDArray[np.int64]:
-        """A number from 0 for each other event: which of the subject's other values; else -1."""
-        return np.asarray(
-            _returns(is_other, offsets, self.fresh, self.back, rng.random((len(is_other), 3)))
+        """A number from 0 for each other event: which of the subject's other values; else -1.
+
+        None has more events than the subject's last rank, or it would be among the ranks.
+
+        Args:
+            tokens: Ranks, RANKS for an other value, shape (rows,).
+            offsets: Rows of each subject, shape (subjects + 1,).
+            rng: The block's random numbers.
+        """
+        u = rng.random((len(tokens), 3))
+        return np.asarray(_returns(tokens, offsets, self.fresh, self.back, u))
+
+    def wild(
+        self,
+        owner: NDArray[np.int64],
+        number: NDArray[np.int64],
+        rows: NDArray[np.int64],
+        labels: NDArray[np.int64],
+        rng: np.random.Generator,
+    ) -> NDArray[np.int64]:
+        """A label's token for each of the subjects' other values; not one that is there already.
+
+        Labels are drawn by how many subjects have them so, and those that have more events where
+        they are had stand for the values with more events.
+
+        Args:
+            owner: Subject of each value, shape (values,), in order.
+            number: The subject's own number of each value; other values from RANKS on.
+            rows: Events of each value.
+            labels: Tokens of the subjects' ranks, from `labels`.
+            rng: The block's random numbers.
+
+        Returns:
+            Tokens, shape (values,); 0 for what is no other value.
+        """
+        order = np.lexsort((-rows, owner))
+        order = order[number[order] >= RANKS]
+        out = np.zeros(len(owner), np.int64)
+        found = _wild(
+            owner[order], labels, np.cumsum(self.other), self.rare, rng.random((len(order), TRIES))
         )
+        by_weight = np.lexsort((-self.heavy[found], owner[order]))
+        out[order] = found[by_weight]
+        return out
 
     def state(self) -> dict[str, Any]:
         """A tree for `core/wire.py`."""
@@ -199,21 +247,53 @@ def _lag(back, count, u, v):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
-def _returns(is_other, offsets, fresh, back, u):  # type: ignore[no-untyped-def]
-    out = np.full(len(is_other), -1, np.int64)
+def _returns(tokens, offsets, fresh, back, u):  # type: ignore[no-untyped-def]
+    out = np.full(len(tokens), -1, np.int64)
     for i in range(len(offsets) - 1):
         a, b = offsets[i], offsets[i + 1]
-        past = np.empty(b - a, np.int64)
-        count, made = 0, 0
+        past, events = np.empty(b - a, np.int64), np.zeros(b - a, np.int64)
+        count, made, most = 0, 0, 0
         for r in range(a, b):
-            if is_other[r]:
-                if count == 0 or u[r, 0] < fresh[_level(count), _news_level(made, count)]:
-                    out[r] = made
-                    made += 1
-                else:
-                    out[r] = past[count - 1 - _lag(back, count, u[r, 1], u[r, 2])]
-                past[count] = out[r]
+            most += tokens[r] == RANKS - 1
+        most = most if most > 0 else b - a
+        for r in range(a, b):
+            if tokens[r] == RANKS:
+                found = made
+                if count > 0 and u[r, 0] >= fresh[_level(count), _news_level(made, count)]:
+                    lag = _lag(back, count, u[r, 1], u[r, 2])
+                    for k in range(FULL):  # past those that have all that they may
+                        value = past[(count - 1 - lag - k) % count]
+                        if events[value] < most:
+                            found = value
+                            break
+                out[r] = past[count] = found
+                made += found == made
+                events[found] += 1
                 count += 1
+    return out
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+def _wild(owner, labels, other, rare, u):  # type: ignore[no-untyped-def]
+    size = len(other)
+    taken = np.full(size, -1, np.int64)
+    out = np.zeros(len(owner), np.int64)
+    before = -1
+    for i in range(len(owner)):
+        if owner[i] != before:
+            before = owner[i]
+            for label in labels[before]:
+                taken[label] = before
+        found = rare
+        for q in range(u.shape[1]):
+            token = min(np.searchsorted(other, u[i, q] * other[-1], side="right"), size - 1)
+            if token == rare or taken[token] != before:
+                found = token
+                break
+        if found < 0:  # all have been tried: one that is there already
+            found = min(np.searchsorted(other, u[i, 0] * other[-1], side="right"), size - 1)
+        taken[found] = before
+        out[i] = found
     return out
 
 
@@ -273,7 +353,7 @@ def decode_ranked(
     """
     subjects = len(offsets) - 1
     owners = np.repeat(np.arange(subjects), np.diff(offsets))
-    other = identity.others(tokens == RANKS, offsets, rng)
+    other = identity.others(tokens, offsets, rng)
     number = np.where(tokens < RANKS, tokens, RANKS + other)  # the subject's own numbering
     gone = tokens == column.missing
     if column.codec is None:
@@ -283,8 +363,7 @@ def decode_ranked(
     key = owners * (int(number.max(initial=0)) + 1) + number
     _, one, inverse = np.unique(key, return_index=True, return_inverse=True)
     inverse = inverse.ravel()
-    wild = np.searchsorted(np.cumsum(identity.other), rng.random(len(one)), side="right")
-    wild = np.minimum(wild, len(identity.other) - 1)[inverse]
+    wild = identity.wild(owners[one], number[one], np.bincount(inverse), labels, rng)[inverse]
     label = np.where(tokens == RANKS, wild, drawn)
     return _labelled(column.codec, label, gone, inverse, rng)
 

@@ -86,7 +86,7 @@ class Places:
             missing: The token of a missing place, -1: none.
             rng: The block's random numbers.
         """
-        other = self.identity.others(tokens == RANKS, offsets, rng)
+        other = self.identity.others(tokens, offsets, rng)
         number = np.where(tokens < RANKS, tokens, RANKS + other)  # the subject's own numbering
         number = np.where(tokens == missing, -1, number).astype(np.int64)
         known = len(codec.cells)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from synth_spark.core.batch import MARK, Encoded, Records
 from synth_spark.core.seeds import uniforms
-from synth_spark.generators._events_coder import Units
+from synth_spark.generators._events_coder import DAY_S, Units
 from synth_spark.generators._events_decode import Base
 from synth_spark.generators._events_facts import Floats
 from synth_spark.generators._events_plan import Contexts, token_shares
@@ -21,6 +21,7 @@ NOISE = 0.10  # log-normal noise on the count that the network is shown
 LOOSE = 0.2  # the same for episodes: a count that is taken loosely leaves no rush at the end
 GATE = 0.3  # with more than this share of the shown count owed, the end is not on offer
 LOOSE_GATE = 0.5
+SPAN_NOISE = 0.1  # log-normal noise on the span up to the last event that it is shown
 SCALE = 4_096  # attributes lie in [-4, 4] and travel as whole numbers
 
 
@@ -67,7 +68,7 @@ class Seen:
     def of_units(
         self, base: Base, x: Floats, u: Floats, pace: Floats | float = 1.0
     ) -> tuple[Floats, NDArray[np.float32]]:
-        """The count that is shown, and the scaled attributes, of units.
+        """What is shown of units: count and time of the last event, and the scaled attributes.
 
         Args:
             base: The model's base.
@@ -81,7 +82,10 @@ class Seen:
         shown = x[:, at] * np.exp((LOOSE if self.loose else NOISE) * z) * pace
         seen = x.copy()
         seen[:, at] = shown
-        return shown, attributes.standard(seen)[:, self.columns]
+        other = np.sqrt(-2 * np.log(np.maximum(u[:, 0], 1e-12))) * np.sin(2 * np.pi * u[:, 1])
+        span = x[:, attributes.index("span")] * np.exp(SPAN_NOISE * other)
+        last = (x[:, attributes.index("first")] + span) * DAY_S
+        return np.column_stack([shown, last]), attributes.standard(seen)[:, self.columns]
 
     def state(self) -> dict[str, Any]:
         """A tree for `core/wire.py`."""
@@ -149,7 +153,7 @@ def encode(base: Base, seen: Seen, records: Records, marked: bool = False) -> En
         "nums": spread(units.nums),
         "weekday": ((units.anchor[unit] + 3) % 7).astype(np.int8)[:, None],
         "room": base.coder.room_s(units.anchor[unit]).astype(np.float32)[:, None],
-        "shown": shown[unit].astype(np.float32)[:, None],
+        "shown": shown[unit].astype(np.float32),
         "attributes": np.rint(scaled[unit] * SCALE).astype(np.int16),
         "shares": np.ceil(np.minimum(shares[unit], 1.0) * 255).astype(np.uint8),  # 0 only where 0
     }

@@ -18,7 +18,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-BEFORE = 28  # features before the time that do not depend on the columns
+BEFORE = 31  # features before the time that do not depend on the columns
 OWED = 16  # place of the share still owed among them
 AFTER_DENSE = 11  # features of the time besides the weekday and the hour
 AFTER = AFTER_DENSE + 7 + 24
@@ -114,8 +114,11 @@ def _turn(share, out):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, fastmath=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
-def before(s, p, weekday, shown, out):  # type: ignore[no-untyped-def]
-    """Features before the time: out[0 : layout.dense]; `shown` is the count the net sees."""
+def before(s, p, weekday, shown, last, out):  # type: ignore[no-untyped-def]
+    """Features before the time: out[0 : layout.dense].
+
+    `shown` is the count that the net sees, `last` the time of the last event that it sees.
+    """
     room, most, c, m = s[ROOM], p[1], int(p[2]), int(p[3])
     i, t = s[_I], s[_T]
     first = i == 0
@@ -142,6 +145,10 @@ def before(s, p, weekday, shown, out):  # type: ignore[no-untyped-def]
     # A unit's drawn share of nights and mean hour are kept to where it is seen how far they are.
     out[26] = s[_NIGHT] / max(i, 1.0) * 4
     out[27] = 0.0 if first else s[_HOURS] / i / 6 - 2
+    away = (last - now) / 86_400.0
+    out[28] = np.sqrt(max(away, 0.0))
+    out[29] = 1.0 if away <= 0 and not first else 0.0
+    out[30] = np.log((max(owed, 0.0) + 0.5) / (max(away, 0.0) + 0.02)) * 0.5
     values = 0
     for j in range(c):
         values += int(p[4 + j])
@@ -280,7 +287,7 @@ def unroll(end, weekday, room, shown, t, cats, nums, share, p, size, x, z, q):  
     for r in range(len(t)):
         s[ROOM] = room[r]
         previous[r] = s[_T]
-        before(s, p, weekday[r], shown[r], x[r])
+        before(s, p, weekday[r], shown[r, 0], shown[r, 1], x[r])
         x[r, dense:] = 0
         for k in range(last_values(s, p, rows)):
             x[r, dense + rows[k]] = 1

@@ -166,7 +166,7 @@ def _unrolled(
         previous[a:b] = stats.unroll(
             e["end"][a:b, 0], e["weekday"][a:b, 0].astype(np.int64),
             e["room"][a:b, 0].astype(np.float64),
-            e["shown"][a:b, 0].astype(np.float64), e["t"][a:b, 0], e["cats"][a:b], e["nums"][a:b],
+            e["shown"][a:b].astype(np.float64), e["t"][a:b, 0], e["cats"][a:b], e["nums"][a:b],
             np.ascontiguousarray(main[a:b]), p, layout.state_size, x[a:b], zs, qs,
         )  # fmt: skip
         z[a:b], q[a:b] = zs, qs

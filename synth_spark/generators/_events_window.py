@@ -34,7 +34,7 @@ class Ahead:
     most: NDArray[np.int64]  # (units,), greatest length
     weekday: NDArray[np.int64]  # (units,), of the first day
     room: NDArray[np.float64]  # (units,), seconds that the unit has
-    shown: NDArray[np.float64]  # (units,), the count that the network sees
+    shown: NDArray[np.float64]  # (units, 2), count and time of the last event that it sees
     ease: NDArray[np.float64]  # (units,), by how much it changes to the unit's end, relatively
     scaled: NDArray[np.float32]  # (units, attributes that the network sees)
     shares: NDArray[np.float32]  # (units, values)
@@ -219,8 +219,8 @@ def _look(unit, s, p, weekday, shown, ease, x, hot, found):  # type: ignore[no-u
     """Statistics before the time."""
     for a in range(len(unit)):
         u = unit[a]
-        count = shown[u] * (1 + ease[u] * max(s[a, 0], 0.0) / s[a, stats.ROOM])
-        stats.before(s[a], p, weekday[u], count, x[a])
+        count = shown[u, 0] * (1 + ease[u] * max(s[a, 0], 0.0) / s[a, stats.ROOM])
+        stats.before(s[a], p, weekday[u], count, shown[u, 1], x[a])
         found[a] = stats.last_values(s[a], p, hot[a])
 
 

@@ -24,6 +24,7 @@ LEVELS = 32  # bins of a column when a split is searched
 MOST_ROWS = 4_000  # rows of one tree
 ROW_SHARE = 0.63  # of all rows that one tree is grown on, as many as a bootstrap would hold
 FEATURE_SHARE = 0.7
+AROUND = 0.25  # of a leaf, to each side of a row
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,9 @@ class Forest:
     values: NDArray[np.float32]  # sorted within each leaf
     still: NDArray[np.float32]  # sorted values that are never moved (spikes)
     exact: bool  # no value is moved
+    near: int  # the given column by which a leaf's values are looked at, -1: none
+    place: NDArray[np.float32]  # (values,), that column of the rows of each leaf, sorted
+    nearby: NDArray[np.int32]  # (values,), where in the leaf the value of that row stands
 
     @classmethod
     def fit(
@@ -51,6 +55,7 @@ class Forest:
         name: str,
         exact: bool = False,
         trees: int = TREES,
+        near: int = -1,
     ) -> Self:
         """Grow the trees of one column.
 
@@ -62,6 +67,9 @@ class Forest:
             name: The stream's name; two columns must not share one.
             exact: Values are integers and stay as they are.
             trees: Number of trees.
+            near: A given column that matters within a leaf too: what is drawn is a value of one
+                of the rows around in it, half of the leaf or fewer. Leaves with many rows flatten
+                what a column tells, most of all at its ends.
         """
         rng = generator(seed, f"forest/{name}")
         edges = _edges(given)
@@ -70,7 +78,8 @@ class Forest:
             codes[:, j] = np.searchsorted(edges[j], given[:, j], side="left")
         rank = np.argsort(np.argsort(target, kind="stable"), kind="stable")
         goal = _tied(target, rank.astype(np.float64))
-        parts = [_tree(codes, edges, goal, target, leaf, rng) for _ in range(trees)]
+        place = given[:, near] if near >= 0 else np.zeros(len(target))
+        parts = [_tree(codes, edges, goal, target, place, leaf, rng) for _ in range(trees)]
         nodes = np.cumsum([0, *(len(p[0]) for p in parts)])
         sizes = np.cumsum([0, *(len(p[5]) for p in parts)])
         return cls(
@@ -83,6 +92,9 @@ class Forest:
             np.concatenate([p[5] for p in parts]).astype(np.float32),
             _spikes(target),
             exact,
+            near,
+            np.concatenate([p[6] for p in parts]).astype(np.float32),
+            np.concatenate([p[7] for p in parts]).astype(np.int32),
         )
 
     def draw(
@@ -110,6 +122,9 @@ class Forest:
                 self.values,
                 self.still,
                 self.exact,
+                self.near,
+                self.place,
+                self.nearby,
             )
         )
 
@@ -180,6 +195,7 @@ def _tree(
     edges: NDArray[np.float64],
     goal: NDArray[np.float64],
     target: NDArray[np.float64],
+    place: NDArray[np.float64],
     leaf: int,
     rng: np.random.Generator,
 ) -> tuple[NDArray[Any], ...]:
@@ -187,12 +203,16 @@ def _tree(
     rows = rng.permutation(len(target))[:most]  # none twice, so that a leaf holds `leaf` of them
     picks = rng.random((4 * (len(rows) // max(leaf, 1)) + 8, codes.shape[1]))
     feature, level, child, start, count, order = _grow(codes[rows], goal[rows], max(leaf, 1), picks)
-    values = target[rows][order]
+    rows = rows[order]
+    nearby, beside = np.zeros(len(rows), np.int64), np.zeros(len(rows))
     leaves = np.flatnonzero(feature < 0)
     for node in leaves:  # sorted, so that a value's neighbours in the leaf are its neighbours here
-        values[start[node] : start[node] + count[node]].sort()
+        own = slice(start[node], start[node] + count[node])
+        rows[own] = rows[own][np.argsort(target[rows[own]], kind="stable")]
+        nearby[own] = np.argsort(place[rows[own]], kind="stable")
+        beside[own] = place[rows[own]][nearby[own]]
     threshold = np.where(feature >= 0, edges[np.maximum(feature, 0), level] if edges.size else 0, 0)
-    return feature, threshold, child, start, count, values
+    return feature, threshold, child, start, count, target[rows], beside, nearby
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
@@ -266,8 +286,9 @@ def _other(values, start, n, at, side):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
 def _draw(  # type: ignore[no-untyped-def]
-    given, uniforms, feature, threshold, child, start, count, roots, values, still, exact
-):
+    given, uniforms, feature, threshold, child, start, count, roots, values, still, exact, column,
+    place, nearby,
+):  # fmt: skip
     rows, trees = given.shape[0], len(roots) - 1
     drawn = np.empty(rows)
     for i in range(rows):
@@ -277,6 +298,17 @@ def _draw(  # type: ignore[no-untyped-def]
             node = child[node] + step
         n = count[node]
         at = min(int(uniforms[i, 1] * n), n - 1)
+        if column >= 0:
+            own = place[start[node] : start[node] + n]
+            low = np.searchsorted(own, given[i, column], side="left")
+            high = np.searchsorted(own, given[i, column], side="right")
+            wide = max(AROUND * n, 5.0)
+            goal = low - wide + uniforms[i, 1] * (high - low + 2 * wide)
+            if goal < 0:
+                goal = -goal
+            if goal >= n:
+                goal = 2 * n - goal
+            at = nearby[start[node] + min(max(int(goal), 0), n - 1)]
         value = values[start[node] + at]
         if not exact:
             k = np.searchsorted(still, value)

@@ -81,7 +81,7 @@ def _attributes(model: EventsModel, tables: list[Floats], number: NDArray[np.uin
         ease = 1 / np.maximum(paces, 1) - 1 if seen.loose else 0 * paces
         for name, values in (
             ("n", n[:, None]),
-            ("shown", shown[:, None]),
+            ("shown", shown),
             ("ease", ease[:, None]),
             ("scaled", np.rint(scaled * SCALE).astype(np.int16)),
             ("told", np.rint(told * SCALE).astype(np.int16)),
@@ -122,7 +122,7 @@ class Ragged:
     nums: NDArray[np.int32]  # (events, numbers)
     weekday: NDArray[np.int64]  # (units,)
     room: Floats  # (units,), s
-    shown: Floats  # (units,)
+    shown: Floats  # (units, 2), count and time of the last event
     ease: Floats  # (units,)
     scaled: NDArray[np.int16]  # (units, attributes)
     told: NDArray[np.float32]  # (units, attributes), without the noise on the count
@@ -166,11 +166,11 @@ class Ragged:
         """Units of records, with nothing known beforehand."""
         units = coder.units(records)
         n = len(units.anchor)
-        none, room = np.zeros(n), coder.room_s(units.anchor)
+        none, room = np.zeros((n, 2)), coder.room_s(units.anchor)
         nothing = np.zeros((n, 0), np.float32)
         return cls(
             units.lengths, np.ones(n, bool), units.t, units.cats, units.nums,
-            (units.anchor + 3) % 7, room, none, none, nothing.astype(np.int16), nothing,
+            (units.anchor + 3) % 7, room, none, none[:, 0], nothing.astype(np.int16), nothing,
             nothing.astype(np.uint8),
         )  # fmt: skip
 
@@ -192,13 +192,14 @@ class Ragged:
         token = spread(np.column_stack(clock.encode(self.t, self.previous)).astype(np.int16))
         token[end] = -1
         token[end, 0] = np.where(self.whole, clock.end, -1)
-        shown = self.shown[unit] * (1 + self.ease[unit] * np.maximum(previous, 0) / self.room[unit])
+        shown = self.shown[unit]
+        shown[:, 0] *= 1 + self.ease[unit] * np.maximum(previous, 0) / self.room[unit]
         events = {
             "end": end[:, None], "t": spread(self.t)[:, None], "clock": token,
             "cats": spread(self.cats), "nums": spread(self.nums),
             "weekday": self.weekday[unit].astype(np.int8)[:, None],
             "room": self.room[unit].astype(np.float32)[:, None],
-            "shown": shown.astype(np.float32)[:, None],
+            "shown": shown.astype(np.float32),
             "attributes": self.scaled[unit], "shares": self.shares[unit],
         }  # fmt: skip
         offsets = np.concatenate([[0], np.cumsum(rows)]).astype(np.int64)
@@ -212,5 +213,5 @@ def known(rows: Mapping[str, NDArray[Any]], which: NDArray[np.int64]) -> Arrays:
     for name in ("shown", "ease", "scaled", "told", "shares"):
         width = rows[name].shape[1] // (CANDIDATES + 1)
         values = rows[name].reshape(len(which), CANDIDATES + 1, width)[every, which]
-        out[name] = values[:, 0] if name in ("shown", "ease") else values
+        out[name] = values[:, 0] if name == "ease" else values
     return {**out, "told": (out["told"] / SCALE).astype(np.float32)}

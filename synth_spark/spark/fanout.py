@@ -185,7 +185,8 @@ def _ready(spark: SparkSession, recipe: Recipe, path: Path, stated: Mapping[str,
     """Make the table, or check that it is this very one; returns the blocks of a wave."""
     if not tables.exists(path):
         names = [c.name for c in recipe.columns]
-        tables.create(spark, path, table_ddl(recipe), names, stated)
+        found_by = ["_subject", *([recipe.schema.time] if recipe.schema.time else [])]
+        tables.create(spark, path, table_ddl(recipe), names, stated, skipped_by=found_by)
         return int(str(stated["wave_blocks"]))
     found = tables.properties(spark, path)
     other = {

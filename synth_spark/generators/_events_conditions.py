@@ -15,8 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from synth_spark.columns.within import Within, same, within
-from synth_spark.core.batch import Values
+from synth_spark.columns.within import Narrowed, within
 from synth_spark.core.conditions import (
     CLOCK_FIELDS,
     WEEKDAYS,
@@ -34,26 +33,6 @@ from synth_spark.generators._events_support import Support
 
 Bools = NDArray[np.bool_]
 TRIAL_SUBJECTS = 4_096
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """A codec that decodes to values that hold a clause."""
-
-    codec: Any
-    part: Within
-
-    @property
-    def vocabulary(self) -> int:
-        """Tokens of the codec."""
-        return int(self.codec.vocabulary)
-
-    def decode(self, tokens: NDArray[np.int32], inside: NDArray[np.float64]) -> Values:
-        """Values of tokens of which a part at least holds the clause."""
-        if self.part.exact is not None:
-            return np.full(len(tokens), self.part.exact)
-        values: Values = self.codec.decode(tokens, self.part.inside(tokens, inside))
-        return values
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,9 +107,9 @@ def asked_of(base: Base, support: Support, condition: Condition) -> tuple[Base, 
         part, j = place
         column = getattr(coder, part)[j]
         _must_be_plain(column)
-        found = within(column.codec, clause, _seconds if column.codec.kind == "time" else same)
+        found = within(column.codec, clause)
         {"subject": own, "cats": cats, "nums": nums}[part][j] = found.share > 0
-        changed[clause.field] = replace(column, codec=Part(column.codec, found))
+        changed[clause.field] = replace(column, codec=Narrowed(column.codec, found))
     for k, allowed in nums.items():
         _met(coder, cats, support.nums[k] & allowed, condition)
     slots = {j: _slots(base, j, allowed) for j, allowed in cats.items()}
@@ -161,13 +140,6 @@ def _must_be_plain(column: EventColumn) -> None:
             hint="a condition on another column, or a filter on the twin",
             field=column.name,
         )
-
-
-def _seconds(times: Any) -> NDArray[np.float64]:
-    """Times as seconds since 1970, NaN where missing."""
-    known = ~np.isnat(times)
-    us = np.where(known, times, np.datetime64(0, "us")).astype("datetime64[us]").astype(np.int64)
-    return np.where(known, us / 1e6, np.nan)
 
 
 def _hours(clause: Clause) -> Bools:

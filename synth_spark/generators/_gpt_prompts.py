@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from synth_spark.columns.within import Look, Narrowed, part_of
 from synth_spark.core.conditions import (
     CLOCK_FIELDS,
     WEEKDAYS,
@@ -26,11 +27,10 @@ from synth_spark.core.conditions import (
 from synth_spark.core.schema import Schema
 from synth_spark.generators._events_decode import Base
 from synth_spark.generators._events_identity import Identity
-from synth_spark.generators._gpt_narrow import narrowed, token_mask
 from synth_spark.generators._gpt_subjects import ClockShares, PromptedAttributes, PromptedHistories
 from synth_spark.generators._gpt_window import Allowed
 
-HOUR_US = 3_600_000_000
+LOOK = Look(places=4_096, whole=64)  # at a number's tokens
 
 
 def objection_to(schema: Schema, clause: Clause) -> str:
@@ -71,19 +71,18 @@ def prompted(model: Any, condition: Condition) -> Any:
             )
         part, j = _columns(base)[clause.field]
         column = getattr(base.coder, part)[j]
-        if part == "subject":
-            subject[j] = _some(token_mask(column.codec, clause), clause, condition)
-            base = _with_codec(base, part, j, narrowed(column.codec, clause))
-        elif part == "nums":
-            mask = _some(token_mask(column.codec, clause), clause, condition)
-            allowed = replace(allowed, nums=_put(allowed.nums, j, mask))
-            base = _with_codec(base, part, j, narrowed(column.codec, clause))
-        elif column.how == "plain":
-            mask = _some(token_mask(column.codec, clause), clause, condition)
-            allowed = replace(allowed, cats=_put(allowed.cats, j, mask))
-        else:
+        if part == "cats" and column.how != "plain":
             base, mask = _ranked(base, j, clause, condition)
             allowed = replace(allowed, cats=_put(allowed.cats, j, mask))
+            continue
+        found = part_of(column.codec, clause, LOOK)
+        mask = _some(found.share > 0, clause, condition)
+        if part == "subject":
+            subject[j] = mask
+        else:
+            allowed = replace(allowed, **{part: _put(getattr(allowed, part), j, mask)})
+        if not clause.labels:  # of a label nothing is left to choose inside its token
+            base = _with_codec(base, part, j, Narrowed(column.codec, found))
     allowed = _pruned(allowed, model.support, condition)
     base = replace(base, histories=_histories(model, base, allowed, subject, condition))
     return replace(model, base=base, allowed=allowed, _walker=None)
@@ -138,7 +137,7 @@ def _ranked(
         if column.missing >= 0:
             mask[column.missing] = True
         return base, _some(mask, clause, condition)
-    labels = _some(token_mask(column.codec, clause), clause, condition)
+    labels = _some(part_of(column.codec, clause).share > 0, clause, condition)
     mask[:] = True
     if column.missing >= 0:
         mask[column.missing] = False

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import torch
 
     from synth_spark.generators.vae import VaeParams
-    from synth_spark.models.made import Layout
+    from synth_spark.models.columns import Layout
     from synth_spark.models.vae import Bottleneck
 
 _USUAL_ROWS = 5_634  # the table on which the epochs were chosen

@@ -8,23 +8,18 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from synth_spark.columns.place import Place
 from synth_spark.columns.time import DAY_US
 from synth_spark.core.batch import Records, Values
 from synth_spark.core.ports import Fold, Learning, Take
 from synth_spark.core.schema import Schema
 from synth_spark.core.seeds import generator
 from synth_spark.generators._events_choice import learn_coder
-from synth_spark.generators._events_coder import DAY_S, Coder, EventColumn, Units
+from synth_spark.generators._events_coder import DAY_S, Coder, EventColumn
 from synth_spark.generators._events_episodes import Drawn, Histories
-from synth_spark.generators._events_identity import Identity, decode_ranked, made_up
+from synth_spark.generators._events_identity import decode_ranked, made_up
 from synth_spark.generators._events_places import Places
 from synth_spark.generators._events_runs import Runs, decode_runs
-
-EVENTS_A_BLOCK = 200_000  # about so many events are in memory at once while sampling
-MOST_SUBJECTS = 2_048
-
-Told = Identity | Places | Runs | None  # what turns a column's tokens into values; None: its codec
+from synth_spark.generators._events_told import Told, block_size, told_by, told_from
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,27 +49,10 @@ class Base:
         return cls(
             coder,
             Histories.from_state(state["histories"]),
-            tuple(map(_identity, coder.cats, state["identities"])),
+            told_from(coder, state["identities"]),
             state["block_size"],
             state["facts"],
         )
-
-
-def _learned(j: int, coder: Coder, sample: Records, units: Units) -> Told:
-    column = coder.cats[j]
-    if column.how == "runs":
-        return Runs.learn(units.cats[:, j], units)
-    if isinstance(column.codec, Place):
-        return Places.learn(column, coder, sample)
-    return Identity.learn(column, coder, sample) if column.how == "ranked" else None
-
-
-def _identity(column: EventColumn, state: dict[str, Any] | None) -> Told:
-    if state is None:
-        return None
-    if isinstance(column.codec, Place):
-        return Places.from_state(state)
-    return Runs.from_state(state) if column.how == "runs" else Identity.from_state(state)
 
 
 def learn_base(
@@ -90,9 +68,7 @@ def learn_base(
     sample: Records = yield Take(subjects=20_000, rows=400_000)
     coder = learn_coder(schema, survey, sample, min_subjects=min_subjects, bins=bins)
     histories, units = Histories.learn(coder, sample, leaf=leaf, seed=seed, trees=trees)
-    identities = tuple(_learned(j, coder, sample, units) for j in range(len(coder.cats)))
-    room = min(EVENTS_A_BLOCK / max(survey.mean_length, 1), MOST_SUBJECTS)
-    size = 1 << int(np.log2(max(room, 1)))
+    identities = told_by(coder, sample, units)
     every = (*coder.cats, *coder.nums, *coder.subject, *coder.dwells)
     facts = {
         "unit": coder.mode,
@@ -104,7 +80,7 @@ def learn_base(
         "longest": survey.longest,
         "columns": {c.name: [c.how, c.tokens] for c in every},
     }
-    return Base(coder, histories, identities, size, facts), sample
+    return Base(coder, histories, identities, block_size(survey.mean_length), facts), sample
 
 
 def decode(

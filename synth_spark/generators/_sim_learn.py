@@ -22,14 +22,7 @@ from synth_spark.columns.survey import Survey
 from synth_spark.columns.time import DAY_US, tidy_precision_us
 from synth_spark.core.ports import Fold, Request
 from synth_spark.core.schema import Schema
-from synth_spark.generators._sim_counts import (
-    Ask,
-    State,
-    first_state,
-    merge_first,
-    merge_second,
-    second_state,
-)
+from synth_spark.generators._sim_counts import Ask, merge_second, second_state
 from synth_spark.generators._sim_draft import WHOLE
 from synth_spark.generators._sim_facts import Facts, Labels, Numbers
 from synth_spark.generators._sim_moments import (
@@ -41,6 +34,7 @@ from synth_spark.generators._sim_moments import (
 )
 from synth_spark.generators._sim_params import SimulationParams, default_rhythm
 from synth_spark.generators._sim_rules import RULES
+from synth_spark.generators._sim_spans import State, first_state, merge_first
 from synth_spark.generators._sim_town import seen_town
 from synth_spark.generators._sim_where import learned_town
 

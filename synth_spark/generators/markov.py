@@ -27,7 +27,8 @@ from synth_spark.core.seeds import stream_key
 from synth_spark.generators._events_coder import DAY_S, Units
 from synth_spark.generators._events_conditions import Asked, asked_of, objection
 from synth_spark.generators._events_decode import Base, decode, learn_base
-from synth_spark.generators._events_plan import Contexts, information, token_shares
+from synth_spark.generators._events_levels import information
+from synth_spark.generators._events_plan import Contexts, token_shares
 from synth_spark.generators._events_steps import Steps
 from synth_spark.generators._events_steps_table import markdown, transitions
 from synth_spark.generators._events_support import Support

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
@@ -83,23 +84,15 @@ class Histories:
             subject = {**own, "start": units.anchor.astype(float)}
             given = {**subject, "anchor": units.anchor.astype(float)}
             del given["start"]
-        names, forests = tuple(subject), []
+        names = tuple(subject)
         table = np.column_stack([subject[n] for n in names])
         least = leaf if not coder.episodes else int(np.clip(sample.subjects // 8, 2, leaf))
         least = int(np.clip(sample.subjects // 3, 1, least))
-        for j, name in enumerate(names):
-            exact = name.startswith("own") or name in ("start", "count")
-            forests.append(
-                Forest.fit(
-                    table[:, :j],
-                    table[:, j],
-                    leaf=least,
-                    seed=seed,
-                    name=f"subject/{name}",
-                    exact=exact,
-                    trees=trees,
-                )
-            )
+        grown = partial(Forest.fit, leaf=least, seed=seed, trees=trees)
+        forests = tuple(
+            grown(table[:, :j], table[:, j], name=f"subject/{name}", exact=_is_exact(name))
+            for j, name in enumerate(names)
+        )
         some = some_units(units, given, most_units, seed)
         attributes = Attributes.learn(
             coder,
@@ -109,7 +102,7 @@ class Histories:
             trees=trees,
         )
         longest = int(sample.lengths.max(initial=1))
-        made = cls(names, tuple(forests), len(own), attributes, coder.episodes, width, longest)
+        made = cls(names, forests, len(own), attributes, coder.episodes, width, longest)
         return made, units
 
     def given(self, coder: Coder, records: Records, units: Units) -> dict[str, Floats]:
@@ -254,3 +247,8 @@ class Histories:
             state["width_days"],
             state["longest"],
         )
+
+
+def _is_exact(name: str) -> bool:
+    """Whether a subject's column holds whole things that are not moved."""
+    return name.startswith("own") or name in ("start", "count")

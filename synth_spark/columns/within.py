@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from synth_spark.columns.category import RARE, Category
 from synth_spark.columns.number import Number
 from synth_spark.core.batch import Values
-from synth_spark.core.conditions import Clause, ImpossibleConditionError
+from synth_spark.core.conditions import WEEKDAYS, Clause, ImpossibleConditionError
 
 _SAME = 1e-9  # of a number: how far two of the same value may lie apart
 Reals = NDArray[np.float64]
@@ -158,6 +158,16 @@ def impossible(clause: Clause, known: str) -> ImpossibleConditionError:
         field=clause.field,
         clause=clause.text(),
     )
+
+
+def hours_of_week(clause: Clause) -> NDArray[np.bool_]:
+    """The hours that hold a clause on `hour` or `weekday`, shape (7, 24), Monday first."""
+    out = np.zeros((7, 24), bool)
+    if clause.field == "hour":
+        out[:, int(clause.low) : int(clause.high) + 1] = True
+    else:
+        out[[WEEKDAYS.index(v) for v in clause.labels]] = True
+    return out
 
 
 def middles(places: int) -> Reals:

@@ -15,10 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from synth_spark.columns.within import Narrowed, within
+from synth_spark.columns.within import Narrowed, hours_of_week, within
 from synth_spark.core.conditions import (
     CLOCK_FIELDS,
-    WEEKDAYS,
     CannotConditionError,
     Clause,
     Condition,
@@ -102,7 +101,7 @@ def asked_of(base: Base, support: Support, condition: Condition) -> tuple[Base, 
     for clause in condition.clauses:
         place = _place(coder, clause.field)
         if place is None:
-            hours &= _hours(clause)
+            hours &= hours_of_week(clause)
             continue
         part, j = place
         column = getattr(coder, part)[j]
@@ -140,16 +139,6 @@ def _must_be_plain(column: EventColumn) -> None:
             hint="a condition on another column, or a filter on the twin",
             field=column.name,
         )
-
-
-def _hours(clause: Clause) -> Bools:
-    """The open hours of the week, (7, 24)."""
-    out = np.zeros((7, 24), bool)
-    if clause.field == "hour":
-        out[:, int(clause.low) : int(clause.high) + 1] = True
-    else:
-        out[[WEEKDAYS.index(v) for v in clause.labels]] = True
-    return out
 
 
 def _slots(base: Base, j: int, allowed: Bools) -> Bools:

@@ -22,7 +22,7 @@ from synth_spark.generators._flat_relation import Relation
 from synth_spark.generators._flat_tokens import Coder, Drawn
 
 DAY_S = 86_400.0
-HALF_US = 0.5e-6  # seconds
+_HALF_US = 0.5e-6  # half a microsecond, in seconds
 _TRIES = 64  # places inside a row's token that are looked at
 _ENDS = np.linspace(0, 1, 33)  # of a token, that its least and greatest value are found by
 Reals = NDArray[np.float64]
@@ -57,7 +57,7 @@ class Fixed:
 
 @dataclass(frozen=True, slots=True)
 class Sliding:
-    """A residual, a gap to another time or a second of a day: value = center + token's * size."""
+    """A residual, a gap to a time or a second of a day: value = center + token's value * size."""
 
     drawn: Drawn
     clause: Clause  # on the field's values; for a gap or a second on the time, s since 1970
@@ -93,7 +93,7 @@ class Sliding:
         """Center and size of each row, and half a step of the column's lattice."""
         field, relation = self.drawn.field, self.drawn.relation
         if relation is None:
-            return seconds_of(values, field.after or field.column), 1.0, HALF_US
+            return seconds_of(values, field.after or field.column), 1.0, _HALF_US
         scale, step, _ = relation.grid
         half = 0.5 * max(step, 1) / scale if scale else 0.0
         return relation.center(values), relation.size(values), half

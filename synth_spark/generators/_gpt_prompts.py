@@ -15,10 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from synth_spark.columns.within import Look, Narrowed, part_of
+from synth_spark.columns.within import Look, Narrowed, hours_of_week, part_of
 from synth_spark.core.conditions import (
     CLOCK_FIELDS,
-    WEEKDAYS,
     CannotConditionError,
     Clause,
     Condition,
@@ -166,18 +165,11 @@ def _replaced(items: tuple[Any, ...], j: int, item: Any) -> tuple[Any, ...]:
 
 def _at_clock(clause: Clause, allowed: Allowed, model: Any, condition: Condition) -> Allowed:
     """Hours or weekdays of events; some real event must stand in them."""
-    if clause.field == "hour":
-        hours = (np.arange(24) >= clause.low) & (np.arange(24) <= clause.high)
-        seen = model.clock_seen[:24] > 0
-        allowed = replace(allowed, hours=allowed.hours & hours)
-        some = (allowed.hours & seen).any()
-    else:
-        days = np.array([day in clause.labels for day in WEEKDAYS])
-        allowed = replace(allowed, weekdays=allowed.weekdays & days)
-        some = (allowed.weekdays & (model.clock_seen[24:] > 0)).any()
-    if not some:
+    opened, seen = hours_of_week(clause), model.clock_seen > 0
+    hours, weekdays = allowed.hours & opened.any(axis=0), allowed.weekdays & opened.any(axis=1)
+    if not ((hours & seen[:24]).any() and (weekdays & seen[24:]).any()):
         raise impossible(condition, "no event of the records stands there.", field=clause.field)
-    return allowed
+    return replace(allowed, hours=hours, weekdays=weekdays)
 
 
 def _pruned(allowed: Allowed, support: Any, condition: Condition) -> Allowed:

@@ -8,7 +8,7 @@ import pytest
 from synth_spark.columns.category import RARE, Category
 from synth_spark.columns.number import Number
 from synth_spark.columns.time import Time
-from synth_spark.columns.within import Look, Narrowed, within
+from synth_spark.columns.within import Look, Narrowed, hours_of_week, within
 from synth_spark.core.batch import Coded
 from synth_spark.core.conditions import Clause, ImpossibleConditionError
 
@@ -100,3 +100,12 @@ def test_a_narrowed_codec_of_times_decodes_to_times_in_the_range() -> None:
     assert drawn.dtype.kind == "M"
     assert drawn.min() >= np.datetime64("2024-03-01")
     assert drawn.max() <= np.datetime64("2024-03-08")
+
+
+def test_hours_of_the_week_are_those_of_the_clock() -> None:
+    evening = hours_of_week(Clause(field="hour", low=18, high=20))
+    assert np.flatnonzero(evening[0]).tolist() == [18, 19, 20]
+    assert evening.sum() == 7 * 3
+    weekend = hours_of_week(Clause(field="weekday", labels=("sun", "sat")))
+    assert np.flatnonzero(weekend.all(axis=1)).tolist() == [5, 6]
+    assert weekend.sum() == 2 * 24

@@ -19,7 +19,6 @@ from synth_spark.columns.within import Within, same, within
 from synth_spark.core.batch import Values
 from synth_spark.core.conditions import (
     CLOCK_FIELDS,
-    WEEKDAYS,
     CannotConditionError,
     Clause,
     Condition,
@@ -31,6 +30,7 @@ from synth_spark.generators._events_coder import Coder, EventColumn
 from synth_spark.generators._events_decode import Base
 from synth_spark.generators._events_episodes import Held
 from synth_spark.generators._events_support import Support
+from synth_spark.generators._open_hours import open_hours
 
 Bools = NDArray[np.bool_]
 TRIAL_SUBJECTS = 4_096
@@ -123,7 +123,7 @@ def asked_of(base: Base, support: Support, condition: Condition) -> tuple[Base, 
     for clause in condition.clauses:
         place = _place(coder, clause.field)
         if place is None:
-            hours &= _hours(clause)
+            hours &= open_hours([clause])
             continue
         part, j = place
         column = getattr(coder, part)[j]
@@ -170,16 +170,6 @@ def _seconds(times: Any) -> NDArray[np.float64]:
     return np.where(known, us / 1e6, np.nan)
 
 
-def _hours(clause: Clause) -> Bools:
-    """The open hours of the week, (7, 24)."""
-    out = np.zeros((7, 24), bool)
-    if clause.field == "hour":
-        out[:, int(clause.low) : int(clause.high) + 1] = True
-    else:
-        out[[WEEKDAYS.index(v) for v in clause.labels]] = True
-    return out
-
-
 def _slots(base: Base, j: int, allowed: Bools) -> Bools:
     """Which slots of a category hold an allowed token."""
     table = base.histories.attributes.slots
@@ -196,17 +186,17 @@ def _met(coder: Coder, cats: dict[int, Bools], met: Bools, condition: Condition)
             continue
         cats[j] = cats.get(j, np.ones(column.tokens, bool)) & some
         if not cats[j].any():
-            raise _never(condition, f"{column.name} never came with it")
+            raise never(condition, f"{column.name} never came with it")
 
 
 def _try_subjects(base: Base, own: Mapping[int, Bools], condition: Condition) -> None:
     if own:
         rng = generator(0, "events given/trial")
         if not base.histories.own_columns(TRIAL_SUBJECTS, rng, own)[1].any():
-            raise _never(condition, f"none of {TRIAL_SUBJECTS:,} subjects could hold it")
+            raise never(condition, f"none of {TRIAL_SUBJECTS:,} subjects could hold it")
 
 
-def _never(condition: Condition, why: str) -> ImpossibleConditionError:
+def never(condition: Condition, why: str) -> ImpossibleConditionError:
     return ImpossibleConditionError(
         f"{condition.text()}: {why}.", hint="fewer clauses", condition=condition.text()
     )

@@ -103,7 +103,10 @@ class Trainee(Protocol):
     schedule: Schedule
 
     def build(self) -> torch.nn.Module:
-        """A new module; the loop has seeded torch before."""
+        """A new module; the loop has seeded torch before.
+
+        Its buffer `steps`, if it has one, is told how many steps all ranks have taken.
+        """
 
     def examples(self, encoded: Encoded) -> dict[str, NDArray[Any]]:
         """Training examples of whole subjects as row-aligned arrays.

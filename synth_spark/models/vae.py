@@ -63,7 +63,7 @@ class Vae(nn.Module):
         self.spread = nn.Linear(shape.encoder, shape.latent)
         self.rise = nn.Linear(shape.latent, shape.decoder)
         self.head = nn.Linear(shape.decoder, shape.head)
-        self.register_buffer("steps", torch.zeros(()))
+        self.register_buffer("steps", torch.zeros(()))  # taken so far, told by the loop
         self._heads()
         self._forbid()
 
@@ -120,8 +120,6 @@ class Vae(nn.Module):
 
     def _weight(self) -> float:
         warm = min(1.0, (float(self.steps) + 1) / max(self.shape.warmup_steps, 1))
-        if self.training:
-            self.steps += 1
         return self.shape.beta * (warm if self.training else 1.0)
 
     def _free(self, divergence: torch.Tensor) -> torch.Tensor:

@@ -138,7 +138,7 @@ class MarkovModel:
             c.pace_edges, c.last_edges, c.gap_edges, coder.room_s(drawn.anchor), clock.tick_s,
             clock.cut_s,
             clock.gap_sub, clock.jump_lo, clock.jump_hi, self.steps.state_of, self.steps.first,
-            self.steps.second, self.steps.when, *self._tables(), c.num_start,
+            self.steps.second, self.steps.when, self.steps.suits, *self._tables(), c.num_start,
             t, cats, nums, made,
         )  # fmt: skip
         return made, t[:events], cats[:events], nums[:events]

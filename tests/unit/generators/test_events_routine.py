@@ -121,5 +121,6 @@ def test_the_favourite_of_even_weeks_is_that_of_odd_weeks(twin: Records, name: s
 
 
 def test_the_second_place_is_where_working_days_are_spent(twin: Records) -> None:
-    """Real .67 of the events in working hours and .00 of the others."""
-    assert at_second(twin, working=True) > 1.3 * at_second(twin, working=False)
+    """Real .67 of the events in working hours and .00 of the others, on 200 subjects each."""
+    assert at_second(twin, working=True) > 0.45
+    assert at_second(twin, working=False) < 0.15

@@ -94,6 +94,7 @@ class Schedule:
     patience: int = 6  # epochs without a gain before stopping; 0: never stop early
     keep: Literal["best", "last"] = "best"  # which epoch's averaged weights are the answer
     score_first: bool = False  # the first weights are scored as epoch 0, and may be the answer
+    check_whole: bool = False  # every rank checks all examples: the loss is no mean over them
     worse: float = 0.0  # stop where the checked loss is so many times the best; 0: never
 
 
@@ -103,7 +104,10 @@ class Trainee(Protocol):
     schedule: Schedule
 
     def build(self) -> torch.nn.Module:
-        """A new module; the loop has seeded torch before."""
+        """A new module; the loop has seeded torch before.
+
+        Its buffer `steps`, if it has one, is told how many steps all ranks have taken.
+        """
 
     def examples(self, encoded: Encoded) -> dict[str, NDArray[Any]]:
         """Training examples of whole subjects as row-aligned arrays.

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from synth_spark.columns.within import Narrowed, hours_of_week, within
+from synth_spark.columns.within import Narrowed, within
 from synth_spark.core.conditions import (
     CLOCK_FIELDS,
     CannotConditionError,
@@ -29,6 +29,7 @@ from synth_spark.generators._events_coder import Coder, EventColumn
 from synth_spark.generators._events_decode import Base
 from synth_spark.generators._events_episodes import Held
 from synth_spark.generators._events_support import Support
+from synth_spark.generators._open_hours import open_hours
 
 Bools = NDArray[np.bool_]
 TRIAL_SUBJECTS = 4_096
@@ -101,7 +102,7 @@ def asked_of(base: Base, support: Support, condition: Condition) -> tuple[Base, 
     for clause in condition.clauses:
         place = _place(coder, clause.field)
         if place is None:
-            hours &= hours_of_week(clause)
+            hours &= open_hours([clause])
             continue
         part, j = place
         column = getattr(coder, part)[j]
@@ -157,17 +158,17 @@ def _met(coder: Coder, cats: dict[int, Bools], met: Bools, condition: Condition)
             continue
         cats[j] = cats.get(j, np.ones(column.tokens, bool)) & some
         if not cats[j].any():
-            raise _never(condition, f"{column.name} never came with it")
+            raise never(condition, f"{column.name} never came with it")
 
 
 def _try_subjects(base: Base, own: Mapping[int, Bools], condition: Condition) -> None:
     if own:
         rng = generator(0, "events given/trial")
         if not base.histories.own_columns(TRIAL_SUBJECTS, rng, own)[1].any():
-            raise _never(condition, f"none of {TRIAL_SUBJECTS:,} subjects could hold it")
+            raise never(condition, f"none of {TRIAL_SUBJECTS:,} subjects could hold it")
 
 
-def _never(condition: Condition, why: str) -> ImpossibleConditionError:
+def never(condition: Condition, why: str) -> ImpossibleConditionError:
     return ImpossibleConditionError(
         f"{condition.text()}: {why}.", hint="fewer clauses", condition=condition.text()
     )

@@ -107,15 +107,14 @@ def decode(
         seed: The seed of the sampling.
     """
     coder, rng = base.coder, generator(seed, "values", block)
-    kept = _within(base, drawn, lengths, t)
+    kept = within(base, drawn, lengths, t)
     unit = np.repeat(np.arange(len(lengths)), lengths)[kept]
     t, cats, nums = t[kept], cats[kept], nums[kept]
     lengths = np.bincount(unit, minlength=len(lengths)).astype(np.int64)
     subjects = len(drawn.subject)
     owners = drawn.owner[unit]
     offsets = np.concatenate([[0], np.cumsum(np.bincount(owners, minlength=subjects))])
-    stamps = drawn.anchor[unit] * DAY_US + np.floor(t * 1e6 + 0.5).astype(np.int64)
-    stamps -= stamps % coder.step_us
+    stamps = stamps_of(coder, drawn.anchor[unit], t)
     columns: dict[str, Values] = {coder.schema.time: stamps.astype("datetime64[us]")}
     before = block * base.block_size
     for j, (column, identity) in enumerate(zip(coder.cats, base.identities, strict=True)):
@@ -140,7 +139,19 @@ def decode(
     return Records({name: columns[name] for name in names}, offsets)
 
 
-def _within(
+def stamps_of(coder: Coder, anchor: NDArray[np.int64], t: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Microseconds since 1970 of events, in whole steps of the source.
+
+    Args:
+        coder: How the records are coded.
+        anchor: First day of each event's unit, days since 1970, shape (events,).
+        t: Seconds since that day began, shape (events,).
+    """
+    stamps = anchor * DAY_US + np.floor(t * 1e6 + 0.5).astype(np.int64)
+    return np.asarray(stamps - stamps % coder.step_us)
+
+
+def within(
     base: Base, drawn: Drawn, lengths: NDArray[np.int64], t: NDArray[np.float64]
 ) -> NDArray[np.bool_]:
     """Which events stay, shape (events,).

@@ -124,7 +124,7 @@ class Contexts:
             "hours": np.zeros((t.CLOCKS, 4, t.BLOCKS, states, 24)),
             "first_hours": np.zeros((t.CLOCKS, t.PARTS, 24)),
             "slots": np.zeros((24, 12)),
-            "stays": np.zeros((c, t.GAPS, t.SELF, t.SHARE, 2, 2)),
+            "stays": np.zeros((c, t.GAPS, t.SELF, t.SHARE, 2, t.SUITS, 2)),
             "moves": np.zeros((values, 2, widest)),
             "lifts": np.zeros((values, widest)),
             "numbers": np.zeros((int(self.num_start[-1]), widest, 4, t.NUM_LEVELS)),
@@ -135,7 +135,7 @@ class Contexts:
     def smoothed(self, counts: dict[str, NDArray[Any]], weight: float) -> dict[str, NDArray[Any]]:
         """Counts to what the walk reads: cumulative rows, chances to stay, relative lifts."""
         time = _backed_off(counts["time"], weight, axes=_time_axes(counts["time"]))
-        stays = _backed_off(counts["stays"], weight, axes=(2, 3, 4, 1))[..., 1]
+        stays = _backed_off(counts["stays"], weight, axes=(2, 3, 4, 1, 5))[..., 1]
         numbers = np.moveaxis(counts["numbers"], 0, -1).copy()
         for j in range(len(self.num_start) - 1):
             a, b = self.num_start[j], self.num_start[j + 1]

@@ -117,6 +117,7 @@ def planned(facts: dict[str, Any], params: GanParams) -> tuple[float, Schedule]:
         valid_share=HELD_BACK,
         patience=0,
         score_first=True,
+        check_whole=True,
         worse=WORSE,
     )
     return share, schedule

@@ -56,7 +56,7 @@ class Vae(Columns):
         self.spread = nn.Linear(shape.encoder, shape.latent)
         self.rise = nn.Linear(shape.latent, shape.decoder)
         self.head = nn.Linear(shape.decoder, shape.head)
-        self.register_buffer("steps", torch.zeros(()))
+        self.register_buffer("steps", torch.zeros(()))  # taken so far, told by the loop
         self.widths = self._heads()
         up = torch.randn(shape.head, sum(self.widths)) * 0.1 / shape.head**0.5
         self.up = nn.Parameter(up)
@@ -82,8 +82,6 @@ class Vae(Columns):
 
     def _weight(self) -> float:
         warm = min(1.0, (float(self.steps) + 1) / max(self.shape.warmup_steps, 1))
-        if self.training:
-            self.steps += 1
         return self.shape.beta * (warm if self.training else 1.0)
 
     def _free(self, divergence: torch.Tensor) -> torch.Tensor:

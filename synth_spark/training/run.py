@@ -96,6 +96,7 @@ class Run:
         """One step of all ranks together: the mean gradient over the whole batch."""
         at, flat, rows = self.at, self.flat, count(batch)
         flat.sums.zero_()
+        self.tell_steps()
         if rows:
             self.seed_noise(self.noise + at.step)
             nats = self.trainee.loss(self.module, self.moved(batch)).sum()
@@ -172,6 +173,7 @@ class Run:
         if not self.valid.total:
             return None
         self.module.eval()
+        self.tell_steps()
         sums = torch.zeros(2, dtype=torch.float64)
         with torch.no_grad(), self.flat.holding(self.mean):
             for i, batch in enumerate(self.valid.ordered(4 * self.schedule.batch_size)):
@@ -269,6 +271,14 @@ class Run:
         if self.device.type == "cpu":
             return batch
         return {n: t.to(self.device, non_blocking=True) for n, t in batch.items()}
+
+    def tell_steps(self) -> None:
+        """Tell a module that asks (a buffer `steps`) how many steps were taken.
+
+        It must not count them itself: a rank without rows in a batch does not call its loss.
+        """
+        if "steps" in dict(self.module.named_buffers(recurse=False)):
+            self.module.get_buffer("steps").fill_(self.at.step)
 
     def seed_noise(self, number: int) -> None:
         torch.default_generator.manual_seed(number & _LOW63)

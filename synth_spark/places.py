@@ -10,7 +10,7 @@ from synth_spark.errors import SynthError
 from synth_spark.pipelines.folder import FolderError
 
 OWN = (  # what a run keeps in its folder
-    "baseline", "checkpoints", "histories", "models", "quarantine", "records", "shards", "stage",
+    "baseline", "checkpoints", "given", "histories", "models", "quarantine", "records", "shards", "stage",
     "steps", "twin", "world",
 )  # fmt: skip
 
@@ -43,6 +43,9 @@ def check_places(plan: Plan, *, dry_run: bool) -> None:
     pairs = [("twin", twin, "source", source), ("source", source, "twin", twin)]
     pairs += [("run folder", folder, "source", source), ("run folder", folder, "twin", twin)]
     pairs += [("source", source, "run folder", folder)]
+    given = _resolved(plan.sample.given) if plan.sample.given else None
+    pairs += [("twin", twin, "given table", given), ("given table", given, "twin", twin)]
+    pairs += [("run folder", folder, "given table", given)]
     for name, path, other, around in pairs:
         if path and around and (path == around or around in path.parents):
             where = "is" if path == around else "lies in"
@@ -56,6 +59,12 @@ def check_places(plan: Plan, *, dry_run: bool) -> None:
             f"The twin {twin} would replace a table of the run itself.",
             hint=f"another name than {', '.join(OWN)} inside the run folder",
             path=str(twin),
+        )
+    if given and folder in given.parents and given.relative_to(folder).parts[0] in OWN:
+        raise SamePlaceError(
+            f"The given table {given} is a table of the run itself.",
+            hint="a copy of it outside the run folder",
+            path=str(given),
         )
     if plan.sample.out and not dry_run:
         check_target(plan.sample.out, replace=True)

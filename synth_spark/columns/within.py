@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from synth_spark.columns.category import Category
 from synth_spark.columns.number import Number
+from synth_spark.core.batch import Coded, Values
 from synth_spark.core.conditions import Clause, ImpossibleConditionError
 
 PLACES = 256  # looked at inside each token
@@ -130,3 +131,39 @@ def _on_lattice(codec: Number, value: float) -> bool:
 def _span(values: Reals) -> str:
     known = values[np.isfinite(values)]
     return f"from {known.min():g} to {known.max():g}" if len(known) else "it is always missing"
+
+
+def known_values(
+    codec: Category | Number, values: Values, view: Callable[[Reals], Reals] = same
+) -> NDArray[np.bool_]:
+    """Which values a codec may draw, shape (rows,); a missing value counts as one.
+
+    Args:
+        codec: Of the column, or of a field made of it.
+        values: Of the column.
+        view: The column's values from the codec's, for numbers.
+    """
+    if isinstance(codec, Category):
+        assert isinstance(values, Coded)
+        told = set(codec.labels)
+        return np.array([*(label in told for label in values.labels), True])[values.codes]
+    x = np.asarray(values, np.float64)
+    size = codec.vocabulary
+    tokens = np.repeat(np.arange(size, dtype=np.int32), PLACES)
+    places = np.tile((np.arange(PLACES) + 0.5) / PLACES, size)
+    drawn = view(codec.decode(tokens, places)).reshape(size, PLACES)
+    drawn = drawn[np.isfinite(drawn).all(axis=1)]
+    if not len(drawn):
+        return np.isnan(x)
+    low, high = drawn.min(axis=1), drawn.max(axis=1)
+    order = np.argsort(low)
+    low, high = low[order], np.maximum.accumulate(high[order])
+    noise = 1e-9 * np.maximum(np.abs(x), 1.0)
+    at = np.searchsorted(low, x + noise, "right") - 1
+    inside = (at >= 0) & (x - noise <= high[np.maximum(at, 0)])
+    if view is same and codec.lattice[0]:
+        scaled = x * codec.lattice[0]
+        seen = np.sort(drawn.ravel())
+        near = np.clip(np.searchsorted(seen, x - noise), 0, len(seen) - 1)
+        inside &= (np.abs(scaled - np.rint(scaled)) < 1e-6) | (np.abs(seen[near] - x) <= noise)
+    return inside | np.isnan(x)

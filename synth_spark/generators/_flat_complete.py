@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from synth_spark.core.batch import Coded, Records, Values
+from synth_spark.columns.within import known_values
+from synth_spark.core.batch import Coded, Records, Values, known_first, missing
+from synth_spark.core.given import Among
 from synth_spark.core.seeds import generator
 from synth_spark.generators._flat_fields import split
 from synth_spark.generators._flat_given import joined_values, regrouped
@@ -49,13 +51,16 @@ class Completer:
     _pool: Drawing | None = None
     _pairs: dict[tuple[int, str], Scores] = field(default_factory=dict)
 
-    def complete(self, records: Records, seed: int, block: int = 0) -> Records:
+    def complete(
+        self, records: Records, seed: int, block: int = 0, among: Mapping[str, Among] | None = None
+    ) -> Records:
         """The same rows with every missing cell drawn given the row's others.
 
         Args:
             records: Rows with all columns of the schema; a missing cell is one to be drawn.
             seed: Of the drawing.
             block: The number of these rows among others that are completed with the same seed.
+            among: By category, the labels that each row's missing cell may take.
 
         Returns:
             Rows in the same order; known cells are as they were.
@@ -66,24 +71,67 @@ class Completer:
         parts = []
         for start in range(0, records.rows, room):
             some = records.take(np.arange(start, min(start + room, records.rows)))
-            parts.append(self._rows(split(coder.schema, coder.fields, some), some.rows, rng))
+            open_tokens = self._open(among or {}, slice(start, start + room))
+            known = split(coder.schema, coder.fields, some)
+            parts.append(self._rows(known, open_tokens, some.rows, rng))
         values = {n: joined_values([p[n] for p in parts]) for n in parts[0]}
         drawn = self.model.records(values, records.rows)
-        columns = {n: _known_first(records.columns[n], v) for n, v in drawn.columns.items()}
+        columns = {n: known_first(records.columns[n], v) for n, v in drawn.columns.items()}
         return Records.flat(columns)
 
+    def unknown(self, records: Records) -> dict[str, NDArray[np.bool_]]:
+        """By column, the rows whose cell the model could never draw; each of shape (rows,)."""
+        coder, out = self.model.coder, {}
+        values = split(coder.schema, coder.fields, records)
+        bounds = {r.child: r.bounds for r in coder.computed}
+        bounds |= {d.field.name: d.relation.bounds for d in coder.drawn if d.relation is not None}
+        codecs = {d.field.name: d.codec for d in coder.drawn if d.field.kind != "place"}
+        for field in coder.fields:
+            name = field.name
+            if name in bounds:
+                low, high = bounds[name]
+                x = np.asarray(values[name], np.float64)
+                noise = 1e-9 * np.maximum(np.abs(x), 1.0)
+                wrong = (x < low - noise) | (x > high + noise)
+            elif name in codecs and field.part != "gap":
+                wrong = ~known_values(codecs[name], values[name])
+            else:
+                continue
+            out[field.column] = wrong | out.get(field.column, False)
+        return out
+
+    def _open(self, among: Mapping[str, Among], rows: slice) -> dict[int, Scores]:
+        """For drawn categories the tokens that each row may take, (rows, vocabulary)."""
+        out = {}
+        for c, column in enumerate(self.model.coder.drawn):
+            if column.field.name not in among:
+                continue
+            asked, labels = among[column.field.name], column.codec.labels
+            table = np.zeros((len(asked.sets) + 1, column.vocabulary), np.float32)
+            table[-1] = 1  # position -1, any label, reads the last
+            for i, wanted in enumerate(asked.sets):
+                table[i, [t for t, label in enumerate(labels) if label in wanted]] = 1
+                if None in wanted and column.codec.missing_token >= 0:
+                    table[i, column.codec.missing_token] = 1
+            out[c] = table[asked.which[rows]]
+        return out
+
     def _rows(
-        self, known: dict[str, Values], rows: int, rng: np.random.Generator
+        self,
+        known: dict[str, Values],
+        open_tokens: dict[int, Scores],
+        rows: int,
+        rng: np.random.Generator,
     ) -> dict[str, Values]:
         coder = self.model.coder
         known = {n: v[np.repeat(np.arange(rows), PARTICLES)] for n, v in known.items()}
         self._worked_back(known)
         drawing = Drawing(self.model, rows * PARTICLES, rng)
-        told = [~_missing(known[d.field.name]) for d in coder.drawn]
-        last = max((c for c, t in enumerate(told) if t.any()), default=-1)
+        told = [~missing(known[d.field.name]) for d in coder.drawn]
+        last = max((c for c, t in enumerate(told) if t.any() or c in open_tokens), default=-1)
         log_weight = np.zeros(drawing.rows)
         for c in range(last + 1):
-            log_weight += self._column(drawing, c, known, told)
+            log_weight += self._column(drawing, c, known, told, open_tokens.get(c))
         which = regrouped(log_weight.reshape(rows, -1), rng).reshape(rows, -1)
         drawing = drawing.taken(which[np.arange(rows), rng.integers(PARTICLES, size=rows)])
         for c in range(last + 1, drawing.count):
@@ -92,7 +140,12 @@ class Completer:
         return drawing.values
 
     def _column(
-        self, drawing: Drawing, c: int, known: dict[str, Values], told: list[NDArray[np.bool_]]
+        self,
+        drawing: Drawing,
+        c: int,
+        known: dict[str, Values],
+        told: list[NDArray[np.bool_]],
+        open_tokens: Scores | None,
     ) -> Reals:
         """Draw or force one column; what that adds to the log weights."""
         column, rng, rows = drawing.model.coder.drawn[c], drawing.rng, drawing.rows
@@ -102,13 +155,15 @@ class Completer:
         lean = self._lean(c, known, told)
         if lean is not None:
             weights *= np.exp(lean)
+        if open_tokens is not None:
+            weights *= np.where(held[:, None], 1, np.repeat(open_tokens, PARTICLES, axis=0))
         leaned = weights.sum(axis=1, dtype=np.float64)
         pick(weights, rng.random(rows), drawing.tokens[c])
         forced = column.tokens({**drawing.values, name: known[name]})
         drawing.tokens[c] = np.where(held, forced, drawing.tokens[c])
         value = column.values(drawing.tokens[c], rng.random(rows), drawing.values)
         if not isinstance(value, Coded):
-            value = _known_first(known[name], value)
+            value = known_first(known[name], value)
         drawing.put(c, value)
         own = weights[np.arange(rows), drawing.tokens[c]].astype(np.float64)
         moved = np.zeros(rows) if lean is None else lean[np.arange(rows), drawing.tokens[c]]
@@ -171,7 +226,7 @@ class Completer:
         codec = column.codec if column.plain is None else column.plain
         if codec.vocabulary > _MOST_TOKENS:
             return np.full(len(known[teller]), -1)
-        return np.where(_missing(known[teller]), -1, codec.encode(known[teller]))
+        return np.where(missing(known[teller]), -1, codec.encode(known[teller]))
 
     def _pair(self, c: int, teller: str) -> Scores:
         """Log lift of column c's tokens beside each token of a teller, (teller's, tokens)."""
@@ -200,7 +255,7 @@ class Completer:
             if relation.form == "scale" and relation.factor:
                 parent = relation.parents[0]
                 from_child = np.asarray(known[relation.child], np.float64) / relation.factor
-                known[parent] = _known_first(known[parent], from_child)
+                known[parent] = known_first(known[parent], from_child)
 
 
 def _left(relation: Relation, parent: str) -> Callable[[Mapping[str, Values]], Reals] | None:
@@ -275,23 +330,3 @@ def log_probability(model: FlatModel, records: Records) -> Reals:
         out -= log_width(coder.drawn[c], tokens[c], values)
     return out
 
-
-def _missing(values: Values) -> NDArray[np.bool_]:
-    if isinstance(values, Coded):
-        return np.asarray(values.codes < 0)
-    array = np.asarray(values)
-    gone = np.isnat(array) if array.dtype.kind == "M" else np.isnan(array)
-    return gone if gone.ndim == 1 else np.asarray(gone.any(axis=1))
-
-
-def _known_first(known: Values, drawn: Values) -> Values:
-    """Known values, and drawn ones where they are missing; of equal length."""
-    gone = _missing(known)
-    if isinstance(known, Coded):
-        assert isinstance(drawn, Coded)
-        both = joined_values([known, drawn])
-        assert isinstance(both, Coded)
-        rows = len(known.codes)
-        return Coded(np.where(gone, both.codes[rows:], both.codes[:rows]), both.labels)
-    a, b = np.asarray(known), np.asarray(drawn)
-    return np.where(gone if a.ndim == 1 else gone[:, None], b, a)

@@ -7,24 +7,37 @@ import secrets
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, is_dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from synth_spark.config import Plan
-from synth_spark.core.conditions import Share
+from synth_spark.core.conditions import Condition, Share
+from synth_spark.core.given import BLOCK_ROWS, ROW
 from synth_spark.core.local import NoRecords
 from synth_spark.core.ports import Train, Trained
 from synth_spark.core.progress import Progress, Say, silent
-from synth_spark.core.schema import Schema
+from synth_spark.core.schema import Column, Schema
 from synth_spark.core.shelf import CODECS, FAMILIES
 from synth_spark.errors import SynthError
-from synth_spark.pipelines.drawer import load_drawer
+from synth_spark.pipelines.drawer import Filler, load_drawer
 from synth_spark.pipelines.folder import RunFolder
+from synth_spark.pipelines.given import check_given
 from synth_spark.pipelines.model_folder import Saved, load_saved
 from synth_spark.records.world import materialise
-from synth_spark.spark import fanout, histories, id_formats, ingest, tables, twin_out
+from synth_spark.spark import (
+    fanout,
+    given,
+    given_draws,
+    histories,
+    id_formats,
+    ingest,
+    tables,
+    twin_out,
+)
 from synth_spark.spark.checks import all_columns
 from synth_spark.spark.engine import SparkEngine, engine_of
+from synth_spark.spark.given import Given
 from synth_spark.spark.ranks import train_on_ranks
 from synth_spark.spark.source import Source, open_source
 
@@ -174,6 +187,63 @@ class SparkWorkshop:
             say=self.say,
         )
 
+    def given(self) -> int:
+        """Keep the plan's table of conditions in the run folder; returns its rows."""
+        return self._given().rows
+
+    def _given(self) -> Given:
+        path, plan = self.folder.path / "given", self.plan.fingerprint("sample")
+        found = given.kept(self.spark, path, plan)
+        if found is None:
+            fresh = given_table(self.spark, self.plan, self.schema, self.folder.path)
+            assert fresh is not None
+            self.folder.clear("given", "twin", "baseline")  # what was drawn from another table
+            given.keep(fresh, path, plan)
+            found = given.kept(self.spark, path, plan)
+            assert found is not None
+        return found
+
+    def draw_given(
+        self, model: Path, table: str, rows: int, *, seed: int, facts: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Draw a subject for each of the first rows of the kept table of conditions."""
+        saved, asked = load_saved(model), self._given()
+        self._engines.pop(table, None)
+        more = Condition.parse(self.plan.sample.where, self.schema).clauses
+        common: Any = {
+            "sha256": saved.sha256, "load": load_drawer, "schema": saved.schema, "seed": seed,
+        }  # fmt: skip
+        if not more and Filler.of(load_drawer(str(model)), asked.asked.fields) is not None:
+            how = "rows are filled one by one"
+            recipe = fanout.recipe_for(
+                self.spark, model, subjects=rows, most=BLOCK_ROWS, **common
+            )
+            given_draws.refuse_unknown(asked, recipe)
+            rows_of: fanout.RowsOf = partial(given_draws.filled, asked)
+        else:
+            alike = given_draws.Alike.of(asked, rows, more)
+            how = f"{len(alike.shares):,} conditions, one for each distinct row"
+            recipe = fanout.recipe_for(
+                self.spark, model, subjects=alike.shares, tried=False, **common
+            )
+            given_draws.refuse_impossible(alike, self.spark, recipe, fanout.tasks(self.spark))
+            numbered = given_draws.numbered_blocks(asked, alike, recipe).persist()
+            rows_of = partial(given_draws.drawn, asked, numbered)
+        seen, events = self._size(saved, recipe.subjects, seed)
+        done = fanout.sample_table(
+            self.spark,
+            recipe,
+            self.folder.path / table,
+            facts=facts,
+            rows_per_subject=events / max(seen, 1),
+            wave_rows=self.plan.sample.rows_per_wave,
+            partitions=self.plan.sample.partitions,
+            rows=rows_of,
+            say=self.say,
+        )
+        said = {"fields": asked.asked.fields, "left_out": asked.asked.left_out, "how": how}
+        return {**done, "given": said}
+
     def _size(self, saved: Saved, subjects: int, seed: int) -> tuple[int, int]:
         """Subjects and their rows, to size the waves: the real ones, or a first block's."""
         if not self.plan.cold:
@@ -194,6 +264,11 @@ class SparkWorkshop:
         if self.plan.cold:
             there = set()
         more = {c.name: c.source_type for c in all_columns(schema) if c.name not in there}
+        if self.plan.sample.given:
+            more[ROW] = "bigint"
+            number = Column(name=ROW, kind="number", source_type="bigint")
+            drawn = drawn.withColumn(ROW, drawn["_subject"].cast("double"))
+            schema = replace(schema, columns=(*schema.columns, number))
         source = replace(source, types={**source.types, **more}) if more else source
         twin_out.deliver(
             drawn,
@@ -226,6 +301,27 @@ def open_plan(spark: SparkSession, plan: Plan, *, world: Path | None = None) -> 
         header=wanted.header,
         drop=plan.records.drop,
     )
+
+
+def given_table(spark: SparkSession, plan: Plan, schema: Schema, folder: Path) -> Given | None:
+    """The plan's table of conditions, checked; None where it has none.
+
+    The run's own copy counts, where it goes on with one; else the table as it lies now.
+
+    Raises:
+        SynthError: It does not fit the records or the plan; see `spark/given.py` and
+            `pipelines/given.py`.
+    """
+    if not plan.sample.given:
+        return None
+    if plan.run.resume != "never":
+        found = given.kept(spark, folder / "given", plan.fingerprint("sample"))
+        if found is not None:
+            return found
+    zone = plan.source.time_zone or "UTC"
+    fresh = given.open_given(spark, plan.sample.given, schema, plan.source_names(), zone=zone)
+    check_given(fresh.asked, fresh.rows, plan, schema)
+    return fresh
 
 
 def id_key(folder: Path, file: str | None) -> bytes:

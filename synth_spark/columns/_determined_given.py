@@ -74,7 +74,8 @@ def _of_parent(
         keys &= fit[combined[:, j]]  # code -1, nothing known, reads the last: every key
     which = which.ravel().astype(np.int64)
     free = (combined == -1).all(axis=1)
-    never = ~keys.any(axis=1)[which]
+    some_key = np.asarray(keys.any(axis=1))
+    never = ~some_key[which]
     if group.parent in known.columns:
         place = group.keyed(known)
         is_told = ~missing(known.columns[group.parent])

@@ -111,6 +111,9 @@ def _exact(codec: Number, clause: Clause, view: Any, values: Reals, places: Real
         low, high = np.nanmin(_known(values), axis=1), np.nanmax(_known(values), axis=1)
     held = np.flatnonzero((low <= clause.low) & (clause.low <= high))
     on_lattice = view is same and _on_lattice(codec, clause.low)
+    between = low.min(initial=np.inf) < clause.low < high[np.isfinite(high)].max(initial=-np.inf)
+    if on_lattice and between and not len(held) and len(codec.uppers):
+        held = codec.encode(np.array([clause.low])).astype(np.int64)  # between two bins: the next one stands for it
     if not len(held) or not on_lattice:
         raise impossible(clause, f"{_span(values)}; or a range, {clause.field}=low..high")
     share[held] = 1 / PLACES
@@ -152,18 +155,14 @@ def known_values(
     tokens = np.repeat(np.arange(size, dtype=np.int32), PLACES)
     places = np.tile((np.arange(PLACES) + 0.5) / PLACES, size)
     drawn = view(codec.decode(tokens, places)).reshape(size, PLACES)
-    drawn = drawn[np.isfinite(drawn).all(axis=1)]
+    drawn = np.sort(drawn[np.isfinite(drawn)])
     if not len(drawn):
         return np.isnan(x)
-    low, high = drawn.min(axis=1), drawn.max(axis=1)
-    order = np.argsort(low)
-    low, high = low[order], np.maximum.accumulate(high[order])
     noise = 1e-9 * np.maximum(np.abs(x), 1.0)
-    at = np.searchsorted(low, x + noise, "right") - 1
-    inside = (at >= 0) & (x - noise <= high[np.maximum(at, 0)])
-    if view is same and codec.lattice[0]:
-        scaled = x * codec.lattice[0]
-        seen = np.sort(drawn.ravel())
-        near = np.clip(np.searchsorted(seen, x - noise), 0, len(seen) - 1)
-        inside &= (np.abs(scaled - np.rint(scaled)) < 1e-6) | (np.abs(seen[near] - x) <= noise)
-    return inside | np.isnan(x)
+    near = np.clip(np.searchsorted(drawn, x - noise), 0, len(drawn) - 1)
+    held = np.abs(drawn[near] - x) <= noise
+    if len(codec.uppers):  # between its ends a column with bins may take any value of its lattice
+        scaled = x * codec.lattice[0] if view is same else np.zeros(len(x))
+        between = (x >= drawn[0] - noise) & (x <= drawn[-1] + noise)
+        held |= between & (np.abs(scaled - np.rint(scaled)) < 1e-6)
+    return np.asarray(held | np.isnan(x))

@@ -103,9 +103,7 @@ def asked_columns(there: Sequence[str], schema: Schema, sources: Mapping[str, st
 
 
 def _clock(name: str) -> Column:
-    return Column(
-        name=name, kind="number" if name == "hour" else "category", source_type=CLOCK
-    )
+    return Column(name=name, kind="number" if name == "hour" else "category", source_type=CLOCK)
 
 
 def _check_kept(kept: Sequence[Column], known: Mapping[str, Column]) -> None:

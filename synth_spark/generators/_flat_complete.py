@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,8 @@ from synth_spark.columns.within import known_values
 from synth_spark.core.batch import Coded, Records, Values, known_first, missing
 from synth_spark.core.given import Among
 from synth_spark.core.seeds import generator
-from synth_spark.generators._flat_fields import split
+from synth_spark.generators._flat_conditions import DAY_S, seconds_of
+from synth_spark.generators._flat_fields import Field, split
 from synth_spark.generators._flat_given import joined_values, regrouped
 from synth_spark.generators._flat_kernels import pick
 from synth_spark.generators._flat_model import Drawing, Pass
@@ -37,6 +38,7 @@ _PAIRS = 2  # that lean a column in a row
 _IMPOSSIBLE = 20.0  # nats
 _CALM = 5.0  # rows' worth of doubt in a pair
 _FARTHEST = 6.0  # nats that a token may be leaned
+_PARTS = 40  # that a computed field is cut into where it tells about its parts
 _MOST_TOKENS = 600  # a column with more leans nothing
 
 Reals = NDArray[np.float64]
@@ -73,6 +75,7 @@ class Completer:
             some = records.take(np.arange(start, min(start + room, records.rows)))
             open_tokens = self._open(among or {}, slice(start, start + room))
             known = split(coder.schema, coder.fields, some)
+            known |= {f"@{f.column}": _seconds(some.columns[f.column]) for f in self._gaps}
             parts.append(self._rows(known, open_tokens, some.rows, rng))
         values = {n: joined_values([p[n] for p in parts]) for n in parts[0]}
         drawn = self.model.records(values, records.rows)
@@ -81,7 +84,8 @@ class Completer:
 
     def unknown(self, records: Records) -> dict[str, NDArray[np.bool_]]:
         """By column, the rows whose cell the model could never draw; each of shape (rows,)."""
-        coder, out = self.model.coder, {}
+        coder = self.model.coder
+        out: dict[str, NDArray[np.bool_]] = {}
         values = split(coder.schema, coder.fields, records)
         bounds = {r.child: r.bounds for r in coder.computed}
         bounds |= {d.field.name: d.relation.bounds for d in coder.drawn if d.relation is not None}
@@ -126,10 +130,20 @@ class Completer:
         coder = self.model.coder
         known = {n: v[np.repeat(np.arange(rows), PARTICLES)] for n, v in known.items()}
         self._worked_back(known)
+        log_weight = self._gone_back(known, rng)
         drawing = Drawing(self.model, rows * PARTICLES, rng)
         told = [~missing(known[d.field.name]) for d in coder.drawn]
-        last = max((c for c, t in enumerate(told) if t.any() or c in open_tokens), default=-1)
-        log_weight = np.zeros(drawing.rows)
+        sums = [r for r in coder.computed if not missing(known[r.child]).all()]
+        bound = {n for r in sums for n in r.parents}
+        bound |= {f.name for f in self._gaps if not missing(known[f"@{f.column}"]).all()}
+        last = max(
+            (
+                c
+                for c, (t, d) in enumerate(zip(told, coder.drawn, strict=True))
+                if t.any() or c in open_tokens or d.field.name in bound
+            ),
+            default=-1,
+        )
         for c in range(last + 1):
             log_weight += self._column(drawing, c, known, told, open_tokens.get(c))
         which = regrouped(log_weight.reshape(rows, -1), rng).reshape(rows, -1)
@@ -150,6 +164,10 @@ class Completer:
         """Draw or force one column; what that adds to the log weights."""
         column, rng, rows = drawing.model.coder.drawn[c], drawing.rng, drawing.rows
         name, held = column.field.name, told[c]
+        implied = self._implied(c, drawing, known)
+        if implied is not None:
+            known = {**known, name: known_first(known[name], implied)}
+            held = held | np.isfinite(implied)
         weights = drawing.weights(c)
         total = weights.sum(axis=1, dtype=np.float64)
         lean = self._lean(c, known, told)
@@ -174,6 +192,8 @@ class Completer:
                 - np.log(total)
                 - log_width(column, drawing.tokens[c], drawing.values)
             )
+            if implied is not None:
+                chance -= _IMPOSSIBLE * self._stray(c, implied)
             return np.asarray(np.where(held, chance, np.log(leaned / total) - moved))
 
     def _lean(
@@ -203,11 +223,15 @@ class Completer:
         return np.clip(out, -_FARTHEST, _FARTHEST)
 
     def _tellers(self, c: int) -> list[str]:
-        """What may tell about a column: later fields, and relations that it is a part of."""
+        """What may tell about a column: later fields, and relations that it is a part of.
+
+        "=NAME" stands for what a relation leaves for it, "~NAME" for what is computed from it.
+        """
         coder = self.model.coder
         name = coder.drawn[c].field.name
         related = [d.relation for d in coder.drawn if d.relation is not None]
         bound = [f"={r.child}" for r in (*related, *coder.computed) if _left(r, name) is not None]
+        bound += [f"~{r.child}" for r in coder.computed if name in r.parents]
         return [*bound, *(d.field.name for d in coder.drawn[c + 1 :])]
 
     def _token(self, c: int, teller: str, known: Mapping[str, Values]) -> NDArray[np.int64]:
@@ -218,10 +242,14 @@ class Completer:
             relation = next(r for r in every if r.child == teller[1:])
             left = _left(relation, coder.drawn[c].field.name)
             assert left is not None
-            with np.errstate(all="ignore"):
-                value = left(known)
+            value = left(known)
             codec = coder.drawn[c].codec
             return np.where(np.isfinite(value), codec.encode(value), -1)
+        if teller[0] == "~":  # what is computed from it, in as many parts of the pool's rows
+            whole = np.asarray(self._pooled().values[teller[1:]], np.float64)
+            cuts = np.nanquantile(whole, np.arange(1, _PARTS) / _PARTS)
+            value = np.asarray(known[teller[1:]], np.float64)
+            return np.where(np.isfinite(value), np.searchsorted(cuts, value, "right"), -1)
         column = next(d for d in coder.drawn if d.field.name == teller)
         codec = column.codec if column.plain is None else column.plain
         if codec.vocabulary > _MOST_TOKENS:
@@ -250,12 +278,81 @@ class Completer:
         return self._pool
 
     def _worked_back(self, known: dict[str, Values]) -> None:
-        """Missing parents of known multiples: the multiple divided by its factor."""
+        """Missing parts of what is computed: where all others are known, what they leave."""
         for relation in self.model.coder.computed:
-            if relation.form == "scale" and relation.factor:
-                parent = relation.parents[0]
-                from_child = np.asarray(known[relation.child], np.float64) / relation.factor
-                known[parent] = known_first(known[parent], from_child)
+            for parent in relation.parents:
+                left = _left(relation, parent)
+                if left is not None:
+                    known[parent] = known_first(known[parent], self._finite(parent, left(known)))
+
+    def _implied(self, c: int, drawing: Drawing, known: Mapping[str, Values]) -> Reals | None:
+        """What known computed fields and known times leave for a number; NaN where nothing."""
+        field, coder = drawing.model.coder.drawn[c].field, drawing.model.coder
+        if field.part == "gap":
+            later = np.asarray(known[f"@{field.column}"])
+            return np.asarray(later - seconds_of(drawing.values, field.after))
+        merged = {**known, **drawing.values}
+        out: Values | None = None
+        for relation in coder.computed:
+            left = _left(relation, field.name)
+            if left is not None and not missing(known[relation.child]).all():
+                value = self._finite(field.name, left(merged))
+                out = value if out is None else known_first(out, value)
+        return None if out is None else np.asarray(out)
+
+    def _finite(self, name: str, value: Reals) -> Reals:
+        """Values on the lattice of a field, NaN where there is none; shape as `value`."""
+        column = next((d for d in self.model.coder.drawn if d.field.name == name), None)
+        scale = 0
+        if column is not None:
+            grid = column.codec.lattice if column.relation is None else column.relation.grid
+            scale = grid[0]
+        value = np.where(np.isfinite(value), value, np.nan)
+        return np.rint(value * scale) / scale if scale else value
+
+    def _stray(self, c: int, value: Reals) -> NDArray[np.bool_]:
+        """Where a worked-out value lies beyond all values of its column; shape (rows,)."""
+        column = self.model.coder.drawn[c]
+        if column.relation is not None:
+            return np.zeros(len(value), bool)  # `log_width` looks at residuals
+        low, high = _ends(column.codec, np.arange(column.codec.vocabulary, dtype=np.int32))
+        slack = 1e-6 + 1e-9 * np.abs(value)
+        with np.errstate(invalid="ignore"):
+            return np.asarray((value < np.nanmin(low) - slack) | (value > np.nanmax(high) + slack))
+
+    def _gone_back(self, known: dict[str, Values], rng: np.random.Generator) -> Reals:
+        """Missing earlier times of known later ones: the later less a gap of the model's own.
+
+        What that adds to the log weights: each gap's share is undone, as the network gives its own.
+        """
+        rows = len(next(iter(known.values())))
+        log_weight = np.zeros(rows)
+        for field in self._gaps:
+            later, day = np.asarray(known[f"@{field.column}"]), f"{field.after}#day"
+            need = np.flatnonzero(np.isfinite(later) & missing(known[day]))
+            pool = np.asarray(self._pooled().values[field.name], np.float64) if len(need) else later
+            pool = pool[np.isfinite(pool)]
+            if not len(need) or not len(pool):
+                continue
+            c = next(i for i, d in enumerate(self.model.coder.drawn) if d.field is field)
+            column = self.model.coder.drawn[c]
+            gap = pool[rng.integers(len(pool), size=len(need))]
+            share = np.bincount(column.codec.encode(pool), minlength=column.vocabulary) / len(pool)
+            log_weight[need] -= np.log(share[column.codec.encode(gap)])
+            earlier = later[need] - gap
+            parts = {day: np.floor(earlier / DAY_S)}
+            parts[f"{field.after}#second"] = earlier - parts[day] * DAY_S
+            for name, value in parts.items():
+                if name in known:
+                    whole = np.array(known[name], np.float64)
+                    whole[need] = value
+                    known[name] = whole
+        return log_weight
+
+    @property
+    def _gaps(self) -> tuple[Field, ...]:
+        """The fields of times that are drawn as what lies between them and an earlier one."""
+        return tuple(f for f in self.model.coder.fields if f.part == "gap")
 
 
 def _left(relation: Relation, parent: str) -> Callable[[Mapping[str, Values]], Reals] | None:
@@ -266,6 +363,10 @@ def _left(relation: Relation, parent: str) -> Callable[[Mapping[str, Values]], R
     at = relation.parents.index(parent)
 
     def value(known: Mapping[str, Values]) -> Reals:
+        with np.errstate(all="ignore"):
+            return plain(known)
+
+    def plain(known: Mapping[str, Values]) -> Reals:
         y = np.asarray(known[relation.child], np.float64)
         x = [np.asarray(known[p], np.float64) for p in others]
         if relation.form == "total":
@@ -293,10 +394,7 @@ def log_width(column: Drawn, token: NDArray[np.int32], values: Mapping[str, Valu
     """
     if column.relation is None:
         return np.zeros(len(token))
-    own = int(column.codec.vocabulary)
-    ends = np.tile(np.array([0.0, 1.0]), own)
-    curve = column.codec.decode(np.repeat(np.arange(own, dtype=np.int32), 2), ends)
-    low, high = curve.reshape(own, 2)[np.minimum(token, own - 1)].T
+    low, high = _ends(column.codec, token)
     size = column.relation.size(values)
     scale, step, _ = column.relation.grid
     least = max(step, 1) / scale if scale else 1e-9
@@ -306,6 +404,22 @@ def log_width(column: Drawn, token: NDArray[np.int32], values: Mapping[str, Valu
         width = np.log(np.maximum((high - low) * size, least))
     known = np.isfinite(r) & np.isfinite(low)
     return np.where(known, width + np.where(outside, _IMPOSSIBLE, 0.0), 0.0)
+
+
+def _ends(codec: Any, token: NDArray[np.int32]) -> tuple[Reals, Reals]:
+    """The least and the largest value of tokens; each of shape (rows,)."""
+    own = int(codec.vocabulary)
+    ends = np.tile(np.array([0.0, 1.0]), own)
+    curve = codec.decode(np.repeat(np.arange(own, dtype=np.int32), 2), ends)
+    low, high = curve.reshape(own, 2)[np.minimum(token, own - 1)].T
+    return low, high
+
+
+def _seconds(times: Values) -> Reals:
+    """Times as seconds since 1970, NaN where missing; shape (rows,)."""
+    array = np.asarray(times)
+    us = array.astype("datetime64[us]").astype(np.int64)
+    return np.where(np.isnat(array), np.nan, us / 1e6)
 
 
 def log_probability(model: FlatModel, records: Records) -> Reals:
@@ -329,4 +443,3 @@ def log_probability(model: FlatModel, records: Records) -> Reals:
         out += logits[np.arange(records.rows), tokens[c]] - total
         out -= log_width(coder.drawn[c], tokens[c], values)
     return out
-

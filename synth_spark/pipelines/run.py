@@ -199,7 +199,7 @@ class Job:
                 "seed": self.plan.seed,
             }
             folder = self.folder.path / "models" / role
-            asked = {"seed": self.plan.seed, "facts": lineage}
+            asked: dict[str, Any] = {"seed": self.plan.seed, "facts": lineage}
             shares: Sequence[Share] = ()
             try:
                 if self.plan.sample.given:

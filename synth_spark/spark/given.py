@@ -131,9 +131,7 @@ def _numbered(source: Source, asked: Asked, zone: str) -> tuple[DataFrame, int]:
     return joined.select(number, "_fault", *[quoted(n) for n in asked.fields]), rows
 
 
-def _cells(
-    source: Source, asked: Asked, zone: str
-) -> tuple[list[SparkColumn], list[SparkColumn]]:
+def _cells(source: Source, asked: Asked, zone: str) -> tuple[list[SparkColumn], list[SparkColumn]]:
     """The columns in our types, and for each what is wrong with its cell (null: nothing)."""
     from pyspark.sql import functions as sf
 

@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,10 +25,18 @@ from synth_spark.core.conditions import (
     ImpossibleConditionError,
     Share,
 )
-from synth_spark.core.given import Asked, TooManyGivenError, condition_of, held_exactly
-from synth_spark.pipelines.drawer import Filler, load_filler
+from synth_spark.core.given import (
+    BLOCK_ROWS,
+    Asked,
+    TooManyGivenError,
+    condition_of,
+    held_exactly,
+)
+from synth_spark.pipelines.drawer import Filler, load_drawer, load_filler
+from synth_spark.pipelines.model_folder import Saved
 from synth_spark.spark.arrow import map_in_arrow, quoted, to_values
 from synth_spark.spark.blocks import Recipe, drawer_of, in_batches, loaded, table_ddl, table_rows
+from synth_spark.spark.fanout import RowsOf, recipe_for, tasks
 from synth_spark.spark.given import SHOWN, Given
 
 if TYPE_CHECKING:
@@ -34,6 +44,58 @@ if TYPE_CHECKING:
 
 MOST_DISTINCT = 2_000  # rows that differ, for generators that draw a block for each
 _fillers: dict[tuple[str, tuple[str, ...]], Filler] = {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """How the rows of a table are met by one model."""
+
+    recipe: Recipe
+    rows: RowsOf
+    how: str  # in words
+
+
+def plan_of(
+    spark: SparkSession,
+    model: Path,
+    given: Given,
+    rows: int,
+    more: tuple[Clause, ...],
+    *,
+    saved: Saved,
+    seed: int,
+) -> Plan:
+    """How a model draws a subject for each of the first rows of a table; impossible ones refused.
+
+    Args:
+        spark: The session.
+        model: Its folder.
+        given: The table, as the run keeps it.
+        rows: How many of its rows count.
+        more: Clauses that hold for every row.
+        saved: The model.
+        seed: Of the sampling.
+
+    Raises:
+        TooManyGivenError: Too many rows differ for this model (SYN-714).
+        ImpossibleConditionError: The model gives a row no chance (SYN-711).
+        CannotConditionError: It cannot draw under a row (SYN-712).
+    """
+    common: Any = {
+        "sha256": saved.sha256, "load": load_drawer, "schema": saved.schema, "seed": seed,
+    }  # fmt: skip
+    if not more and load_filler(str(model), given.asked.fields) is not None:
+        recipe = recipe_for(spark, model, subjects=rows, most=BLOCK_ROWS, **common)
+        refuse_unknown(given, recipe)
+        return Plan(
+            recipe=recipe, rows=partial(filled, given), how="gaps filled, each row on its own"
+        )
+    alike = Alike.of(given, rows, more)
+    recipe = recipe_for(spark, model, subjects=alike.shares, tried=False, **common)
+    refuse_impossible(alike, spark, recipe)
+    numbered = numbered_blocks(given, alike, recipe).persist()
+    how = f"{len(alike.shares):,} conditions, one for each distinct row"
+    return Plan(recipe=recipe, rows=partial(drawn, given, numbered), how=how)
 
 
 # ---- models that fill gaps ----------------------------------------------------------------------
@@ -65,8 +127,8 @@ def refuse_unknown(given: Given, recipe: Recipe) -> None:
     if first:
         said = "; ".join(f"row {r['row']}: {r['cell']}" for r in first)
         raise ImpossibleConditionError(
-            f"{found.count():,} cells of sample.given have no chance under the model (rows from 0): "
-            f"{said}.",
+            f"{found.count():,} cells of sample.given have no chance under the model "
+            f"(rows from 0): {said}.",
             hint="a value that the records hold often enough, or an empty cell, which is drawn",
             rows=[int(r["row"]) for r in first],
         )
@@ -89,7 +151,7 @@ def whole_blocks(batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[int, pa.Ta
     for batch in batches:
         blocks = batch.column("_block").to_numpy()
         cuts = [0, *(np.flatnonzero(np.diff(blocks)) + 1).tolist(), len(blocks)]
-        for start, end in zip(cuts[:-1], cuts[1:], strict=True):
+        for start, end in pairwise(cuts):
             if end == start:
                 continue
             if parts and parts[0].column("_block")[0].as_py() != blocks[start]:
@@ -194,14 +256,14 @@ def _cells(row: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def refuse_impossible(alike: Alike, spark: SparkSession, recipe: Recipe, parts: int) -> None:
+def refuse_impossible(alike: Alike, spark: SparkSession, recipe: Recipe) -> None:
     """Refuse rows that the model gives no chance; every distinct one is tried on the workers.
 
     Raises:
         ImpossibleConditionError: The model gives one no chance (SYN-711).
         CannotConditionError: It cannot draw under one (SYN-712).
     """
-    shares = spark.range(0, len(alike.shares), 1, max(1, min(parts, len(alike.shares))))
+    shares = spark.range(0, len(alike.shares), 1, min(tasks(spark), len(alike.shares)))
     found = shares.mapInArrow(partial(_tried, recipe), "at bigint, code string, said string")
     worst = found.orderBy("at").first()
     if worst is None:
@@ -276,5 +338,3 @@ def _draw(
             records = held_exactly(asked, condition, records)
             rows = np.asarray(numbers.values)
             yield from in_batches(table_rows(recipe, records, ids, rows))
-
-

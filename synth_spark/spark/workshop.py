@@ -7,20 +7,19 @@ import secrets
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, is_dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from synth_spark.config import Plan
 from synth_spark.core.conditions import Condition, Share
-from synth_spark.core.given import BLOCK_ROWS, ROW
+from synth_spark.core.given import ROW
 from synth_spark.core.local import NoRecords
 from synth_spark.core.ports import Train, Trained
 from synth_spark.core.progress import Progress, Say, silent
 from synth_spark.core.schema import Column, Schema
 from synth_spark.core.shelf import CODECS, FAMILIES
 from synth_spark.errors import SynthError
-from synth_spark.pipelines.drawer import Filler, load_drawer
+from synth_spark.pipelines.drawer import load_drawer
 from synth_spark.pipelines.folder import RunFolder
 from synth_spark.pipelines.given import check_given
 from synth_spark.pipelines.model_folder import Saved, load_saved
@@ -35,6 +34,7 @@ from synth_spark.spark import (
     tables,
     twin_out,
 )
+from synth_spark.spark.blocks import Recipe
 from synth_spark.spark.checks import all_columns
 from synth_spark.spark.engine import SparkEngine, engine_of
 from synth_spark.spark.given import Given
@@ -175,17 +175,7 @@ class SparkWorkshop:
             seed=seed,
             subjects=shares,
         )
-        seen, rows = self._size(saved, recipe.subjects, seed)
-        return fanout.sample_table(
-            self.spark,
-            recipe,
-            self.folder.path / table,
-            facts=facts,
-            rows_per_subject=rows / max(seen, 1),
-            wave_rows=self.plan.sample.rows_per_wave,
-            partitions=self.plan.sample.partitions,
-            say=self.say,
-        )
+        return self._sampled(saved, recipe, table, facts)
 
     def given(self) -> int:
         """Keep the plan's table of conditions in the run folder; returns its rows."""
@@ -210,39 +200,31 @@ class SparkWorkshop:
         saved, asked = load_saved(model), self._given()
         self._engines.pop(table, None)
         more = Condition.parse(self.plan.sample.where, self.schema).clauses
-        common: Any = {
-            "sha256": saved.sha256, "load": load_drawer, "schema": saved.schema, "seed": seed,
-        }  # fmt: skip
-        if not more and Filler.of(load_drawer(str(model)), asked.asked.fields) is not None:
-            how = "rows are filled one by one"
-            recipe = fanout.recipe_for(
-                self.spark, model, subjects=rows, most=BLOCK_ROWS, **common
-            )
-            given_draws.refuse_unknown(asked, recipe)
-            rows_of: fanout.RowsOf = partial(given_draws.filled, asked)
-        else:
-            alike = given_draws.Alike.of(asked, rows, more)
-            how = f"{len(alike.shares):,} conditions, one for each distinct row"
-            recipe = fanout.recipe_for(
-                self.spark, model, subjects=alike.shares, tried=False, **common
-            )
-            given_draws.refuse_impossible(alike, self.spark, recipe, fanout.tasks(self.spark))
-            numbered = given_draws.numbered_blocks(asked, alike, recipe).persist()
-            rows_of = partial(given_draws.drawn, asked, numbered)
-        seen, events = self._size(saved, recipe.subjects, seed)
-        done = fanout.sample_table(
+        plan = given_draws.plan_of(self.spark, model, asked, rows, more, saved=saved, seed=seed)
+        done = self._sampled(saved, plan.recipe, table, facts, plan.rows)
+        said = {"fields": asked.asked.fields, "left_out": asked.asked.left_out, "how": plan.how}
+        return {**done, "given": said}
+
+    def _sampled(
+        self,
+        saved: Saved,
+        recipe: Recipe,
+        table: str,
+        facts: dict[str, Any],
+        rows_of: fanout.RowsOf = fanout.rows_of,
+    ) -> dict[str, Any]:
+        seen, rows = self._size(saved, recipe.subjects, recipe.seed)
+        return fanout.sample_table(
             self.spark,
             recipe,
             self.folder.path / table,
             facts=facts,
-            rows_per_subject=events / max(seen, 1),
+            rows_per_subject=rows / max(seen, 1),
             wave_rows=self.plan.sample.rows_per_wave,
             partitions=self.plan.sample.partitions,
             rows=rows_of,
             say=self.say,
         )
-        said = {"fields": asked.asked.fields, "left_out": asked.asked.left_out, "how": how}
-        return {**done, "given": said}
 
     def _size(self, saved: Saved, subjects: int, seed: int) -> tuple[int, int]:
         """Subjects and their rows, to size the waves: the real ones, or a first block's."""

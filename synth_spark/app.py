@@ -186,8 +186,9 @@ def _in_session(
     """Start Spark, settle what the records are, and do the steps."""
     from synth_spark.spark import tables
     from synth_spark.spark.failures import explained
+    from synth_spark.spark.given_draws import given_table
     from synth_spark.spark.session import session
-    from synth_spark.spark.workshop import given_table, open_plan
+    from synth_spark.spark.workshop import open_plan
 
     named = f"synth_spark {plan.name}"
     with (

@@ -113,7 +113,9 @@ def _exact(codec: Number, clause: Clause, view: Any, values: Reals, places: Real
     on_lattice = view is same and _on_lattice(codec, clause.low)
     between = low.min(initial=np.inf) < clause.low < high[np.isfinite(high)].max(initial=-np.inf)
     if on_lattice and between and not len(held) and len(codec.uppers):
-        held = codec.encode(np.array([clause.low])).astype(np.int64)  # between two bins: the next one stands for it
+        held = codec.encode(np.array([clause.low])).astype(
+            np.int64
+        )  # between two bins: the next one stands for it
     if not len(held) or not on_lattice:
         raise impossible(clause, f"{_span(values)}; or a range, {clause.field}=low..high")
     share[held] = 1 / PLACES

@@ -180,11 +180,11 @@ class FlatModel:
         """What fills gaps, block after block: what it has to count first it counts once."""
         from synth_spark.generators._flat_complete import Completer
 
-        return Completer(self)
+        return Completer.of(self)
 
     def log_probability(self, records: Records) -> NDArray[np.float64]:
-        """Nats that the model gives to whole rows, shape (rows,); see `_flat_complete.py`."""
-        from synth_spark.generators._flat_complete import log_probability
+        """Nats that the model gives to whole rows, shape (rows,); see `_flat_chance.py`."""
+        from synth_spark.generators._flat_chance import log_probability
 
         return log_probability(self, records)
 

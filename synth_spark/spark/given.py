@@ -1,8 +1,8 @@
 """Tables of conditions on Spark: read, numbered, checked, kept in the run folder.
 
-Rows have the numbers 0, 1, ... in which they stand: a file's rows from the top, the files of a folder
-in the order of their names. That number is the synthetic subject's, whatever the cluster: Spark cuts
-files as it likes, but it tells the file and the place of each cut.
+Rows have the numbers 0, 1, ... in which they stand: a file's rows from the top, the files of a
+folder in the order of their names. That number is the synthetic subject's, whatever the cluster:
+Spark cuts files as it likes, but it tells the file and the place of each cut.
 """
 
 from __future__ import annotations

@@ -21,7 +21,6 @@ from synth_spark.core.shelf import CODECS, FAMILIES
 from synth_spark.errors import SynthError
 from synth_spark.pipelines.drawer import load_drawer
 from synth_spark.pipelines.folder import RunFolder
-from synth_spark.pipelines.given import check_given
 from synth_spark.pipelines.model_folder import Saved, load_saved
 from synth_spark.records.world import materialise
 from synth_spark.spark import (
@@ -185,7 +184,7 @@ class SparkWorkshop:
         path, plan = self.folder.path / "given", self.plan.fingerprint("sample")
         found = given.kept(self.spark, path, plan)
         if found is None:
-            fresh = given_table(self.spark, self.plan, self.schema, self.folder.path)
+            fresh = given_draws.given_table(self.spark, self.plan, self.schema, self.folder.path)
             assert fresh is not None
             self.folder.clear("given", "twin", "baseline")  # what was drawn from another table
             given.keep(fresh, path, plan)
@@ -200,9 +199,9 @@ class SparkWorkshop:
         saved, asked = load_saved(model), self._given()
         self._engines.pop(table, None)
         more = Condition.parse(self.plan.sample.where, self.schema).clauses
-        plan = given_draws.plan_of(self.spark, model, asked, rows, more, saved=saved, seed=seed)
-        done = self._sampled(saved, plan.recipe, table, facts, plan.rows)
-        said = {"fields": asked.asked.fields, "left_out": asked.asked.left_out, "how": plan.how}
+        way = given_draws.way_of(self.spark, model, asked, rows, more, saved=saved, seed=seed)
+        done = self._sampled(saved, way.recipe, table, facts, way.rows)
+        said = {"fields": asked.asked.fields, "left_out": asked.asked.left_out, "how": way.how}
         return {**done, "given": said}
 
     def _sampled(
@@ -283,27 +282,6 @@ def open_plan(spark: SparkSession, plan: Plan, *, world: Path | None = None) -> 
         header=wanted.header,
         drop=plan.records.drop,
     )
-
-
-def given_table(spark: SparkSession, plan: Plan, schema: Schema, folder: Path) -> Given | None:
-    """The plan's table of conditions, checked; None where it has none.
-
-    The run's own copy counts, where it goes on with one; else the table as it lies now.
-
-    Raises:
-        SynthError: It does not fit the records or the plan; see `spark/given.py` and
-            `pipelines/given.py`.
-    """
-    if not plan.sample.given:
-        return None
-    if plan.run.resume != "never":
-        found = given.kept(spark, folder / "given", plan.fingerprint("sample"))
-        if found is not None:
-            return found
-    zone = plan.source.time_zone or "UTC"
-    fresh = given.open_given(spark, plan.sample.given, schema, plan.source_names(), zone=zone)
-    check_given(fresh.asked, fresh.rows, plan, schema)
-    return fresh
 
 
 def id_key(folder: Path, file: str | None) -> bytes:

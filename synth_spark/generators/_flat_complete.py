@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from synth_spark.core.batch import Coded, Records, Values, known_first, missing
 from synth_spark.core.given import Among
 from synth_spark.core.seeds import generator
-from synth_spark.generators._flat_chance import IMPOSSIBLE, log_width, unknown_cells
+from synth_spark.generators._flat_chance import log_width, unknown_cells
 from synth_spark.generators._flat_given import joined_values, regrouped
 from synth_spark.generators._flat_kernels import pick
 from synth_spark.generators._flat_leavings import Leavings
@@ -166,5 +166,5 @@ class Completer:
                 - log_width(column, drawing.tokens[c], drawing.values)
             )
             if implied is not None:
-                chance -= IMPOSSIBLE * self.leavings.stray(c, implied)
+                chance -= self.leavings.doubt(c, drawing.tokens[c], implied)
             return np.asarray(np.where(held, chance, np.log(leaned / total) - moved))

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from synth_spark.core.batch import Records, Values, known_first, missing
-from synth_spark.generators._flat_chance import ends
+from synth_spark.generators._flat_chance import IMPOSSIBLE, ends
 from synth_spark.generators._flat_conditions import DAY_S, seconds_of
 from synth_spark.generators._flat_fields import Field, split
 from synth_spark.generators._flat_tokens import Coder
@@ -75,22 +76,28 @@ class Leavings:
         value = np.where(np.isfinite(value), value, np.nan)
         return np.rint(value * scale) / scale if scale else value
 
-    def stray(self, c: int, value: Reals) -> NDArray[np.bool_]:
-        """Where a worked-out value lies beyond all values of its column; shape (rows,)."""
+    def doubt(self, c: int, token: NDArray[np.int32], value: Reals) -> Reals:
+        """Nats against worked-out values: log of how many share the token; (rows,).
+
+        Of a field with a residual `log_width` counts them. Beyond all values of the column there
+        are none.
+        """
         column = self.coder.drawn[c]
         if column.relation is not None:
-            return np.zeros(len(value), bool)  # `log_width` looks at residuals
+            return np.zeros(len(value))
         low, high = ends(column.codec, np.arange(column.codec.vocabulary, dtype=np.int32))
         slack = 1e-6 + 1e-9 * np.abs(value)
         with np.errstate(invalid="ignore"):
-            return np.asarray((value < np.nanmin(low) - slack) | (value > np.nanmax(high) + slack))
+            stray = (value < np.nanmin(low) - slack) | (value > np.nanmax(high) + slack)
+        return _many(column.codec)[token] + IMPOSSIBLE * stray
 
     def gone_back(
         self, known: dict[str, Values], pool: Mapping[str, Values], rng: np.random.Generator
     ) -> Reals:
         """Missing earlier times of known later ones: the later less a gap of the model's own.
 
-        What that adds to the log weights: each gap's share is undone, as the network gives its own.
+        What that adds to the log weights: each gap's density is undone, as the network gives its
+        own, and the earlier time's day and second are told as one of many in their tokens.
         """
         rows = len(next(iter(known.values())))
         log_weight = np.zeros(rows)
@@ -105,7 +112,8 @@ class Leavings:
             column = self.coder.drawn[c]
             gap = gaps[rng.integers(len(gaps), size=len(need))]
             share = np.bincount(column.codec.encode(gaps), minlength=column.vocabulary) / len(gaps)
-            log_weight[need] -= np.log(share[column.codec.encode(gap)])
+            token = column.codec.encode(gap)
+            log_weight[need] -= np.log(share[token]) - _many(column.codec)[token]
             earlier = later[need] - gap
             parts = {day: np.floor(earlier / DAY_S)}
             parts[f"{field.after}#second"] = earlier - parts[day] * DAY_S
@@ -114,12 +122,22 @@ class Leavings:
                     whole = np.array(known[name], np.float64)
                     whole[need] = value
                     known[name] = whole
+                    codec = next(d.codec for d in self.coder.drawn if d.field.name == name)
+                    log_weight[need] -= _many(codec)[codec.encode(value)]
         return log_weight
 
     @property
     def gaps(self) -> tuple[Field, ...]:
         """The fields of times that are drawn as what lies between them and an earlier one."""
         return tuple(f for f in self.coder.fields if f.part == "gap")
+
+
+def _many(codec: Any) -> Reals:
+    """Log of how many values each token stands for, up to one factor for all; (vocabulary,)."""
+    low, high = ends(codec, np.arange(codec.vocabulary, dtype=np.int32))
+    scale = codec.lattice[0]
+    steps = np.nan_to_num(high - low) * (scale or 1)
+    return np.asarray(np.log(steps + (1 if scale else 1e-6)))
 
 
 def _seconds(times: NDArray[np.datetime64]) -> Reals:

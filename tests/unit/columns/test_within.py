@@ -7,7 +7,7 @@ import pytest
 
 from synth_spark.columns.category import Category
 from synth_spark.columns.number import Number
-from synth_spark.columns.within import within
+from synth_spark.columns.within import known_values, within
 from synth_spark.core.batch import Coded
 from synth_spark.core.conditions import Clause, ImpossibleConditionError
 
@@ -72,3 +72,34 @@ def test_labels_that_are_not_told_are_refused_unless_another_is_known() -> None:
         within(codec, Clause(field="x", labels=("a", "c")))
     loose = Clause(field="x", labels=("a", "c"), loose=True)
     assert within(codec, loose).share.tolist() == [1, 0, 0]
+
+
+def test_which_values_a_column_of_numbers_may_take() -> None:
+    rng = np.random.default_rng(5)
+    codec = number(
+        np.concatenate([rng.integers(0, 1_000, 4_000), np.full(500, 5_000)]).astype(float)
+    )
+    x = np.array([0, 37, 37.5, 3_000, 5_000, 90_000, -1, np.nan])
+    assert known_values(codec, x).tolist() == [True, True, False, True, True, False, False, True]
+
+
+def test_of_a_few_prices_none_between_them_may_be_taken() -> None:
+    codec = number(np.repeat([10.0, 20.0, 35.0], 40))
+    assert known_values(codec, np.array([10.0, 15.0, 35.0])).tolist() == [True, False, True]
+
+
+def test_which_labels_a_category_may_take() -> None:
+    labels = Coded.of(["a"] * 9 + ["b"] * 9 + ["c"])
+    codec = Category.finish(Category.summarise(labels, np.arange(19)), min_subjects=5)
+    asked = Coded.of(["a", "c", None, "d"])
+    assert known_values(codec, asked).tolist() == [True, False, True, False]
+
+
+def test_a_number_between_two_bins_is_drawn_as_it_is_asked_for() -> None:
+    rng = np.random.default_rng(5)
+    codec = number(
+        np.concatenate([rng.integers(0, 1_000, 4_000), np.full(500, 5_000)]).astype(float)
+    )
+    part = within(codec, Clause(field="x", low=3_000, high=3_000))
+    assert part.exact == 3_000
+    assert part.share.sum() > 0

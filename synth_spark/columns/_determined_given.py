@@ -1,12 +1,14 @@
 """Known cells of looked-up columns: what they leave for the columns that they follow from.
 
-A row that gives a region and no cell id wants a cell of that region: `among` says which labels of
-the parent are left, row by row, and which rows ask for what no key has.
+A row that gives a region and no cell id wants a cell of that region, one that gives an age group an
+age in it: `among` says which values of the parent are left, row by row, and which rows ask for what
+no key has.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,18 +21,29 @@ from synth_spark.core.given import Among
 Bools = NDArray[np.bool_]
 
 
-def fillable(determined: Determined, fields: Iterable[str]) -> bool:
+def fillable(determined: Determined, fields: Iterable[str], bounds: Callable[[str], bool]) -> bool:
     """Whether rows that give these columns can be completed around what is looked up.
 
-    A given child of a category narrows its parent; any other child needs its parents given too.
+    A given child of a category or a number narrows its parent; any other needs its parents given.
+
+    Args:
+        determined: The groups of a table.
+        fields: The columns that are given.
+        bounds: Whether the values of a missing column can be bounded, row by row.
     """
-    there = set(fields)
-    for group in determined.groups:
-        if there.isdisjoint(group.children) or group.how == "label":
+    there, left = set(fields), set(fields)
+    for group in reversed(determined.groups):
+        if left.isdisjoint(group.children):
             continue
-        if not there.issuperset({group.parent, group.second} - {""}):
+        if _narrows(group) and (group.parent in determined.children or bounds(group.parent)):
+            left.add(group.parent)
+        elif not there.issuperset({group.parent, group.second} - {""}):
             return False
     return True
+
+
+def _narrows(group: Group) -> bool:
+    return group.how in ("label", "value", "range") and not group.part
 
 
 def among(determined: Determined, known: Records) -> tuple[dict[str, Among], dict[str, Bools]]:
@@ -49,7 +62,7 @@ def among(determined: Determined, known: Records) -> tuple[dict[str, Among], dic
         told = [c for c in group.children if c in known.columns or c in left]
         if not told:
             continue
-        if group.how == "label":
+        if _narrows(group):
             left[group.parent], never = _of_parent(group, told, known, left)
         else:
             never = _without_parents(group, told, known)
@@ -69,7 +82,7 @@ def _of_parent(
         codes.append(code)
         fits.append(fit)
     combined, which = np.unique(np.column_stack(codes), axis=0, return_inverse=True)
-    keys = np.ones((len(combined), len(group.labels)), bool)
+    keys = np.ones((len(combined), len(group.rows)), bool)
     for j, fit in enumerate(fits):
         keys &= fit[combined[:, j]]  # code -1, nothing known, reads the last: every key
     which = which.ravel().astype(np.int64)
@@ -81,10 +94,19 @@ def _of_parent(
         is_told = ~missing(known.columns[group.parent])
         kept = keys[which, np.maximum(place, 0)]
         never = np.where(is_told, (place >= 0) & ~kept, never)
+    which = np.where(free[which], -1, which)
+    if group.how != "label":
+        return Among(which, holds=tuple(partial(_has_key, group, row) for row in keys)), never
     sets = tuple(
         frozenset(label for label, ok in zip(group.labels, row, strict=True) if ok) for row in keys
     )
-    return Among(np.where(free[which], -1, which), sets), never
+    return Among(which, sets), never
+
+
+def _has_key(group: Group, keys: Bools, values: NDArray[np.float64]) -> Bools:
+    """Which values of a group's parent have one of some keys; shape as `values`."""
+    place = group.keyed(Records.flat({group.parent: values}))
+    return (place >= 0) & keys[np.maximum(place, 0)]
 
 
 def _held(
@@ -96,9 +118,12 @@ def _held(
     """
     code = np.full(rows, -1, np.int64)
     fits: list[Any] = []
-    if bound is not None and isinstance(table, Coded):
-        labels = table.texts()
-        fits += [np.array([v in wanted for v in labels], bool) for wanted in bound.sets]
+    if bound is not None:
+        if isinstance(table, Coded):
+            labels = table.texts()
+            fits += [np.array([v in wanted for v in labels], bool) for wanted in bound.sets]
+        else:
+            fits += [holds(reals(table)) for holds in bound.holds]
         code = bound.which.copy()
     if values is not None:
         there = np.flatnonzero(~missing(values))

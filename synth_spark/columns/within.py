@@ -66,6 +66,19 @@ def within(
     holds = clause.holds(values)
     if not holds.any():
         raise impossible(clause, _span(values))
+    return _part(holds, places)
+
+
+def within_those(codec: Number, holds: Callable[[Reals], NDArray[np.bool_]]) -> Within:
+    """The part of a codec whose values a test lets pass; it may be empty."""
+    size = codec.vocabulary
+    places = np.tile((np.arange(PLACES) + 0.5) / PLACES, (size, 1))
+    tokens = np.repeat(np.arange(size, dtype=np.int32), PLACES)
+    return _part(holds(codec.decode(tokens, places.ravel())).reshape(size, PLACES), places)
+
+
+def _part(holds: NDArray[np.bool_], places: Reals) -> Within:
+    """Positions that hold first; both of shape (vocabulary, PLACES)."""
     order = np.argsort(~holds, axis=1, kind="stable")
     count = holds.sum(axis=1)
     return Within(count / PLACES, np.take_along_axis(places, order, 1), count)

@@ -8,7 +8,7 @@ subject, so such columns are left out, and the run says so.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Any
@@ -16,13 +16,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from synth_spark.core.batch import Coded, Records, missing
+from synth_spark.core.batch import Coded, Records
 from synth_spark.core.conditions import CLOCK_FIELDS, BadConditionError, Clause, Condition
 from synth_spark.core.schema import Column, Schema
 from synth_spark.errors import SynthError
 
 BLOCK_ROWS = 4_096  # rows that are completed together, at most
 ROW = "_given_row"  # the column of the delivered twin that names a subject's row, from 0
+Holds = Callable[[NDArray[np.float64]], NDArray[np.bool_]]
 MADE_ANEW = ("identifier", "text")
 CLOCK = "clock"  # the type of `hour` and `weekday`, which are no columns of the records
 DAY_S = 86_400.0
@@ -173,18 +174,11 @@ def held_exactly(asked: Asked, condition: Condition, records: Records) -> Record
 
 @dataclass(frozen=True, slots=True)
 class Among:
-    """For each row the labels that a category may take."""
+    """For each row the values that a category or a number may take."""
 
-    which: NDArray[np.int64]  # (rows,), position in `sets`; -1: any label
-    sets: tuple[frozenset[str | None], ...]  # None stands for missing
-
-
-def some_cell(records: Records) -> NDArray[np.bool_]:
-    """Which rows know a cell at least, shape (rows,)."""
-    out = np.zeros(records.rows, bool)
-    for values in records.columns.values():
-        out |= ~missing(values)
-    return out
+    which: NDArray[np.int64]  # (rows,), position in `sets` or `holds`; -1: any value
+    sets: tuple[frozenset[str | None], ...] = ()  # of a category; None stands for missing
+    holds: tuple[Holds, ...] = ()  # of a number: which of some values, NaN for missing
 
 
 def empty_like(column: Column, rows: int) -> Any:

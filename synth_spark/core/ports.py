@@ -195,9 +195,12 @@ class Completes(Protocol):
     ) -> Records:
         """The same rows, known cells as they were, every missing cell drawn given the row's others.
 
-        A function of the rows, the model, the block and the seed. `among` bounds missing cells of
-        categories. A cell that cannot go with the row's others is kept all the same.
+        A function of the rows, the model, the block and the seed. `among` bounds missing cells. A
+        cell that cannot go with the row's others is kept all the same.
         """
+
+    def bounds(self, name: str) -> bool:
+        """Whether `among` may name the column."""
 
     def unknown(self, records: Records) -> dict[str, NDArray[np.bool_]]:
         """By column, the rows whose cell the model could never draw; each of shape (rows,)."""

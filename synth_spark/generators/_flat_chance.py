@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -79,7 +80,7 @@ def unknown_cells(coder: Coder, records: Records) -> dict[str, NDArray[np.bool_]
     """By column, the rows whose cell the model could never draw; each of shape (rows,)."""
     out: dict[str, NDArray[np.bool_]] = {}
     values = split(coder.schema, coder.fields, records)
-    bounds = {r.child: r.bounds for r in coder.computed}
+    bounds = {r.child: span(coder, r.child) for r in coder.computed}
     bounds |= {d.field.name: d.relation.bounds for d in coder.drawn if d.relation is not None}
     codecs = {d.field.name: d.codec for d in coder.drawn if d.field.kind != "place"}
     for field in coder.fields:
@@ -95,3 +96,24 @@ def unknown_cells(coder: Coder, records: Records) -> dict[str, NDArray[np.bool_]
             continue
         out[field.column] = wrong | out.get(field.column, False)
     return out
+
+
+def span(coder: Coder, name: str) -> tuple[float, float]:
+    """The least and the largest value that a field of numbers can have; infinite if not known."""
+    for drawn in coder.drawn:
+        if drawn.field.name == name:
+            if drawn.relation is not None:
+                return drawn.relation.bounds
+            both = np.concatenate(
+                ends(drawn.codec, np.arange(drawn.codec.vocabulary, dtype=np.int32))
+            )
+            both = both[np.isfinite(both)]
+            return (float(both.min()), float(both.max())) if len(both) else (-np.inf, np.inf)
+    relation = next(r for r in coder.computed if r.child == name)
+    if relation.form in ("ratio", "linear"):
+        return relation.bounds
+    corners = np.array(list(product(*[span(coder, p) for p in relation.parents])))
+    if not np.isfinite(corners).all():
+        return relation.bounds
+    value = relation.value(dict(zip(relation.parents, corners.T, strict=True)))
+    return float(value.min()), float(value.max())

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from synth_spark.columns.within import Within, within_those
 from synth_spark.core.batch import Coded, Records, Values, known_first, missing
 from synth_spark.core.given import Among
 from synth_spark.core.seeds import generator
@@ -24,6 +25,7 @@ from synth_spark.generators._flat_kernels import pick
 from synth_spark.generators._flat_leavings import Leavings
 from synth_spark.generators._flat_model import Drawing
 from synth_spark.generators._flat_pairs import Pairs, Scores
+from synth_spark.generators._flat_tokens import Drawn
 
 if TYPE_CHECKING:
     from synth_spark.generators._flat_model import FlatModel
@@ -32,6 +34,46 @@ PARTICLES = 24  # a row
 _AT_ONCE = 12_288  # particles in memory
 
 Reals = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """What the particles of some rows may take of one column."""
+
+    which: NDArray[np.int64]  # (particles,), position in `parts`; the last: any value
+    parts: tuple[Within | None, ...]  # of numbers; None: anywhere in the token
+    table: Scores  # (parts, vocabulary), of each token
+
+    @classmethod
+    def of(cls, column: Drawn, asked: Among, rows: slice) -> Open:
+        """What is asked of the rows' particles."""
+        parts: list[Within | None] = [within_those(column.codec, h) for h in asked.holds]
+        shares = [p.share for p in parts if p is not None]
+        for wanted in asked.sets:
+            labels = (*column.codec.labels, *[""] * (column.vocabulary - len(column.codec.labels)))
+            share = np.array([label in wanted for label in labels], float)
+            share[len(column.codec.labels) :] = 0
+            if None in wanted and column.codec.missing_token >= 0:
+                share[column.codec.missing_token] = 1
+            parts.append(None)
+            shares.append(share)
+        table = np.array([*shares, np.ones(column.vocabulary)], np.float32)
+        which = np.repeat(asked.which[rows], PARTICLES)
+        return cls(np.where(which < 0, len(parts), which), (*parts, None), table)
+
+    @property
+    def shares(self) -> Scores:
+        """Of each token, (particles, vocabulary)."""
+        return self.table[self.which]
+
+    def inside(self, tokens: NDArray[np.int32], u: Reals) -> Reals:
+        """Positions inside drawn tokens from uniforms; both of shape (particles,)."""
+        out = u.copy()
+        for k, part in enumerate(self.parts):
+            mine = np.flatnonzero(self.which == k)
+            if part is not None and len(mine):
+                out[mine] = part.inside(tokens[mine], u[mine])
+        return out
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +108,9 @@ class Completer:
         parts = []
         for start in range(0, records.rows, room):
             some = records.take(np.arange(start, min(start + room, records.rows)))
-            open_tokens = self._open(among or {}, slice(start, start + room))
+            open_parts = self._open(among or {}, slice(start, start + room))
             known = self.leavings.known(some)
-            parts.append(self._rows(known, open_tokens, some.rows, rng))
+            parts.append(self._rows(known, open_parts, some.rows, rng))
         values = {n: joined_values([p[n] for p in parts]) for n in parts[0]}
         drawn = self.model.records(values, records.rows)
         columns = {n: known_first(records.columns[n], v) for n, v in drawn.columns.items()}
@@ -78,26 +120,25 @@ class Completer:
         """By column, the rows whose cell the model could never draw; each of shape (rows,)."""
         return unknown_cells(self.model.coder, records)
 
-    def _open(self, among: Mapping[str, Among], rows: slice) -> dict[int, Scores]:
-        """For drawn categories the tokens that each row may take, (rows, vocabulary)."""
-        out = {}
-        for c, column in enumerate(self.model.coder.drawn):
-            if column.field.name not in among:
-                continue
-            asked, labels = among[column.field.name], column.codec.labels
-            table = np.zeros((len(asked.sets) + 1, column.vocabulary), np.float32)
-            table[-1] = 1  # position -1, any label, reads the last
-            for i, wanted in enumerate(asked.sets):
-                table[i, [t for t, label in enumerate(labels) if label in wanted]] = 1
-                if None in wanted and column.codec.missing_token >= 0:
-                    table[i, column.codec.missing_token] = 1
-            out[c] = table[asked.which[rows]]
-        return out
+    def bounds(self, name: str) -> bool:
+        """Whether `among` may name the column: a category, or a number that follows no other."""
+        return any(
+            d.field.name == name and d.relation is None and d.field.kind != "place"
+            for d in self.model.coder.drawn
+        )
+
+    def _open(self, among: Mapping[str, Among], rows: slice) -> dict[int, Open]:
+        """What each row may take of drawn columns."""
+        return {
+            c: Open.of(column, among[column.field.name], rows)
+            for c, column in enumerate(self.model.coder.drawn)
+            if column.field.name in among
+        }
 
     def _rows(
         self,
         known: dict[str, Values],
-        open_tokens: dict[int, Scores],
+        open_parts: dict[int, Open],
         rows: int,
         rng: np.random.Generator,
     ) -> dict[str, Values]:
@@ -113,12 +154,12 @@ class Completer:
             (
                 c
                 for c, (t, d) in enumerate(zip(told, coder.drawn, strict=True))
-                if t.any() or c in open_tokens or d.field.name in bound
+                if t.any() or c in open_parts or d.field.name in bound
             ),
             default=-1,
         )
         for c in range(last + 1):
-            log_weight += self._column(drawing, c, known, told, open_tokens.get(c))
+            log_weight += self._column(drawing, c, known, told, open_parts.get(c))
         which = regrouped(log_weight.reshape(rows, -1), rng).reshape(rows, -1)
         drawing = drawing.taken(which[np.arange(rows), rng.integers(PARTICLES, size=rows)])
         for c in range(last + 1, drawing.count):
@@ -132,7 +173,7 @@ class Completer:
         c: int,
         known: dict[str, Values],
         told: list[NDArray[np.bool_]],
-        open_tokens: Scores | None,
+        part: Open | None,
     ) -> Reals:
         """Draw or force one column; what that adds to the log weights."""
         column, rng, rows = drawing.model.coder.drawn[c], drawing.rng, drawing.rows
@@ -146,13 +187,16 @@ class Completer:
         lean = self.pairs.lean(c, known, told)
         if lean is not None:
             weights *= np.exp(lean)
-        if open_tokens is not None:
-            weights *= np.where(held[:, None], 1, np.repeat(open_tokens, PARTICLES, axis=0))
+        if part is not None:
+            weights *= np.where(held[:, None], 1, part.shares)
         leaned = weights.sum(axis=1, dtype=np.float64)
         pick(weights, rng.random(rows), drawing.tokens[c])
         forced = column.tokens({**drawing.values, name: known[name]})
         drawing.tokens[c] = np.where(held, forced, drawing.tokens[c])
-        value = column.values(drawing.tokens[c], rng.random(rows), drawing.values)
+        inside = rng.random(rows)
+        if part is not None:
+            inside = part.inside(drawing.tokens[c], inside)
+        value = column.values(drawing.tokens[c], inside, drawing.values)
         if not isinstance(value, Coded):
             value = known_first(known[name], value)
         drawing.put(c, value)

@@ -1,8 +1,8 @@
 """What known cells leave for missing ones: parts of known sums, earlier ones of known times.
 
 Where all other parts are known, what is left is worked out before anything is drawn; where another
-part is drawn first, as soon as it is there. A known later time and a gap of the model's own give the
-earlier one.
+part is drawn first, as soon as it is there. A known later time and a gap of the model's own give
+the earlier one.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synth_spark.core.batch import Records, Values, known_first, missing
-from synth_spark.generators._flat_chance import IMPOSSIBLE, ends
+from synth_spark.generators._flat_chance import IMPOSSIBLE, ends, span
 from synth_spark.generators._flat_conditions import DAY_S, seconds_of
 from synth_spark.generators._flat_fields import Field, split
 from synth_spark.generators._flat_tokens import Coder
@@ -85,10 +85,10 @@ class Leavings:
         column = self.coder.drawn[c]
         if column.relation is not None:
             return np.zeros(len(value))
-        low, high = ends(column.codec, np.arange(column.codec.vocabulary, dtype=np.int32))
+        low, high = span(self.coder, column.field.name)
         slack = 1e-6 + 1e-9 * np.abs(value)
         with np.errstate(invalid="ignore"):
-            stray = (value < np.nanmin(low) - slack) | (value > np.nanmax(high) + slack)
+            stray = (value < low - slack) | (value > high + slack)
         return _many(column.codec)[token] + IMPOSSIBLE * stray
 
     def gone_back(

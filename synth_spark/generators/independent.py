@@ -146,6 +146,10 @@ class Beside:
             {n: known_first(records.columns[n], v) for n, v in whole.columns.items()}
         )
 
+    def bounds(self, name: str) -> bool:
+        """None: nothing is looked up beside this generator."""
+        return False
+
     def unknown(self, records: Records) -> dict[str, NDArray[np.bool_]]:
         """See `core/ports.py`."""
         out = {}

@@ -169,9 +169,11 @@ class Filler:
         kind = GENERATORS.get(saved.generator)
         if not isinstance(kind, FillsGaps) or saved.schema.shape not in kind.fills:
             return None
-        if not there.isdisjoint(saved.texts.made) or not fillable(saved.determined, there):
+        if not there.isdisjoint(saved.texts.made):
             return None
-        return cls(drawer, saved.model.completer())  # type: ignore[attr-defined]
+        completer: Completes = saved.model.completer()  # type: ignore[attr-defined]
+        can = fillable(saved.determined, there, completer.bounds)
+        return cls(drawer, completer) if can else None
 
     def fill(self, block: int, known: Records, seed: int) -> tuple[Records, dict[str, Any]]:
         """The rows of one block, every gap drawn given the row's other cells; see `draw`."""

@@ -1,4 +1,4 @@
-"""How a run meets its table of conditions: checked, then filled row by row or drawn by condition."""
+"""How a run meets its table of conditions: checked, then filled by row or drawn by condition."""
 
 from __future__ import annotations
 

@@ -76,9 +76,20 @@ def test_what_no_cell_has_or_the_given_cell_has_not_is_found() -> None:
     assert wrong["city"].tolist() == [False, False, True, False, True]
 
 
-def test_a_group_of_ages_needs_the_age_beside_it() -> None:
-    assert not fillable(FOUND, ["group"])
-    assert fillable(FOUND, ["group", "age"])
-    assert fillable(FOUND, ["country"])
-    known = Records.flat({"group": Coded.of(["old", "old"]), "age": np.array([50.0, np.nan])})
-    assert among(FOUND, known)[1]["group"].tolist() == [False, True]
+def test_an_age_group_leaves_its_ages() -> None:
+    left, wrong = among(FOUND, Records.flat({"group": Coded.of(["old", "young", None])}))
+    ages = np.array([18.0, 39.0, 41.0, 90.0])
+    of_old, of_young = (left["age"].holds[left["age"].which[i]] for i in (0, 1))
+    assert of_old(ages).tolist() == [False, False, True, True]
+    assert of_young(ages).tolist() == [True, True, False, False]
+    assert left["age"].which[2] == -1
+    assert not wrong["group"].any()
+    beside = Records.flat({"group": Coded.of(["old", "old"]), "age": np.array([50.0, 20.0])})
+    assert among(FOUND, beside)[1]["group"].tolist() == [False, True]
+
+
+def test_a_parent_that_cannot_be_bounded_has_to_be_given() -> None:
+    assert fillable(FOUND, ["group"], lambda _: True)
+    assert not fillable(FOUND, ["group"], lambda _: False)
+    assert fillable(FOUND, ["group", "age"], lambda _: False)
+    assert fillable(FOUND, ["country"], lambda name: name == "cell")

@@ -107,6 +107,19 @@ def test_a_missing_label_is_one_of_those_that_are_left(model) -> None:
     assert set(drawn[::2]) == {"long", "short"}
 
 
+def test_a_missing_number_passes_the_test_that_its_row_asks_for(model) -> None:
+    """Of the records 30 % have fewer than 60 calls; the drawn ones are uniform below: their mean
+    lies within 5 standard errors (17 / sqrt(200)) and 3 that the network may be off of 29.5."""
+    some = bills().take(np.arange(400))
+    known = {c.name: empty_like(c, 400) for c in BILLS.columns} | {"kind": some.columns["kind"]}
+    which = np.where(np.arange(400) % 2, 0, -1)
+    asked = {"calls": Among(which, holds=(lambda x: x < 60,))}
+    drawn = model.completer().complete(Records.flat(known), 1, 0, asked).columns["calls"]
+    assert (drawn[1::2] < 60).all()
+    assert drawn[1::2].mean() == pytest.approx(29.5, abs=3 + 5 * 17 / np.sqrt(200))
+    assert (drawn[::2] >= 60).mean() == pytest.approx(0.7, abs=5 * np.sqrt(0.21 / 200))
+
+
 def test_cells_that_the_model_could_never_draw_are_found(model) -> None:
     some = bills().take(np.arange(3))
     known = {c.name: empty_like(c, 3) for c in BILLS.columns}

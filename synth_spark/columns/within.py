@@ -154,7 +154,10 @@ def _span(values: Reals) -> str:
 def known_values(
     codec: Category | Number, values: Values, view: Callable[[Reals], Reals] = same
 ) -> NDArray[np.bool_]:
-    """Which values a codec may draw, shape (rows,); a missing value counts as one.
+    """Which values may stand beside what a codec draws, shape (rows,); a missing value may.
+
+    A label that is told; one of a few numbers; where numbers lie in bins any on their lattice, and
+    beyond their ends as far again: the next extreme is one, a wrong unit is none.
 
     Args:
         codec: Of the column, or of a field made of it.
@@ -176,8 +179,13 @@ def known_values(
     noise = 1e-9 * np.maximum(np.abs(x), 1.0)
     near = np.clip(np.searchsorted(drawn, x - noise), 0, len(drawn) - 1)
     held = np.abs(drawn[near] - x) <= noise
-    if len(codec.uppers):  # between its ends a column with bins may take any value of its lattice
+    if len(codec.uppers):
         scaled = x * codec.lattice[0] if view is same else np.zeros(len(x))
-        between = (x >= drawn[0] - noise) & (x <= drawn[-1] + noise)
-        held |= between & (np.abs(scaled - np.rint(scaled)) < 1e-6)
+        held |= near_span(x, drawn[0], drawn[-1]) & (np.abs(scaled - np.rint(scaled)) < 1e-6)
     return np.asarray(held | np.isnan(x))
+
+
+def near_span(x: Reals, low: float, high: float) -> NDArray[np.bool_]:
+    """Which numbers lie between two ends, or beyond them by no more than lies between them."""
+    width = high - low + 1e-9 * max(abs(low), abs(high), 1.0)
+    return np.asarray((x >= low - width) & (x <= high + width))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from synth_spark.columns.within import known_values
+from synth_spark.columns.within import known_values, near_span
 from synth_spark.core.batch import Records, Values
 from synth_spark.generators._flat_fields import split
 from synth_spark.generators._flat_model import Pass
@@ -86,10 +86,8 @@ def unknown_cells(coder: Coder, records: Records) -> dict[str, NDArray[np.bool_]
     for field in coder.fields:
         name = field.name
         if name in bounds:
-            low, high = bounds[name]
             x = np.asarray(values[name], np.float64)
-            noise = 1e-9 * np.maximum(np.abs(x), 1.0)
-            wrong = (x < low - noise) | (x > high + noise)
+            wrong = ~(np.isnan(x) | near_span(x, *bounds[name]))
         elif name in codecs and field.part != "gap":
             wrong = ~known_values(codecs[name], values[name])
         else:

@@ -158,7 +158,9 @@ def _cells(source: Source, asked: Asked, zone: str) -> tuple[list[SparkColumn], 
             halves = typed[column.name].isNull() != typed[column.partner].isNull()
             faults.append(sf.when(halves, sf.lit(f"half of the place {column.name}")))
     if CORRUPT in source.frame.columns:
-        faults.append(sf.col(CORRUPT))
+        # Spark reads no raw file for that column alone, so another is named in what is told
+        beside = sf.substring(sf.coalesce(cells[0].cast("string"), sf.lit("")), 1, 0)
+        faults.append(sf.concat(sf.lit("a line that does not fit: "), sf.col(CORRUPT), beside))
     return cells, faults
 
 

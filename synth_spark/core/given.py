@@ -149,6 +149,17 @@ def condition_of(asked: Asked, values: Mapping[str, Any], more: Sequence[Clause]
     return Condition(tuple(clauses))
 
 
+def row_text(asked: Asked, condition: Condition) -> str:
+    """A row's condition for messages, its times as times."""
+    times = {c.name for c in asked.schema.columns if c.kind == "time"}
+    return " ".join(
+        f"{c.field}={np.datetime64(round(c.low * 1e6), 'us').item():%Y-%m-%d %H:%M:%S}"
+        if c.field in times
+        else c.text()
+        for c in condition.clauses
+    )
+
+
 def _width(column: Column, low: float) -> float:
     """What lies under one value: of a date its day, of another time its second."""
     if column.kind != "time":

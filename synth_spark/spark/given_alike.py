@@ -22,7 +22,7 @@ from synth_spark.core.conditions import (
     ImpossibleConditionError,
     Share,
 )
-from synth_spark.core.given import Asked, TooManyGivenError, condition_of, held_exactly
+from synth_spark.core.given import Asked, TooManyGivenError, condition_of, held_exactly, row_text
 from synth_spark.spark.arrow import map_in_arrow, quoted
 from synth_spark.spark.blocks import Recipe, drawer_of, in_batches, table_ddl, table_rows
 from synth_spark.spark.fanout import tasks
@@ -84,7 +84,7 @@ def _cells(row: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def refuse_impossible(alike: Alike, spark: SparkSession, recipe: Recipe) -> None:
+def refuse_impossible(asked: Asked, alike: Alike, spark: SparkSession, recipe: Recipe) -> None:
     """Refuse rows that the model gives no chance; every distinct one is tried on the workers.
 
     Raises:
@@ -99,7 +99,7 @@ def refuse_impossible(alike: Alike, spark: SparkSession, recipe: Recipe) -> None
     row, condition = alike.first[worst["at"]], alike.shares[worst["at"]].condition
     kind = ImpossibleConditionError if worst["code"] == "SYN-711" else CannotConditionError
     raise kind(
-        f"sample.given, row {row} (from 0), {condition.text()}: {worst['said']}",
+        f"sample.given, row {row} (from 0), {row_text(asked, condition)}: {worst['said']}",
         hint="another value, or an empty cell, which is drawn",
         row=row,
         condition=condition.text(),

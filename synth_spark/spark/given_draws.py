@@ -91,7 +91,7 @@ def way_of(
         )
     alike = Alike.of(given, rows, more)
     recipe = recipe_for(spark, model, subjects=alike.shares, tried=False, **common)
-    refuse_impossible(alike, spark, recipe)
+    refuse_impossible(given.asked, alike, spark, recipe)
     numbered = numbered_blocks(given, alike, recipe).persist()
     how = f"{len(alike.shares):,} conditions, one for each distinct row"
     return Way(recipe=recipe, rows=partial(drawn, given, numbered), how=how)

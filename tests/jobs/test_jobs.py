@@ -193,7 +193,9 @@ def test_a_twin_of_a_table_of_conditions_holds_its_rows(
     assert None not in [*plans, *months]
     assert not {"a", "b", "c", "e"} & set(twin["id"].to_pylist())
     report = json.loads((tmp_path / "twin.run" / "report.json").read_text())
-    assert any("plan, months come from the rows of wanted.csv" in x for x in report["not_tested"])
+    assert any(
+        "plan, months come from the rows of wanted.csv" in x for x in report["facts"]["not_tested"]
+    )
     again = ["run", "--plan", str(tmp_path / "twin.run" / "plan.yaml"), "--dry-run"]
     assert command(again) == 0
     assert "one subject for each of 5 rows" in capsys.readouterr().out

@@ -7,7 +7,13 @@ import pytest
 
 from synth_spark.core.batch import Coded, Records
 from synth_spark.core.conditions import BadConditionError, Clause
-from synth_spark.core.given import BadGivenError, asked_columns, condition_of, held_exactly
+from synth_spark.core.given import (
+    BadGivenError,
+    asked_columns,
+    condition_of,
+    held_exactly,
+    row_text,
+)
 from synth_spark.core.schema import Column, Schema
 
 EVENTS = Schema(
@@ -83,6 +89,9 @@ def test_a_date_is_its_day_and_a_time_its_second_and_both_come_back_exactly() ->
     assert born.holds(86_400.0 * 4 - 1)
     assert not born.holds(86_400.0 * 4)
     assert not seen.holds(86_400.0 * 3 + 6.25)
+    assert row_text(asked, condition) == (
+        "spent=0.1 born=1970-01-04 00:00:00 seen=1970-01-04 00:00:05"
+    )
     drawn = {
         "born": np.array(["1970-01-04T07:00:00"], "datetime64[us]"),
         "seen": np.array(["1970-01-04T00:00:05.9"], "datetime64[us]"),

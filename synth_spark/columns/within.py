@@ -19,6 +19,7 @@ from synth_spark.core.batch import Coded, Values
 from synth_spark.core.conditions import Clause, ImpossibleConditionError
 
 PLACES = 256  # looked at inside each token
+FAR = 10.0  # widths of a column beyond its ends; extremes of heavy tails lie nearer
 Reals = NDArray[np.float64]
 
 
@@ -156,8 +157,8 @@ def known_values(
 ) -> NDArray[np.bool_]:
     """Which values may stand beside what a codec draws, shape (rows,); a missing value may.
 
-    A label that is told; one of a few numbers; where numbers lie in bins any on their lattice, and
-    beyond their ends as far again: the next extreme is one, a wrong unit is none.
+    A label that is told; one of a few numbers; where numbers lie in bins any on their lattice, also
+    beyond their ends: the next extreme is one, a wrong unit is none.
 
     Args:
         codec: Of the column, or of a field made of it.
@@ -186,6 +187,6 @@ def known_values(
 
 
 def near_span(x: Reals, low: float, high: float) -> NDArray[np.bool_]:
-    """Which numbers lie between two ends, or beyond them by no more than lies between them."""
-    width = high - low + 1e-9 * max(abs(low), abs(high), 1.0)
+    """Which numbers lie between two ends, or beyond them by at most `FAR` times what lies between."""
+    width = FAR * (high - low) + 1e-9 * max(abs(low), abs(high), 1.0)
     return np.asarray((x >= low - width) & (x <= high + width))

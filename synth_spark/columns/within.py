@@ -187,6 +187,6 @@ def known_values(
 
 
 def near_span(x: Reals, low: float, high: float) -> NDArray[np.bool_]:
-    """Which numbers lie between two ends, or beyond them by at most `FAR` times what lies between."""
+    """Which numbers lie between two ends, or beyond them by `FAR` times their distance at most."""
     width = FAR * (high - low) + 1e-9 * max(abs(low), abs(high), 1.0)
     return np.asarray((x >= low - width) & (x <= high + width))

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 PARTICLES = 24  # a row
 _AT_ONCE = 12_288  # particles in memory
+_NEVER = 60.0  # nats against what the network rules out
 
 Reals = NDArray[np.float64]
 
@@ -211,4 +212,7 @@ class Completer:
             )
             if implied is not None:
                 chance -= self.leavings.doubt(c, drawing.tokens[c], implied)
-            return np.asarray(np.where(held, chance, np.log(leaned / total) - moved))
+            out = np.where(held, chance, np.log(leaned / total) - moved)
+        return np.asarray(
+            np.maximum(out, -_NEVER)
+        )  # cells that exclude each other must not hide all others

@@ -185,7 +185,7 @@ class Completer:
             held = held | np.isfinite(implied)
         weights = drawing.weights(c)
         total = weights.sum(axis=1, dtype=np.float64)
-        lean = self.pairs.lean(c, known, told)
+        lean = self.pairs.lean(c, {**known, **drawing.values}, told)
         if lean is not None:
             weights *= np.exp(lean)
         if part is not None:

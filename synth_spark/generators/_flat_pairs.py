@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from synth_spark.core.batch import Values, missing
 from synth_spark.core.seeds import generator
 from synth_spark.generators._flat_model import Drawing
+from synth_spark.generators._flat_relation import Relation
 
 if TYPE_CHECKING:
     from synth_spark.generators._flat_model import FlatModel
@@ -76,36 +77,55 @@ class Pairs:
     def _tellers(self, c: int) -> list[str]:
         """What may tell about a column: later fields, and relations that it is a part of.
 
-        "=NAME" stands for what a relation leaves for it, "~NAME" for what is computed from it.
+        "=NAME" stands for what a relation leaves for it, "~NAME" for what is computed from it, and
+        "&NAME&LATER" for what a relation leaves for a later field.
         """
         coder = self.model.coder
         name = coder.drawn[c].field.name
-        related = [d.relation for d in coder.drawn if d.relation is not None]
-        bound = [f"={r.child}" for r in (*related, *coder.computed) if r.left_for(name) is not None]
+        bound = [f"={r.child}" for r in self._relations if r.left_for(name) is not None]
         bound += [f"~{r.child}" for r in coder.computed if name in r.parents]
-        return [*bound, *(d.field.name for d in coder.drawn[c + 1 :])]
+        later = [d.field.name for d in coder.drawn[c + 1 :]]
+        bound += [
+            f"&{r.child}&{p}" for r in self._relations for p in later if r.left_for(p) is not None
+        ]
+        return [*bound, *later]
+
+    @property
+    def _relations(self) -> list[Relation]:
+        coder = self.model.coder
+        return [*coder.computed, *(d.relation for d in coder.drawn if d.relation is not None)]
 
     def _token(self, c: int, teller: str, known: Mapping[str, Values]) -> NDArray[np.int64]:
         """Token of what a teller says in each row, -1 where it is not known; shape (rows,)."""
         coder = self.model.coder
         if teller[0] == "=":
-            every = [*coder.computed, *(d.relation for d in coder.drawn if d.relation is not None)]
-            relation = next(r for r in every if r.child == teller[1:])
-            left = relation.left_for(coder.drawn[c].field.name)
+            relation = next(r for r in self._relations if r.child == teller[1:])
+            asked = coder.drawn[c]
+            left = relation.left_for(asked.field.name)
             assert left is not None
             value = left(known)
-            codec = coder.drawn[c].codec
-            return np.where(np.isfinite(value), codec.encode(value), -1)
+            merged = {**known, asked.field.name: np.where(np.isfinite(value), value, np.nan)}
+            told = value if asked.relation is None else asked.relation.residual(merged)
+            return np.where(np.isfinite(told), asked.tokens(merged), -1)
         if teller[0] == "~":  # what is computed from it, in as many parts of the pool's rows
             whole = np.asarray(self.pool.values[teller[1:]], np.float64)
             cuts = np.nanquantile(whole, np.arange(1, _PARTS) / _PARTS)
             value = np.asarray(known[teller[1:]], np.float64)
             return np.where(np.isfinite(value), np.searchsorted(cuts, value, "right"), -1)
-        column = next(d for d in coder.drawn if d.field.name == teller)
+        said: Values
+        if teller[0] == "&":
+            child, name = teller[1:].split("&", 1)
+            left = next(r for r in self._relations if r.child == child).left_for(name)
+            assert left is not None
+            rest = left(known)
+            said = np.where(np.isfinite(rest), rest, np.nan)
+        else:
+            name, said = teller, known[teller]
+        column = next(d for d in coder.drawn if d.field.name == name)
         codec = column.codec if column.plain is None else column.plain
         if codec.vocabulary > _MOST_TOKENS:
-            return np.full(len(known[teller]), -1)
-        return np.where(missing(known[teller]), -1, codec.encode(known[teller]))
+            return np.full(len(said), -1)
+        return np.where(missing(said), -1, codec.encode(said))
 
     def _pair(self, c: int, teller: str) -> Scores:
         """Log lift of column c's tokens beside each token of a teller, (teller's, tokens)."""

@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 
 from synth_spark.columns.category import RARE, Category
 from synth_spark.columns.number import Number
-from synth_spark.core.batch import Values
+from synth_spark.core.batch import Coded, Values
 from synth_spark.core.conditions import WEEKDAYS, Clause, ImpossibleConditionError
 
+FAR = 10.0  # widths of a column beyond its ends; extremes of heavy tails lie nearer
 _SAME = 1e-9  # of a number: how far two of the same value may lie apart
 Reals = NDArray[np.float64]
 Tokens = NDArray[np.int32]
@@ -112,17 +113,28 @@ def part_of(codec: Any, clause: Clause, look: Look | None = None) -> Within:
     look = look or Look()
     one = isinstance(codec, Number) and clause.low == clause.high
     holds = partial(_near, clause.low) if one else clause.holds
+    part = within_those(codec, holds, look)
+    if not one:
+        return part
+    if not part.share.any():
+        return _between_places(codec, clause.low, look)
+    return replace(part, exact=clause.low)
+
+
+def within_those(
+    codec: Any, holds: Callable[[Reals], NDArray[np.bool_]], look: Look | None = None
+) -> Within:
+    """The part of a codec of numbers or times whose values a test lets pass; it may be empty."""
+    look = look or Look()
     first = holds(curves(codec, middles(look.whole or look.places)))
     whole: NDArray[np.bool_] = np.asarray(first.all(axis=1))
     held = holds(curves(codec, middles(look.places), ~whole))
     share = whole.astype(np.float64)
     share[~whole] = held.mean(axis=1)
-    if one and not share.any():
-        return _between_places(codec, clause.low, look)
     rows, inside, every = iter(held), middles(look.places), middles(look.whole)
     parts = [every if w else inside[next(rows)] for w in whole]
     start = np.cumsum([0, *(len(p) for p in parts)])
-    return Within(share, start, np.concatenate([*parts, every[:0]]), clause.low if one else None)
+    return Within(share, start, np.concatenate([*parts, every[:0]]))
 
 
 def refused(
@@ -205,9 +217,49 @@ def _near(value: float, values: Reals) -> NDArray[np.bool_]:
 
 
 def _between_places(codec: Number, value: float, look: Look) -> Within:
-    """One number that is at none of the places but among a token's values, or else nothing."""
+    """One number that is at none of the places but among a token's values, or else nothing.
+
+    For one that lies between two bins the next bin stands.
+    """
     scale, values = codec.lattice[0], curves(codec, middles(look.places))
     reached = (values.min(axis=1) <= value) & (value <= values.max(axis=1))
+    known = values[np.isfinite(values)]
+    if not reached.any() and len(codec.uppers) and len(known) and known.min() < value < known.max():
+        reached[codec.encode(np.array([value]))] = True
     reached &= not scale or abs(value * scale - round(value * scale)) < 1e-6
     part = Within.of_tokens(np.flatnonzero(reached), codec.vocabulary)
     return replace(part, share=part.share / look.places, exact=value)
+
+
+def known_values(codec: Category | Number, values: Values) -> NDArray[np.bool_]:
+    """Which values may stand beside what a codec draws, shape (rows,); a missing value may.
+
+    A label that is told; one of a few numbers; where numbers lie in bins any on their lattice, also
+    beyond their ends: the next extreme is one, a wrong unit is none.
+
+    Args:
+        codec: Of the column, or of a field made of it.
+        values: Of the column.
+    """
+    if isinstance(codec, Category):
+        assert isinstance(values, Coded)
+        told = set(codec.labels)
+        return np.array([*(label in told for label in values.labels), True])[values.codes]
+    x = np.asarray(values, np.float64)
+    drawn = curves(codec, middles(Look().places))
+    drawn = np.sort(drawn[np.isfinite(drawn)])
+    if not len(drawn):
+        return np.isnan(x)
+    noise = 1e-9 * np.maximum(np.abs(x), 1.0)
+    near = np.clip(np.searchsorted(drawn, x - noise), 0, len(drawn) - 1)
+    held = np.abs(drawn[near] - x) <= noise
+    if len(codec.uppers):
+        scaled = x * codec.lattice[0]
+        held |= near_span(x, drawn[0], drawn[-1]) & (np.abs(scaled - np.rint(scaled)) < 1e-6)
+    return np.asarray(held | np.isnan(x))
+
+
+def near_span(x: Reals, low: float, high: float) -> NDArray[np.bool_]:
+    """Which numbers lie between two ends, or beyond them by `FAR` times their distance at most."""
+    width = FAR * (high - low) + 1e-9 * max(abs(low), abs(high), 1.0)
+    return np.asarray((x >= low - width) & (x <= high + width))

@@ -8,6 +8,7 @@ those in the open hours are told.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, ClassVar, Self
@@ -15,9 +16,10 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from synth_spark.columns.within import Within, impossible, within
-from synth_spark.core.batch import Coded, Records, Values
+from synth_spark.columns.within import Within, impossible, known_values, within
+from synth_spark.core.batch import Coded, Records, Values, known_first
 from synth_spark.core.conditions import Clause, Condition
+from synth_spark.core.given import Among
 from synth_spark.core.ports import Fold, Learning
 from synth_spark.core.schema import Schema, Shape
 from synth_spark.core.seeds import generator
@@ -151,6 +153,10 @@ class IndependentModel:
         hours = Hours.of(columns[self.schema.time], self.schema.time, clock) if clock else None
         return replace(self, columns=columns, hours=hours)
 
+    def completer(self) -> Beside:
+        """What fills gaps: each by itself, as everything here is drawn."""
+        return Beside(self)
+
     def state(self) -> dict[str, Any]:
         columns = {
             name: {"kind": d.kind, "time": d.time, "codec": d.codec.state(), "upper": d.upper}
@@ -173,12 +179,51 @@ class IndependentModel:
         return {"tokens": sizes, "subjects": self.subjects_seen}
 
 
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """Fills the gaps of rows without a look at the row."""
+
+    model: IndependentModel
+
+    def complete(
+        self, records: Records, seed: int, block: int = 0, among: Mapping[str, Among] | None = None
+    ) -> Records:
+        """See `core/ports.py`; columns that others bound are not asked of this generator."""
+        assert not among
+        whole = replace(self.model, block_size=records.rows).sample(block, records.rows, seed)
+        return Records.flat(
+            {n: known_first(records.columns[n], v) for n, v in whole.columns.items()}
+        )
+
+    def bounds(self, name: str) -> bool:
+        """None: nothing is looked up beside this generator."""
+        return False
+
+    def unknown(self, records: Records) -> dict[str, NDArray[np.bool_]]:
+        """See `core/ports.py`."""
+        out = {}
+        for name, column in self.model.columns.items():
+            values = records.columns[name]
+            if column.time:
+                values = _seconds(np.asarray(values))
+            if column.kind in ("category", "number"):
+                out[name] = ~known_values(column.codec, values)
+        return out
+
+
+def _seconds(times: NDArray[Any]) -> NDArray[np.float64]:
+    """Times as seconds since 1970, NaN where missing."""
+    us = times.astype("datetime64[us]").astype(np.int64)
+    return np.where(np.isnat(times), np.nan, us / 1e6)
+
+
 class Independent:
     """Draws every column by itself from its counts. Not private."""
 
     shapes: ClassVar[frozenset[Shape]] = frozenset({"flat", "events"})
     min_subjects: ClassVar[int] = 1
     relates: ClassVar[bool] = False
+    fills: ClassVar[frozenset[Shape]] = frozenset({"flat"})
     families: ClassVar[frozenset[str]] = frozenset()
     Params: ClassVar[type[Any]] = IndependentParams
     Model: ClassVar[type[Any]] = IndependentModel

@@ -8,7 +8,7 @@ import pytest
 from synth_spark.columns.category import RARE, Category
 from synth_spark.columns.number import Number
 from synth_spark.columns.time import Time
-from synth_spark.columns.within import Look, Narrowed, hours_of_week, within
+from synth_spark.columns.within import Look, Narrowed, hours_of_week, known_values, within
 from synth_spark.core.batch import Coded
 from synth_spark.core.conditions import Clause, ImpossibleConditionError
 
@@ -109,3 +109,36 @@ def test_hours_of_the_week_are_those_of_the_clock() -> None:
     weekend = hours_of_week(Clause(field="weekday", labels=("sun", "sat")))
     assert np.flatnonzero(weekend.all(axis=1)).tolist() == [5, 6]
     assert weekend.sum() == 2 * 24
+
+
+def test_which_values_a_column_of_numbers_may_take() -> None:
+    rng = np.random.default_rng(5)
+    codec = number(
+        np.concatenate([rng.integers(0, 1_000, 4_000), np.full(500, 5_000)]).astype(float)
+    )
+    x = np.array([0, 37, 37.5, 3_000, 5_000, 9_000, 90_000, -60_000, np.nan])
+    assert known_values(codec, x).tolist() == [
+        True, True, False, True, True, True, False, False, True
+    ]  # fmt: skip
+
+
+def test_of_a_few_prices_none_between_them_may_be_taken() -> None:
+    codec = number(np.repeat([10.0, 20.0, 35.0], 40))
+    assert known_values(codec, np.array([10.0, 15.0, 35.0])).tolist() == [True, False, True]
+
+
+def test_which_labels_a_category_may_take() -> None:
+    labels = Coded.of(["a"] * 9 + ["b"] * 9 + ["c"])
+    codec = Category.finish(Category.summarise(labels, np.arange(19)), min_subjects=5)
+    asked = Coded.of(["a", "c", None, "d"])
+    assert known_values(codec, asked).tolist() == [True, False, True, False]
+
+
+def test_a_number_between_two_bins_is_drawn_as_it_is_asked_for() -> None:
+    rng = np.random.default_rng(5)
+    codec = number(
+        np.concatenate([rng.integers(0, 1_000, 4_000), np.full(500, 5_000)]).astype(float)
+    )
+    part = within(codec, Clause(field="x", low=3_000, high=3_000))
+    assert part.exact == 3_000
+    assert part.share.sum() > 0

@@ -44,13 +44,14 @@ CASES = {  # name: (generator, table of the world, subjects that one draw makes)
     "autoregressive events": ("autoregressive", "cdr?subscribers=800&days=7", 20_000),
     # time, contact, type and duration, as in the reference weeks of calls and texts
     "autoregressive events, 4 columns": ("autoregressive", "cdr?subscribers=800&days=7", 20_000),
+    "markov events, 4 columns": ("markov", "cdr?subscribers=800&days=7", 40_000),
+    "gan events, 4 columns": ("gan", "cdr?subscribers=800&days=7", 20_000),
+    "transformer events, 4 columns": ("transformer", "cdr?subscribers=800&days=7", 5_000),
     "autoregressive flat": ("autoregressive", "subscriber?subscribers=6000", 1_000_000),
+    "vae flat": ("vae", "subscriber?subscribers=6000", 1_000_000),
+    "transform flat": ("transform", "subscriber?subscribers=6000", 1_000_000),
 }
-DROPPED = {
-    "autoregressive events, 4 columns": (
-        "direction", "cell_id", "downlink_bytes", "radio", "region", "plan"
-    )
-}  # fmt: skip
+FOUR = ("direction", "cell_id", "downlink_bytes", "radio", "region", "plan")  # left out by these
 REPEATS = 3
 HEAP = "2g"  # of the JVM in the growth runs
 GROWTH = (400, 4_000, 40_000)  # subscribers of a week
@@ -128,7 +129,7 @@ def sampling(scratch: Path, case: str | None = None) -> dict[str, Any]:
     for name, (generator, table, subjects) in CASES.items():
         if case not in (None, name):
             continue
-        drop = DROPPED.get(name, ())
+        drop = FOUR if name.endswith("4 columns") else ()
         model = learned(generator, table, scratch / name.replace(" ", "-"), drop)
         with session("bench-speed") as spark:
             saved = load_saved(model)

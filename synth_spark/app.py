@@ -53,6 +53,7 @@ def twin(
     generator: str = AUTO,
     subjects: int | None = None,
     where: Sequence[str] = (),
+    given: str | Path | None = None,
     seed: int = 1,
     run_folder: str | Path | None = None,
     overwrite: bool = False,
@@ -70,6 +71,7 @@ def twin(
         generator: A file of generators/; "auto": chosen by shape and size.
         subjects: How many subjects to draw; None: as many as there were.
         where: What every subject holds, see `core/conditions.py`.
+        given: A table with one row a subject, whose values it holds; see `core/given.py`.
         seed: Of everything that is drawn.
         run_folder: For the plan, the tables, the model and the report; None: OUT with `.run`.
         overwrite: Whether `out` may be replaced.
@@ -85,7 +87,12 @@ def twin(
         "source": {"path": plain(data)},
         "records": {"key": key or "", "time": time or "", "drop": list(drop)},
         "generator": {"name": generator},
-        "sample": {"subjects": subjects, "out": plain(out), "where": list(where)},
+        "sample": {
+            "subjects": subjects,
+            "out": plain(out),
+            "where": list(where),
+            "given": None if given is None else plain(given),
+        },
         "run": {"folder": str(run_folder or _beside(out)), "quiet": quiet, "resume": resume},
     }
     return _run_to(out, asked, overwrite=overwrite)
@@ -179,6 +186,7 @@ def _in_session(
     """Start Spark, settle what the records are, and do the steps."""
     from synth_spark.spark import tables
     from synth_spark.spark.failures import explained
+    from synth_spark.spark.given_draws import given_table
     from synth_spark.spark.session import session
     from synth_spark.spark.workshop import open_plan
 
@@ -196,9 +204,14 @@ def _in_session(
         check(settled.plan, settled.schema)
         if "ingest" in steps and (plan.run.resume == "never" or not folder.step("ingest")):
             settled = looked_at(opened, settled)
+        given = None
+        if "sample" in steps and not (plan.run.resume != "never" and folder.step("sample")):
+            given = given_table(spark, settled.plan, settled.schema, folder.path)
         if dry_run:
-            print_dry(settled.plan, settled.schema, steps)
+            print_dry(settled.plan, settled.schema, steps, given)
             return 0
+        if given is not None and given.asked.left_out and not plan.run.quiet:
+            sys.stderr.write(f"{given.asked.sentence()}\n")
         return _carry_out(spark, settled, folder, steps)
 
 

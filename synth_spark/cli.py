@@ -66,6 +66,14 @@ Where = Annotated[
     ),
 ]
 
+Given = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE",
+        help="A table of conditions: one subject for each row, which holds the row's values.",
+    ),
+]
+
 
 @app.command()
 def twin(
@@ -81,6 +89,7 @@ def twin(
         int | None, typer.Option(min=1, help="How many; as many as were real if not said.")
     ] = None,
     where: Where = None,
+    given: Given = None,
     seed: Annotated[int, typer.Option(min=0)] = 1,
     run_folder: Annotated[
         str | None, typer.Option(help="Plan, model, report; OUT.run if not said.")
@@ -98,6 +107,8 @@ def twin(
     from synth_spark.core.shelf import GENERATORS
 
     _must_be_there(data)
+    if given is not None:
+        _must_be_there(given)
     chosen = _one_of("resume", resume or "never", get_args(application.Resume))
     if generator not in ("auto", *GENERATORS.names()):
         GENERATORS.get(generator)  # raises with the nearest name
@@ -111,6 +122,7 @@ def twin(
             generator=generator,
             subjects=subjects,
             where=tuple(where or ()),
+            given=given,
             seed=seed,
             run_folder=run_folder,
             overwrite=overwrite,

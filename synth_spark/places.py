@@ -10,8 +10,8 @@ from synth_spark.errors import SynthError
 from synth_spark.pipelines.folder import FolderError
 
 OWN = (  # what a run keeps in its folder
-    "baseline", "checkpoints", "histories", "models", "quarantine", "records", "shards", "stage",
-    "steps", "twin", "world",
+    "baseline", "checkpoints", "given", "histories", "models", "quarantine", "records", "shards",
+    "stage", "steps", "twin", "world",
 )  # fmt: skip
 
 
@@ -27,7 +27,9 @@ def check_places(plan: Plan, *, dry_run: bool) -> None:
     Raises:
         SamePlaceError: The source, the twin and the run folder lie in one another (SYN-136).
         TableTakenError: A folder that is no Delta table stands where the twin goes (SYN-215).
+        NoSourceError: There is nothing where the table of conditions is said to be (SYN-220).
     """
+    from synth_spark.spark.source import must_be_readable
     from synth_spark.spark.twin_out import check_target
 
     if local_path(plan.run.folder) is None:
@@ -43,6 +45,9 @@ def check_places(plan: Plan, *, dry_run: bool) -> None:
     pairs = [("twin", twin, "source", source), ("source", source, "twin", twin)]
     pairs += [("run folder", folder, "source", source), ("run folder", folder, "twin", twin)]
     pairs += [("source", source, "run folder", folder)]
+    given = _resolved(plan.sample.given) if plan.sample.given else None
+    pairs += [("twin", twin, "given table", given), ("given table", given, "twin", twin)]
+    pairs += [("run folder", folder, "given table", given)]
     for name, path, other, around in pairs:
         if path and around and (path == around or around in path.parents):
             where = "is" if path == around else "lies in"
@@ -56,6 +61,14 @@ def check_places(plan: Plan, *, dry_run: bool) -> None:
             f"The twin {twin} would replace a table of the run itself.",
             hint=f"another name than {', '.join(OWN)} inside the run folder",
             path=str(twin),
+        )
+    if given and plan.run.resume == "never":
+        must_be_readable(plan.sample.given or "")
+    if given and folder in given.parents and given.relative_to(folder).parts[0] in OWN:
+        raise SamePlaceError(
+            f"The given table {given} is a table of the run itself.",
+            hint="a copy of it outside the run folder",
+            path=str(given),
         )
     if plan.sample.out and not dry_run:
         check_target(plan.sample.out, replace=True)

@@ -8,7 +8,7 @@ import sys
 import time as clock
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import synth_spark
 from synth_spark.config import STEPS, Plan, Step
@@ -16,6 +16,9 @@ from synth_spark.core.schema import Schema
 from synth_spark.metrics.base import Evaluation
 from synth_spark.pipelines.run import Job
 from synth_spark.records.detect import Detection
+
+if TYPE_CHECKING:
+    from synth_spark.spark.given import Given
 
 LIBRARIES = ("pyspark", "delta-spark", "torch", "horovod", "numpy", "pandas", "pyarrow", "numba")
 
@@ -65,6 +68,7 @@ def facts(job: Job) -> dict[str, Any]:
         "sampling": {**sample, "rows_per_s": sample.get("rows", 0) / seconds if seconds else None},
         "not_tested": [
             *_quotas(job.plan),
+            *_given(job.plan, sample),
             "Membership, linkage and attribute attacks: no number here is a privacy proof.",
             "Whether models trained on the twin do as well on real records.",
         ],
@@ -84,6 +88,19 @@ def _quotas(plan: Plan) -> list[str]:
         return []
     said = "; ".join(" ".join(q.where) for q in plan.sample.quotas)
     return [f"Scores compare with all records although quotas move the shares on purpose: {said}."]
+
+
+def _given(plan: Plan, sample: dict[str, Any]) -> list[str]:
+    """What a table of conditions means for the scores."""
+    if not plan.sample.given:
+        return []
+    fields = ", ".join(sample.get("given", {}).get("fields", []))
+    said = [
+        "Scores compare with all records although the subjects' "
+        f"{fields} come from the rows of {plan.sample.given.rstrip('/').rpartition('/')[2]}."
+    ]
+    left = sample.get("given", {}).get("left_out", [])
+    return said + ([f"Of that table {', '.join(left)} were made anew."] if left else [])
 
 
 def _grouped(ingest: dict[str, Any]) -> list[str]:
@@ -110,7 +127,9 @@ def versions() -> dict[str, str]:
 # ---- on the screen ------------------------------------------------------------------------------
 
 
-def print_dry(plan: Plan, schema: Schema, steps: Sequence[Step]) -> None:
+def print_dry(
+    plan: Plan, schema: Schema, steps: Sequence[Step], given: Given | None = None
+) -> None:
     """What a run would do."""
     columns = ", ".join(f"{c.name} ({c.kind})" for c in schema.columns)
     key = f"key {schema.key.name}, " if schema.key else ""
@@ -118,6 +137,12 @@ def print_dry(plan: Plan, schema: Schema, steps: Sequence[Step]) -> None:
         f"Would {', '.join(steps)} {plan.source.path or 'without a source'} "
         f"as {schema.shape} of {schema.family}:\n"
     )
+    if given is not None:
+        fields = ", ".join(given.asked.fields)
+        sys.stdout.write(f"  one subject for each of {given.rows:,} rows of {plan.sample.given}, ")
+        sys.stdout.write(f"which give {fields}\n")
+        if given.asked.left_out:
+            sys.stdout.write(f"  {given.asked.sentence()}\n")
     sys.stdout.write(f"  {key}columns {columns}\n  into {plan.folder}; nothing was written.\n")
 
 

@@ -17,7 +17,8 @@ from synth_spark.columns._text_chain import MOST_KEPT
 from synth_spark.columns._text_made import STANDARD, Dice
 from synth_spark.columns._text_mine import OTHER, Templates, mine
 from synth_spark.columns._text_order import STRIDE, Order, Wanted
-from synth_spark.columns._text_slots import Memory, Slot, Use, use_of
+from synth_spark.columns._text_slots import Memory, Slot, use_of
+from synth_spark.columns._text_ways import Use
 from synth_spark.core.batch import Coded, Records, Values
 from synth_spark.core.masks import LOOKS, WORD
 from synth_spark.core.schema import Schema

@@ -23,22 +23,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synth_spark.columns._text_made import Dice, Formats
+from synth_spark.columns._text_ways import (
+    ANY,
+    EXACT_DIGITS,
+    Use,
+    Way,
+    after_step,
+    behind_of,
+    open_nats,
+    steps_of,
+    tied_of,
+    way_of,
+)
 from synth_spark.columns.number import Number
 from synth_spark.core.masks import is_of
 
 RECALLED = 16  # values of a type that a subject's memory holds
-LONG = 4  # characters from which a value that comes back is no coincidence
-TIED = 0.95  # share of lines in which two parameters are equal, for short ones to be copied
 MOST_TOLD = 200  # values of a parameter that are told
-MOST_STEPS = 12
-ANY = -4  # in the place of a template: any
-LEAST_USES = 5  # behind a template, before it has ways of its own
-NEW = 0.5  # counts that each different way behind a template adds for the ways behind any
 QUANTILES = 4_096  # of a number: values that a draw chooses from
 _ALIKE = 0.9  # share of different values from which long numbers are names
-_EXACT_DIGITS = 15
-
-Way = tuple[str, int]  # "line" j, "last" 0, "step" by, "recall" k, "fresh" 0
 
 
 @dataclass(slots=True)
@@ -60,18 +63,6 @@ class Memory:
 
 
 @dataclass(frozen=True, slots=True)
-class Use:
-    """One value as it stood in the sample, with the ways in which it can be told."""
-
-    owner: int
-    value: str
-    ties: tuple[int, ...]  # earlier parameters of the line that are equal
-    last: str | None
-    recall: int  # -1: not remembered
-    before: int  # the template of the line before
-
-
-@dataclass(frozen=True, slots=True)
 class Slot:
     """How one parameter is drawn."""
 
@@ -79,7 +70,7 @@ class Slot:
     pool: str
     ways: tuple[Way, ...]
     upper: list[float]  # cumulative weights of the ways
-    after: dict[tuple[int, str], list[float]]  # the same behind a template and a way, see `_behind`
+    after: dict[tuple[int, str], list[float]]  # the same behind a template and a way, see `behind`
     told: tuple[str, ...]
     told_upper: list[float]  # of the told values; one entry more for what is made up
     formats: Formats
@@ -104,14 +95,14 @@ class Slot:
         Returns:
             The parameter, and the way of each use.
         """
-        steps, tied = _steps(type_, uses, min_subjects), _tied(uses)
-        told_ways = [[_way(u, tied, steps, first) for u in uses] for first in ("last", "recall")]
-        found = min(told_ways, key=lambda w: _open(w, uses))
+        steps, tied = steps_of(type_, uses, min_subjects), tied_of(uses)
+        told_ways = [[way_of(u, tied, steps, first) for u in uses] for first in ("last", "recall")]
+        found = min(told_ways, key=lambda w: open_nats(w, uses))
         ways = Counter(found)
         fresh = [u for u, w in zip(uses, found, strict=True) if w[0] == "fresh"] or uses
         order = sorted(ways, key=lambda w: (-ways[w], w))
         share = np.array([ways[w] for w in order]) / len(uses)
-        after = _behind(uses, found, earlier, order, share)
+        after = behind_of(uses, found, earlier, order, share)
         number, decimals, width = _number(type_, fresh, min_subjects)
         told, weights, made = _told(fresh, min_subjects)
         formats = Formats.learn(type_, ((u.value, u.owner) for u in fresh), min_subjects)
@@ -148,7 +139,7 @@ class Slot:
         if way == "last" and last is not None:
             return last, way
         if way == "step" and last is not None:
-            stepped = _stepped(last, which)
+            stepped = after_step(last, which)
             return stepped if is_of(self.type, stepped) else last, way
         if way == "recall":
             pool = memory.pools.get(self.pool, ())
@@ -226,81 +217,6 @@ def use_of(
     return Use(owner, value, ties, memory.last.get(key), recall, memory.before)
 
 
-def _tied(uses: list[Use]) -> set[int]:
-    """Earlier parameters of the line that are (nearly) always equal to this one."""
-    ties = Counter(j for use in uses for j in use.ties)
-    return {j for j, n in ties.items() if n >= TIED * len(uses)}
-
-
-def _behind(
-    uses: list[Use],
-    found: list[Way],
-    earlier: list[str],
-    order: list[Way],
-    share: NDArray[np.float64],
-) -> dict[tuple[int, str], list[float]]:
-    """Cumulative weights of the ways behind a template (or `ANY`) and the earlier one's way."""
-    behind: defaultdict[tuple[int, str], Counter[Way]] = defaultdict(Counter)
-    for use, way, before in zip(uses, found, earlier, strict=True):
-        behind[use.before, before][way] += 1
-        behind[ANY, before][way] += 1
-    out = {}
-    for key, counts in sorted(behind.items()):
-        if counts.total() >= LEAST_USES:
-            rows = np.array([counts[w] for w in order]) + NEW * len(counts) * share
-            out[key] = np.cumsum(rows).tolist()
-    return out
-
-
-def _open(ways: list[Way], uses: list[Use]) -> float:
-    """Nats that are left open once the template before is known, over all uses."""
-    pairs = Counter((u.before, w) for u, w in zip(uses, ways, strict=True))
-    befores = Counter(u.before for u in uses)
-    return float(sum(n * np.log(befores[b] / n) for (b, _), n in pairs.items()))
-
-
-def _way(use: Use, tied: set[int], steps: set[int], first: str) -> Way:
-    for j in use.ties:
-        if j in tied or len(use.value) >= LONG:
-            return ("line", j)
-    last, recalled = use.value == use.last, use.recall >= 0 and len(use.value) >= LONG
-    if last and (first == "last" or not recalled):
-        return ("last", 0)
-    if recalled:
-        return ("recall", use.recall)
-    step = _step(use)
-    return ("step", step) if step is not None and step in steps else ("fresh", 0)
-
-
-def _step(use: Use) -> int | None:
-    a, b = use.last, use.value
-    if a is None or not (a.isdigit() and b.isdigit()) or max(len(a), len(b)) > _EXACT_DIGITS:
-        return None
-    return int(b) - int(a)
-
-
-def _stepped(last: str, step: int) -> str:
-    if not last.isdigit():
-        return last
-    value = int(last) + step
-    return last if value < 0 else str(value).zfill(len(last) if last[0] == "0" else 0)
-
-
-def _steps(type_: str, uses: list[Use], min_subjects: int) -> set[int]:
-    """Steps from the last value that enough subjects take, and that are no coincidence."""
-    if type_ != "number":
-        return set()
-    held: defaultdict[int, set[int]] = defaultdict(set)
-    rows: Counter[int] = Counter()
-    for use in uses:
-        step = _step(use)
-        if step:
-            held[step].add(use.owner)
-            rows[step] += 1
-    able = [s for s in rows if len(held[s]) >= min_subjects and rows[s] >= 0.02 * len(uses)]
-    return set(sorted(able, key=lambda s: (-rows[s], s))[:MOST_STEPS])
-
-
 def _told(fresh: list[Use], min_subjects: int) -> tuple[tuple[str, ...], list[int], int]:
     """Values that enough subjects hold, their rows, and the rows of all others."""
     rows: Counter[str] = Counter()
@@ -320,7 +236,7 @@ def _number(type_: str, fresh: list[Use], min_subjects: int) -> tuple[Number | N
     None for what is no number, and for long ones that hardly repeat: those are names.
     """
     texts = [u.value for u in fresh]
-    if type_ != "number" or max(map(len, texts)) > _EXACT_DIGITS:
+    if type_ != "number" or max(map(len, texts)) > EXACT_DIGITS:
         return None, 0, 0
     length = float(np.median([len(t) for t in texts]))
     if length >= 6 and len(set(texts)) >= _ALIKE * len(texts) and "." not in "".join(texts):

@@ -153,6 +153,8 @@ class Plan(Section):
         dumped["ingest"].pop("id_key_file")
         for cut in ("partitions", "rows_per_wave"):
             dumped.get("sample", {}).pop(cut, None)
+        if dumped.get("sample", {}).get("given", "") is None:  # as before the setting was there
+            dumped["sample"].pop("given")
         text = json.dumps(dumped, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
         return hashlib.sha256(text.encode()).hexdigest()
 

@@ -169,7 +169,9 @@ class Sample(Section):
     """How many subjects are drawn, under which conditions, and where the twin goes."""
 
     subjects: int | None = Field(
-        default=None, ge=1, description="None: as many as in the training part."
+        default=None,
+        ge=1,
+        description="None: as many as in the training part, or as sample.given has rows.",
     )
     where: tuple[str, ...] = Field(
         default=(),
@@ -179,6 +181,11 @@ class Sample(Section):
     quotas: tuple[Quota, ...] = Field(
         default=(), description="Parts of the subjects that hold more; the rest is free."
     )
+    given: str | None = Field(
+        default=None,
+        description="Path of a table with columns of the records: one subject is drawn for each "
+        "row and holds its values; a missing cell is drawn.",
+    )
     rows_per_wave: int = Field(default=5_000_000, ge=1, description="Rows of one commit, about.")
     partitions: int | None = Field(
         default=None, ge=1, description="Spark tasks a wave; no effect on rows."
@@ -186,6 +193,12 @@ class Sample(Section):
     out: str | None = Field(
         default=None, description="Path of the twin; None: only in the run folder."
     )
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if self.given is not None and self.quotas:
+            raise ValueError("quotas and given exclude each other: let the table repeat its rows")
+        return self
 
 
 class Gate(Section):

@@ -137,6 +137,27 @@ def _joined(parts: Sequence[Values]) -> Values:
     return Coded(np.concatenate([p.recode(labels, -1) for p in coded]), labels)
 
 
+def missing(values: Values) -> NDArray[np.bool_]:
+    """Which values are missing, shape (rows,); a place is where either half is."""
+    if isinstance(values, Coded):
+        return np.asarray(values.codes < 0)
+    array = np.asarray(values)
+    gone = np.isnat(array) if array.dtype.kind == "M" else np.isnan(array)
+    return gone if gone.ndim == 1 else np.asarray(gone.any(axis=1))
+
+
+def known_first(known: Values, drawn: Values) -> Values:
+    """Known values, and drawn ones where they are missing; of equal length and form."""
+    gone = missing(known)
+    if isinstance(known, Coded):
+        both = _joined([known, drawn])
+        assert isinstance(both, Coded)
+        rows = len(known.codes)
+        return Coded(np.where(gone, both.codes[rows:], both.codes[:rows]), both.labels)
+    a, b = np.asarray(known), np.asarray(drawn)
+    return np.where(gone if a.ndim == 1 else gone[:, None], b, a)
+
+
 MARK = "mark"  # a column of `Encoded.context` that stands for a subject's content, see its users
 
 

@@ -17,12 +17,20 @@ from synth_spark.core.wire import dumps, loads
 
 @dataclass
 class Local:
-    """Answers from `records`; `train` trains where a net is asked for (training/loop.py)."""
+    """Answers from `records`, as the Spark engine does with the same seed.
+
+    Attributes:
+        records: The subjects to learn from.
+        parts: How many states a fold merges.
+        seed: Of the run: of which subjects a `Take` gets, and of everything in training.
+        train: Trains where a net is asked for: `train_local` of training/loop.py, or another
+            that takes a request, records and `seed=`.
+    """
 
     records: Records
     parts: int = 1
     seed: int = 0
-    train: Callable[[Train, Records], Trained] | None = None
+    train: Callable[..., Trained] | None = None
 
     def answer(self, request: Request) -> Any:
         """Answer one request; states pass through the wire format, as they do between machines."""
@@ -36,7 +44,7 @@ class Local:
             case Train():
                 if self.train is None:
                     raise TypeError("This engine was made without a training loop.")
-                return self.train(request, self.records)
+                return self.train(request, self.records, seed=self.seed)
 
 
 class NoRecords:

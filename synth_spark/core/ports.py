@@ -17,10 +17,12 @@ from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self, runtime_checkable
 
+import numpy as np
 from numpy.typing import NDArray
 
 from synth_spark.core.batch import Encoded, Records
 from synth_spark.core.conditions import Clause, Condition
+from synth_spark.core.given import Among
 from synth_spark.core.schema import Schema, Shape
 
 if TYPE_CHECKING:
@@ -94,6 +96,7 @@ class Schedule:
     patience: int = 6  # epochs without a gain before stopping; 0: never stop early
     keep: Literal["best", "last"] = "best"  # which epoch's averaged weights are the answer
     score_first: bool = False  # the first weights are scored as epoch 0, and may be the answer
+    check_whole: bool = False  # every rank checks all examples: the loss is no mean over them
     worse: float = 0.0  # stop where the checked loss is so many times the best; 0: never
 
 
@@ -103,7 +106,10 @@ class Trainee(Protocol):
     schedule: Schedule
 
     def build(self) -> torch.nn.Module:
-        """A new module; the loop has seeded torch before."""
+        """A new module; the loop has seeded torch before.
+
+        Its buffer `steps`, if it has one, is told how many steps all ranks have taken.
+        """
 
     def examples(self, encoded: Encoded) -> dict[str, NDArray[Any]]:
         """Training examples of whole subjects as row-aligned arrays.
@@ -183,6 +189,32 @@ class Model(Protocol):
 
     def about(self) -> dict[str, Any]:
         """Facts for the model card: sizes, losses, what was cut or grouped. JSON types only."""
+
+
+class Completes(Protocol):
+    """What fills the gaps of rows of a flat table that are known in part."""
+
+    def complete(
+        self, records: Records, seed: int, block: int = 0, among: Mapping[str, Among] | None = None
+    ) -> Records:
+        """The same rows, known cells as they were, every missing cell drawn given the row's others.
+
+        A function of the rows, the model, the block and the seed. `among` bounds missing cells. A
+        cell that cannot go with the row's others is kept all the same.
+        """
+
+    def bounds(self, name: str) -> bool:
+        """Whether `among` may name the column."""
+
+    def unknown(self, records: Records) -> dict[str, NDArray[np.bool_]]:
+        """By column, the rows whose cell the model could never draw; each of shape (rows,)."""
+
+
+@runtime_checkable
+class FillsGaps(Protocol):
+    """A generator whose models of some shapes have a `completer() -> Completes`."""
+
+    fills: ClassVar[frozenset[Shape]]
 
 
 class RecordGenerator(Protocol):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -63,18 +65,13 @@ def learn_coder(
             dwell = Dwell.learn(raw, stamps / 1e6, sample.offsets, days=left, **settings)
             if dwell:
                 dwells.append(EventColumn(column.name, "dwell", dwell.vocabulary, -1, dwell))
-                continue
-            codec = survey.codec(column.name, **settings)
-            nums.append(
-                EventColumn(column.name, "number", codec.vocabulary, codec.missing_token, codec)
-            )
+            else:
+                nums.append(_plain(column, "number", survey.codec(column.name, **settings)))
         elif column.kind == "time":
             raw = number_values(schema, column.name, "offset", sample)
-            codec = Number.finish(
-                Number.summarise(raw, sample.owners), bins=bins, spike_share=SPIKES
-            )
+            state = Number.summarise(raw, sample.owners)
             nums.append(
-                EventColumn(column.name, "offset", codec.vocabulary, codec.missing_token, codec)
+                _plain(column, "offset", Number.finish(state, bins=bins, spike_share=SPIKES))
             )
     # The widest first: it is the main one. Runs last: whether one ends hangs on all the others.
     cats.sort(key=lambda c: (c.how != "ranked", c.how == "runs", -c.tokens))
@@ -86,6 +83,10 @@ def learn_coder(
         schema, mode, episodes, clock, step_us, tuple(cats), tuple(nums), tuple(subject), most,
         last_day, tuple(dwells),
     )  # fmt: skip
+
+
+def _plain(column: Column, how: Literal["number", "offset"], codec: Number) -> EventColumn:
+    return EventColumn(column.name, how, codec.vocabulary, codec.missing_token, codec)
 
 
 def _partners(schema: Schema) -> set[str]:

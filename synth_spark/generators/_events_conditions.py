@@ -15,11 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from synth_spark.columns.within import Within, same, within
-from synth_spark.core.batch import Values
+from synth_spark.columns.within import Narrowed, within
 from synth_spark.core.conditions import (
     CLOCK_FIELDS,
-    WEEKDAYS,
     CannotConditionError,
     Clause,
     Condition,
@@ -31,29 +29,10 @@ from synth_spark.generators._events_coder import Coder, EventColumn
 from synth_spark.generators._events_decode import Base
 from synth_spark.generators._events_episodes import Held
 from synth_spark.generators._events_support import Support
+from synth_spark.generators._open_hours import open_hours
 
 Bools = NDArray[np.bool_]
 TRIAL_SUBJECTS = 4_096
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """A codec that decodes to values that hold a clause."""
-
-    codec: Any
-    part: Within
-
-    @property
-    def vocabulary(self) -> int:
-        """Tokens of the codec."""
-        return int(self.codec.vocabulary)
-
-    def decode(self, tokens: NDArray[np.int32], inside: NDArray[np.float64]) -> Values:
-        """Values of tokens of which a part at least holds the clause."""
-        if self.part.exact is not None:
-            return np.full(len(tokens), self.part.exact)
-        values: Values = self.codec.decode(tokens, self.part.inside(tokens, inside))
-        return values
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,14 +102,14 @@ def asked_of(base: Base, support: Support, condition: Condition) -> tuple[Base, 
     for clause in condition.clauses:
         place = _place(coder, clause.field)
         if place is None:
-            hours &= _hours(clause)
+            hours &= open_hours([clause])
             continue
         part, j = place
         column = getattr(coder, part)[j]
         _must_be_plain(column)
-        found = within(column.codec, clause, _seconds if column.codec.kind == "time" else same)
+        found = within(column.codec, clause)
         {"subject": own, "cats": cats, "nums": nums}[part][j] = found.share > 0
-        changed[clause.field] = replace(column, codec=Part(column.codec, found))
+        changed[clause.field] = replace(column, codec=Narrowed(column.codec, found))
     for k, allowed in nums.items():
         _met(coder, cats, support.nums[k] & allowed, condition)
     slots = {j: _slots(base, j, allowed) for j, allowed in cats.items()}
@@ -163,23 +142,6 @@ def _must_be_plain(column: EventColumn) -> None:
         )
 
 
-def _seconds(times: Any) -> NDArray[np.float64]:
-    """Times as seconds since 1970, NaN where missing."""
-    known = ~np.isnat(times)
-    us = np.where(known, times, np.datetime64(0, "us")).astype("datetime64[us]").astype(np.int64)
-    return np.where(known, us / 1e6, np.nan)
-
-
-def _hours(clause: Clause) -> Bools:
-    """The open hours of the week, (7, 24)."""
-    out = np.zeros((7, 24), bool)
-    if clause.field == "hour":
-        out[:, int(clause.low) : int(clause.high) + 1] = True
-    else:
-        out[[WEEKDAYS.index(v) for v in clause.labels]] = True
-    return out
-
-
 def _slots(base: Base, j: int, allowed: Bools) -> Bools:
     """Which slots of a category hold an allowed token."""
     table = base.histories.attributes.slots
@@ -196,17 +158,17 @@ def _met(coder: Coder, cats: dict[int, Bools], met: Bools, condition: Condition)
             continue
         cats[j] = cats.get(j, np.ones(column.tokens, bool)) & some
         if not cats[j].any():
-            raise _never(condition, f"{column.name} never came with it")
+            raise never(condition, f"{column.name} never came with it")
 
 
 def _try_subjects(base: Base, own: Mapping[int, Bools], condition: Condition) -> None:
     if own:
         rng = generator(0, "events given/trial")
         if not base.histories.own_columns(TRIAL_SUBJECTS, rng, own)[1].any():
-            raise _never(condition, f"none of {TRIAL_SUBJECTS:,} subjects could hold it")
+            raise never(condition, f"none of {TRIAL_SUBJECTS:,} subjects could hold it")
 
 
-def _never(condition: Condition, why: str) -> ImpossibleConditionError:
+def never(condition: Condition, why: str) -> ImpossibleConditionError:
     return ImpossibleConditionError(
         f"{condition.text()}: {why}.", hint="fewer clauses", condition=condition.text()
     )

@@ -8,23 +8,18 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from synth_spark.columns.place import Place
 from synth_spark.columns.time import DAY_US
 from synth_spark.core.batch import Records, Values
 from synth_spark.core.ports import Fold, Learning, Take
 from synth_spark.core.schema import Schema
 from synth_spark.core.seeds import generator
 from synth_spark.generators._events_choice import learn_coder
-from synth_spark.generators._events_coder import DAY_S, Coder, EventColumn, Units
+from synth_spark.generators._events_coder import DAY_S, Coder, EventColumn
 from synth_spark.generators._events_episodes import Drawn, Histories
-from synth_spark.generators._events_identity import Identity, decode_ranked, made_up
+from synth_spark.generators._events_identity import decode_ranked, made_up
 from synth_spark.generators._events_places import Places
 from synth_spark.generators._events_runs import Runs, decode_runs
-
-EVENTS_A_BLOCK = 200_000  # about so many events are in memory at once while sampling
-MOST_SUBJECTS = 2_048
-
-Told = Identity | Places | Runs | None  # what turns a column's tokens into values; None: its codec
+from synth_spark.generators._events_told import Told, block_size, told_by, told_from
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,27 +49,10 @@ class Base:
         return cls(
             coder,
             Histories.from_state(state["histories"]),
-            tuple(map(_identity, coder.cats, state["identities"])),
+            told_from(coder, state["identities"]),
             state["block_size"],
             state["facts"],
         )
-
-
-def _learned(j: int, coder: Coder, sample: Records, units: Units) -> Told:
-    column = coder.cats[j]
-    if column.how == "runs":
-        return Runs.learn(units.cats[:, j], units)
-    if isinstance(column.codec, Place):
-        return Places.learn(column, coder, sample)
-    return Identity.learn(column, coder, sample) if column.how == "ranked" else None
-
-
-def _identity(column: EventColumn, state: dict[str, Any] | None) -> Told:
-    if state is None:
-        return None
-    if isinstance(column.codec, Place):
-        return Places.from_state(state)
-    return Runs.from_state(state) if column.how == "runs" else Identity.from_state(state)
 
 
 def learn_base(
@@ -90,9 +68,7 @@ def learn_base(
     sample: Records = yield Take(subjects=20_000, rows=400_000)
     coder = learn_coder(schema, survey, sample, min_subjects=min_subjects, bins=bins)
     histories, units = Histories.learn(coder, sample, leaf=leaf, seed=seed, trees=trees)
-    identities = tuple(_learned(j, coder, sample, units) for j in range(len(coder.cats)))
-    room = min(EVENTS_A_BLOCK / max(survey.mean_length, 1), MOST_SUBJECTS)
-    size = 1 << int(np.log2(max(room, 1)))
+    identities = told_by(coder, sample, units)
     every = (*coder.cats, *coder.nums, *coder.subject, *coder.dwells)
     facts = {
         "unit": coder.mode,
@@ -104,7 +80,7 @@ def learn_base(
         "longest": survey.longest,
         "columns": {c.name: [c.how, c.tokens] for c in every},
     }
-    return Base(coder, histories, identities, size, facts), sample
+    return Base(coder, histories, identities, block_size(survey.mean_length), facts), sample
 
 
 def decode(
@@ -131,15 +107,14 @@ def decode(
         seed: The seed of the sampling.
     """
     coder, rng = base.coder, generator(seed, "values", block)
-    kept = _within(base, drawn, lengths, t)
+    kept = within(base, drawn, lengths, t)
     unit = np.repeat(np.arange(len(lengths)), lengths)[kept]
     t, cats, nums = t[kept], cats[kept], nums[kept]
     lengths = np.bincount(unit, minlength=len(lengths)).astype(np.int64)
     subjects = len(drawn.subject)
     owners = drawn.owner[unit]
     offsets = np.concatenate([[0], np.cumsum(np.bincount(owners, minlength=subjects))])
-    stamps = drawn.anchor[unit] * DAY_US + np.floor(t * 1e6 + 0.5).astype(np.int64)
-    stamps -= stamps % coder.step_us
+    stamps = stamps_of(coder, drawn.anchor[unit], t)
     columns: dict[str, Values] = {coder.schema.time: stamps.astype("datetime64[us]")}
     before = block * base.block_size
     for j, (column, identity) in enumerate(zip(coder.cats, base.identities, strict=True)):
@@ -164,7 +139,19 @@ def decode(
     return Records({name: columns[name] for name in names}, offsets)
 
 
-def _within(
+def stamps_of(coder: Coder, anchor: NDArray[np.int64], t: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Microseconds since 1970 of events, in whole steps of the source.
+
+    Args:
+        coder: How the records are coded.
+        anchor: First day of each event's unit, days since 1970, shape (events,).
+        t: Seconds since that day began, shape (events,).
+    """
+    stamps = anchor * DAY_US + np.floor(t * 1e6 + 0.5).astype(np.int64)
+    return np.asarray(stamps - stamps % coder.step_us)
+
+
+def within(
     base: Base, drawn: Drawn, lengths: NDArray[np.int64], t: NDArray[np.float64]
 ) -> NDArray[np.bool_]:
     """Which events stay, shape (events,).

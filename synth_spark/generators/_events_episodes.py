@@ -10,16 +10,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from synth_spark.core.batch import Encoded, Records
+from synth_spark.core.batch import Records
 from synth_spark.core.seeds import generator
 from synth_spark.generators._events_attributes import Attributes, Bools
-from synth_spark.generators._events_coder import Coder, Units, subject_tokens
-from synth_spark.generators._events_facts import Floats, Slots, measure
+from synth_spark.generators._events_coder import Coder, Units
+from synth_spark.generators._events_facts import Floats
+from synth_spark.generators._events_profile import (
+    given_of,
+    own_columns_of,
+    profile_of,
+    some_units,
+)
 from synth_spark.generators._forest import Forest
 
 CANDIDATES = 24  # of each subject, where own columns are bound
@@ -68,36 +75,25 @@ class Histories:
     ) -> tuple[Self, Units]:
         """Fit on a sample of subjects; also returns its units."""
         units = coder.units(sample)
-        own = {
-            f"own{j}": column.astype(float)
-            for j, column in enumerate(subject_tokens(coder, sample).T)
-        }
+        own = own_columns_of(coder, sample)
         width = 7 if coder.mode == "week" else 1
         if coder.episodes:
-            subject = {**own, **_profile(coder, units, width)}
-            given = _given(subject, units, width)
+            subject = {**own, **profile_of(coder, units)}
+            given = given_of(subject, units)
         else:
             subject = {**own, "start": units.anchor.astype(float)}
             given = {**subject, "anchor": units.anchor.astype(float)}
             del given["start"]
-        names, forests = tuple(subject), []
+        names = tuple(subject)
         table = np.column_stack([subject[n] for n in names])
         least = leaf if not coder.episodes else int(np.clip(sample.subjects // 8, 2, leaf))
         least = int(np.clip(sample.subjects // 3, 1, least))
-        for j, name in enumerate(names):
-            exact = name.startswith("own") or name in ("start", "count")
-            forests.append(
-                Forest.fit(
-                    table[:, :j],
-                    table[:, j],
-                    leaf=least,
-                    seed=seed,
-                    name=f"subject/{name}",
-                    exact=exact,
-                    trees=trees,
-                )
-            )
-        some = _some_units(units, given, most_units, seed)
+        grown = partial(Forest.fit, leaf=least, seed=seed, trees=trees)
+        forests = tuple(
+            grown(table[:, :j], table[:, j], name=f"subject/{name}", exact=_is_exact(name))
+            for j, name in enumerate(names)
+        )
+        some = some_units(units, given, most_units, seed)
         attributes = Attributes.learn(
             coder,
             *some,
@@ -106,21 +102,18 @@ class Histories:
             trees=trees,
         )
         longest = int(sample.lengths.max(initial=1))
-        made = cls(names, tuple(forests), len(own), attributes, coder.episodes, width, longest)
+        made = cls(names, forests, len(own), attributes, coder.episodes, width, longest)
         return made, units
 
     def given(self, coder: Coder, records: Records, units: Units) -> dict[str, Floats]:
         """The known columns of real units, as `Attributes.table` asks for them."""
-        own = {
-            f"own{j}": column.astype(float)
-            for j, column in enumerate(subject_tokens(coder, records).T)
-        }
+        own = own_columns_of(coder, records)
         if not self.episodes:
             return {
                 **{k: v[units.owner] for k, v in own.items()},
                 "anchor": units.anchor.astype(float),
             }
-        return _given({**own, **_profile(coder, units, self.width_days)}, units, self.width_days)
+        return given_of({**own, **profile_of(coder, units)}, units)
 
     def draw(self, subjects: int, seed: int, block: int, held: Held | None = None) -> Drawn:
         """Draw one block of subjects with the attributes of all their units.
@@ -256,81 +249,6 @@ class Histories:
         )
 
 
-def _profile(coder: Coder, units: Units, width: int) -> dict[str, Floats]:
-    """What is a subject's own over all its units, each of shape (subjects,)."""
-    subjects = int(units.owner.max(initial=-1)) + 1
-    facts, counts = measure(coder, Slots.learn(coder, units), units)
-    some = units.lengths > 0
-    owner = units.owner[some]
-    active = np.maximum(np.bincount(owner, minlength=subjects), 1)
-
-    def mean(x: Floats) -> Floats:
-        return np.asarray(np.bincount(owner, x[some], subjects) / active)
-
-    level = np.log1p(facts["n"])
-    count = np.bincount(units.owner, minlength=subjects)
-    first = np.searchsorted(units.owner, np.arange(subjects))
-    out = {
-        "start": units.anchor[first].astype(float),
-        "count": count.astype(float),
-        "active": np.bincount(owner, minlength=subjects) / np.maximum(count, 1),
-        "level": mean(level),
-        "spread": np.sqrt(np.maximum(mean(level**2) - mean(level) ** 2, 0)),
-    }
-    for j, table in enumerate(counts):
-        total = np.zeros((subjects, table.shape[1]))
-        np.add.at(total, units.owner, table)
-        for k in range(table.shape[1] - 1):
-            out[f"stick{j}/{k}"] = total[:, k] / np.maximum(total[:, k:].sum(axis=1), 1)
-        out[f"distinct{j}"] = mean((table > 0).sum(axis=1).astype(float))
-    names = ["night", "weekend", "hour_mean", "hour_std", "gap", "days", "span"]
-    names += [n for n in facts if n[:4] in ("self", "mean")]
-    return {**out, **{f"own_{n}": mean(facts[n]) for n in names}}
-
-
-def _given(subject: dict[str, Floats], units: Units, width: int) -> dict[str, Floats]:
-    """Known columns of each unit: the profile, the units before, the calendar."""
-    n, owner = units.lengths.astype(float), units.owner
-    place = np.arange(len(owner)) - np.searchsorted(owner, owner)
-    before, that = np.zeros(len(n)), np.zeros(len(n))
-    before[1:], that[2:] = n[:-1], n[:-2]
-    before[place < 1], that[place < 2] = 0, 0
-    last = np.where(n > 0, np.arange(len(n)), -1)
-    latest = np.concatenate([[-1], np.maximum.accumulate(last)[:-1]])
-    silent = np.where(latest >= 0, np.arange(len(n)) - latest - 1, 0)
-    silent = np.minimum(silent, place).astype(float)
-    return {
-        **{name: column[owner] for name, column in subject.items()},
-        "n_before": before,
-        "n_before_that": that,
-        "silent": silent,
-        "place": place
-        / np.maximum(subject.get("count", np.ones(1))[owner] if "count" in subject else 1, 1),
-        "anchor": units.anchor.astype(float),
-    }
-
-
-def _some_units(
-    units: Units, given: dict[str, Floats], most: int, seed: int
-) -> tuple[Units, dict[str, Floats]]:
-    """At most `most` units for the forests, at random."""
-    if len(units.anchor) <= most:
-        return units, given
-    pick = np.sort(generator(seed, "units").permutation(len(units.anchor))[:most])
-    events: dict[str, NDArray[Any]] = {
-        "t": units.t[:, None],
-        "c": units.cats,
-        "n": units.nums,
-        "v": units.values,
-    }
-    cut = Encoded({}, events, units.offsets).take(pick)
-    kept = Units(
-        units.owner[pick],
-        units.anchor[pick],
-        cut.offsets,
-        cut.events["t"][:, 0],
-        cut.events["c"],
-        cut.events["n"],
-        cut.events["v"],
-    )
-    return kept, {name: column[pick] for name, column in given.items()}
+def _is_exact(name: str) -> bool:
+    """Whether a subject's column holds whole things that are not moved."""
+    return name.startswith("own") or name in ("start", "count")

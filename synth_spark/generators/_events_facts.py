@@ -93,37 +93,9 @@ def measure(
         Name (with the column's number where it has one) -> values, shape (units,); and one array
         (units, slots) for each category.
     """
-    lengths, some = units.lengths, units.lengths > 0
-    at = units.offsets[:-1]
+    lengths = units.lengths
     unit = np.repeat(np.arange(len(lengths)), lengths)
-    n = np.maximum(lengths, 1)
-
-    def mean(x: Floats) -> Floats:
-        return np.bincount(unit, x, len(lengths)) / n
-
-    first, last = np.zeros(len(lengths)), np.zeros(len(lengths))
-    first[some], last[some] = units.t[at[some]], units.t[units.offsets[1:][some] - 1]
-    day = np.floor(units.t / DAY_S)
-    new_day = np.ones(len(day), bool)
-    new_day[1:] = (np.diff(day) != 0) | (np.diff(unit) != 0)
-    hour = (units.t - day * DAY_S) / 3600.0
-    weekday = (units.anchor[unit] + day.astype(np.int64) + 3) % 7
-    gaps = np.where(units.previous < 0, np.nan, units.t - units.previous)
-    hour_mean = mean(hour)
-    facts = {
-        "weekday": ((units.anchor + 3) % 7).astype(float),
-        "n": lengths.astype(float),
-        "days": np.bincount(unit[new_day], minlength=len(lengths)).astype(float),
-        "first": first / DAY_S,
-        "span": (last - first) / DAY_S,
-        "even": even_gap((last - first) / DAY_S, lengths.astype(float)),
-        "gap": np.log1p(_median(gaps, units.offsets)),
-        "night": mean((hour < 6).astype(float)),
-        "weekend": mean((weekday > 4).astype(float)),
-        "hour_mean": hour_mean,
-        "hour_std": np.sqrt(mean((hour - hour_mean[unit]) ** 2)),
-    }
-    counts = []
+    facts, counts = _when(units, unit), []
     for j, table in enumerate(slots.of_token):
         width = int(slots.count[j])
         token = units.cats[:, j]
@@ -142,6 +114,39 @@ def measure(
         spread = np.bincount(unit, known * (value - average[unit]) ** 2, len(lengths)) / have
         facts[f"mean{j}"], facts[f"std{j}"] = average, np.sqrt(spread)
     return facts, counts
+
+
+def _when(units: Units, unit: NDArray[np.int64]) -> dict[str, Floats]:
+    """How many events each unit has, and when they are; `unit` is that of each event."""
+    lengths, some = units.lengths, units.lengths > 0
+    at = units.offsets[:-1]
+    n = np.maximum(lengths, 1)
+
+    def mean(x: Floats) -> Floats:
+        return np.bincount(unit, x, len(lengths)) / n
+
+    first, last = np.zeros(len(lengths)), np.zeros(len(lengths))
+    first[some], last[some] = units.t[at[some]], units.t[units.offsets[1:][some] - 1]
+    day = np.floor(units.t / DAY_S)
+    new_day = np.ones(len(day), bool)
+    new_day[1:] = (np.diff(day) != 0) | (np.diff(unit) != 0)
+    hour = (units.t - day * DAY_S) / 3600.0
+    weekday = (units.anchor[unit] + day.astype(np.int64) + 3) % 7
+    gaps = np.where(units.previous < 0, np.nan, units.t - units.previous)
+    hour_mean = mean(hour)
+    return {
+        "weekday": ((units.anchor + 3) % 7).astype(float),
+        "n": lengths.astype(float),
+        "days": np.bincount(unit[new_day], minlength=len(lengths)).astype(float),
+        "first": first / DAY_S,
+        "span": (last - first) / DAY_S,
+        "even": even_gap((last - first) / DAY_S, lengths.astype(float)),
+        "gap": np.log1p(_median(gaps, units.offsets)),
+        "night": mean((hour < 6).astype(float)),
+        "weekend": mean((weekday > 4).astype(float)),
+        "hour_mean": hour_mean,
+        "hour_std": np.sqrt(mean((hour - hour_mean[unit]) ** 2)),
+    }
 
 
 def even_gap(span_days: Floats, n: Floats) -> Floats:

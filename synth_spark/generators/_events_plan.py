@@ -14,9 +14,15 @@ from synth_spark.generators._events_attributes import Attributes
 from synth_spark.generators._events_coder import DAY_S, Coder, Units
 from synth_spark.generators._events_decode import Base
 from synth_spark.generators._events_facts import Floats
-from synth_spark.generators._events_runs import GONE, NEW, SAME
-
-TELLING = 0.02  # nats that a parent must tell to be one
+from synth_spark.generators._events_levels import (
+    gap_edges,
+    gaps_of,
+    levels_of,
+    number_parent,
+    parent_of,
+    quantiles,
+    shared_nats,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,33 +59,33 @@ class Contexts:
         num_width = np.array([c.codec.vocabulary for c in coder.nums], np.int64)
         num_start = np.concatenate([[0], np.cumsum(np.maximum(num_width, 1))]).astype(np.int64)
         levels = [
-            _levels(units.nums[:, j], c.missing, int(num_width[j]))
+            levels_of(units.nums[:, j], c.missing, int(num_width[j]))
             for j, c in enumerate(coder.nums)
         ]
         in_runs = np.array([c.how == "runs" for c in coder.cats], bool)
-        edges = _gap_edges(units, in_runs)
+        edges = gap_edges(units, in_runs)
         whole = not coder.episodes
         ends = np.full(len(x), coder.clock.horizon_s)
         if whole:
             ends = (x[:, attributes.index("first")] + x[:, attributes.index("span")]) * DAY_S
         pace = tables.pace_values(units.t, units.offsets, ends)
         means = np.array(
-            [_quantiles(x[:, attributes.index("mean", j)], 3) for j in range(len(coder.nums))]
+            [quantiles(x[:, attributes.index("mean", j)], 3) for j in range(len(coder.nums))]
         ).reshape(-1, 3)
         cat_parent = [  # none for runs, where the gap says it
-            -1 if in_runs[j] else _parent(units.cats, j, range(j)) for j in range(len(in_runs))
+            -1 if in_runs[j] else parent_of(units.cats, j, range(j)) for j in range(len(in_runs))
         ]
         num_cat = [
-            _parent(units.cats, -1, range(len(coder.cats)), units.nums[:, j])
+            parent_of(units.cats, -1, range(len(coder.cats)), units.nums[:, j])
             for j in range(len(coder.nums))
         ]
-        num_num = [_number_parent(units, j, levels) for j in range(len(coder.nums))]
+        num_num = [number_parent(units, j, levels) for j in range(len(coder.nums))]
         return cls(
             starts[:-1], widths, slot_of, _within(units, coder, attributes),
             in_runs, np.array(cat_parent, np.int64), np.array(num_cat, np.int64),
             np.array(num_num, np.int64),
             num_start, np.concatenate([np.zeros(0, np.int64), *levels]).astype(np.int64),
-            means, _quantiles(pace, tables.PACE - 1), _quantiles(_gaps(units), 2), edges, whole,
+            means, quantiles(pace, tables.PACE - 1), quantiles(gaps_of(units), 2), edges, whole,
         )  # fmt: skip
 
     def ends(self, drawn_s: Floats, horizon_s: float) -> Floats:
@@ -118,7 +124,7 @@ class Contexts:
             "hours": np.zeros((t.CLOCKS, 4, t.BLOCKS, states, 24)),
             "first_hours": np.zeros((t.CLOCKS, t.PARTS, 24)),
             "slots": np.zeros((24, 12)),
-            "stays": np.zeros((c, t.GAPS, t.SELF, t.SHARE, 2, 2)),
+            "stays": np.zeros((c, t.GAPS, t.SELF, t.SHARE, 2, t.SUITS, 2)),
             "moves": np.zeros((values, 2, widest)),
             "lifts": np.zeros((values, widest)),
             "numbers": np.zeros((int(self.num_start[-1]), widest, 4, t.NUM_LEVELS)),
@@ -129,7 +135,7 @@ class Contexts:
     def smoothed(self, counts: dict[str, NDArray[Any]], weight: float) -> dict[str, NDArray[Any]]:
         """Counts to what the walk reads: cumulative rows, chances to stay, relative lifts."""
         time = _backed_off(counts["time"], weight, axes=_time_axes(counts["time"]))
-        stays = _backed_off(counts["stays"], weight, axes=(2, 3, 4, 1))[..., 1]
+        stays = _backed_off(counts["stays"], weight, axes=(2, 3, 4, 1, 5))[..., 1]
         numbers = np.moveaxis(counts["numbers"], 0, -1).copy()
         for j in range(len(self.num_start) - 1):
             a, b = self.num_start[j], self.num_start[j + 1]
@@ -200,85 +206,6 @@ def _within(units: Units, coder: Coder, attributes: Attributes) -> Floats:
         total = np.bincount(slots, rows)
         parts.append(rows / np.maximum(total[slots], 1))
     return np.concatenate(parts)
-
-
-def _quantiles(values: Floats, edges: int) -> Floats:
-    if not len(values):
-        return np.zeros(edges)
-    return np.asarray(np.quantile(values, np.linspace(0, 1, edges + 2)[1:-1]))
-
-
-def _gaps(units: Units) -> Floats:
-    return (units.t - units.previous)[units.previous >= 0]
-
-
-def _gap_edges(units: Units, in_runs: NDArray[np.bool_]) -> Floats:
-    """Edges of the gap by which values stay or change.
-
-    Where ids come in runs, gaps between runs and within them count for half each, so that an edge
-    lies where they part.
-    """
-    gaps, edges = _gaps(units), tables.GAPS - 1
-    inner = np.flatnonzero(units.previous >= 0)
-    tokens = units.cats[:, in_runs]
-    tokens, after_gone = tokens[inner], tokens[inner - 1] == GONE
-    new, old = (((tokens == token) & ~after_gone).any(axis=1) for token in (NEW, SAME))
-    if not new.any() or not old.any():
-        return _quantiles(gaps, edges)
-    order = np.argsort(gaps, kind="stable")
-    weight = (new / new.sum() + old / old.sum())[order]
-    at = np.searchsorted(np.cumsum(weight), 2 * np.linspace(0, 1, edges + 2)[1:-1] + 1e-9)
-    return np.asarray(gaps[order][np.minimum(at, len(order) - 1)])
-
-
-def _levels(tokens: NDArray[np.int32], missing: int, size: int) -> NDArray[np.int64]:
-    """0 for missing, 1 to 4 for the quarters of the rows in the order of the tokens."""
-    size = max(size, 1)
-    rows = np.bincount(tokens, minlength=size).astype(float)
-    if 0 <= missing < size:
-        rows[missing] = 0
-    before = np.cumsum(rows) - rows / 2
-    out = 1 + np.minimum(before * 4 // max(rows.sum(), 1), 3).astype(np.int64)
-    if 0 <= missing < size:
-        out[missing] = 0
-    return np.asarray(out)
-
-
-def information(a: NDArray[np.int64], b: NDArray[np.int64]) -> float:
-    """Mutual information of two columns of small integers in nats, less its bias."""
-    if not len(a):
-        return 0.0
-    k, m = int(a.max()) + 1, int(b.max()) + 1
-    return shared_nats(np.bincount(a * m + b, minlength=k * m).reshape(k, m))
-
-
-def shared_nats(counts: NDArray[Any]) -> float:
-    """The same of a table of counts."""
-    rows = max(counts.sum(), 1)
-    joint = counts / rows
-    alone = joint.sum(1, keepdims=True) * joint.sum(0, keepdims=True)
-    some = joint > 0
-    bias = (some.sum() - (joint.sum(1) > 0).sum() - (joint.sum(0) > 0).sum() + 1) / (2 * rows)
-    return float((joint[some] * np.log(joint[some] / alone[some])).sum() - bias)
-
-
-def _parent(
-    cats: NDArray[np.int32], j: int, among: range, target: NDArray[np.int32] | None = None
-) -> int:
-    """The category that tells most about a column, -1 where none tells enough."""
-    goal = (cats[:, j] if target is None else target).astype(np.int64)
-    told = [(information(cats[:, k].astype(np.int64), goal), -k) for k in among]
-    best = max(told, default=(0.0, 0))
-    return -best[1] if best[0] > TELLING else -1
-
-
-def _number_parent(units: Units, j: int, levels: list[NDArray[np.int64]]) -> int:
-    goal = levels[j][units.nums[:, j]]
-    inner = units.previous >= 0
-    own = information(goal[:-1][inner[1:]], goal[1:][inner[1:]]) if len(goal) > 1 else 0.0
-    told = [(information(levels[k][units.nums[:, k]], goal), k) for k in range(j)]
-    best, k = max([*told, (own, -1)])
-    return k if best > TELLING else -2
 
 
 def _time_axes(counts: NDArray[Any]) -> tuple[int, ...]:

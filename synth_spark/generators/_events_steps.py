@@ -12,7 +12,7 @@ subjects.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 import numpy as np
@@ -38,6 +38,9 @@ class Steps:
     first: Floats  # (values, values): last, next
     second: Floats  # (values, values, values): last but one, last, next
     when: Floats  # (3, BLOCKS, values): working day, weekend, a unit's last event; block of the day
+    # (2, 24, values of all categories): how much likelier a value is on a working day, a weekend,
+    # at an hour; by it the walk stays with a value or leaves it
+    suits: Floats = field(default_factory=lambda: np.ones((2, 24, 1)))
 
     @classmethod
     def learn(cls, units: Units, shares: Floats, width: int, *, told: float, weight: float) -> Self:
@@ -85,6 +88,31 @@ class Steps:
     def from_state(cls, state: dict[str, Any]) -> Self:
         """The steps that `state` came from."""
         return cls(**state)
+
+
+def suited(units: Units, starts: NDArray[np.int64], values: int, weight: float) -> Floats:
+    """How much likelier each value is on a working day or a weekend at each hour.
+
+    Args:
+        units: The sample's units.
+        starts: Where the values of each category begin.
+        values: Of all categories together.
+        weight: In events, of a value's share of all events.
+
+    Returns:
+        Ratios, shape (2, 24, values); 1 for a value that never came.
+    """
+    day = np.floor(units.t / 86_400).astype(np.int64)
+    hour = np.minimum((units.t - day * 86_400.0) // 3_600, 23).astype(np.int64)
+    rest = (np.repeat(units.anchor, units.lengths) + day + 3) % 7 > 4
+    cell = rest * 24 + hour
+    counts = np.zeros((48, max(values, 1)))
+    for column, start in zip(units.cats.T, starts, strict=True):
+        np.add.at(counts, (cell, start + column), 1.0)
+    rows = np.bincount(cell, minlength=48)[:, None]
+    share = counts.sum(axis=0) / max(len(cell), 1)
+    found = (counts + weight * share) / np.maximum((rows + weight) * share, 1e-12)
+    return np.ascontiguousarray(np.where(share > 0, found, 1.0).reshape(2, 24, -1))
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]

@@ -12,9 +12,11 @@ from numba import njit
 from synth_spark.generators._events_runs import NEW, SAME
 
 GAPS, SELF, SHARE, PACE, BLOCKS, PARTS, LAST, CLOCKS = 6, 5, 5, 7, 12, 4, 4, 4
+SUITS = 5  # how the hour suits a value
 DWELLS = 48  # levels of the gap behind an event: half powers of two of a second
 NUM_LEVELS = 5  # of another number: missing or before the first, then quarters
 SHARE_EDGES = np.array([0.08, 0.22, 0.42, 0.7])
+SUIT_EDGES = np.array([0.25, 0.6, 0.9, 1.15])
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
@@ -81,6 +83,14 @@ def alike(c, in_runs, gap_level, event, before):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+def suits_at(suits, anchor, t, v):  # type: ignore[no-untyped-def]
+    """Level of how much likelier value v is at this hour of a working day or a weekend."""
+    day = int(t // 86_400.0)
+    rest = 1 if (anchor + day + 3) % 7 > 4 else 0
+    return level(SUIT_EDGES, suits[rest, min(int((t - day * 86_400.0) // 3_600.0), 23), v])
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
 def number_context(parent, nums, i, first, j, num_level, num_start):  # type: ignore[no-untyped-def]
     """Level of the number that tells about a number: one of the same event, or its own last."""
     if parent == -2:
@@ -94,7 +104,7 @@ def number_context(parent, nums, i, first, j, num_level, num_start):  # type: ig
 def count(  # type: ignore[no-untyped-def]
     offsets, anchors, clocks, ends, t, token, hour, slot, cats, nums, shares, selfs, means, starts,
     in_runs, cat_parent, num_cat, num_num, num_level, pace_edges, last_edges, gap_edges, state_of,
-    time, hours, first_hours, slots, stays, moves, lifts, numbers, chain, dwell, num_start,
+    suits, time, hours, first_hours, slots, stays, moves, lifts, numbers, chain, dwell, num_start,
 ):  # fmt: skip
     """Add one part's events to the tables (arrays changed in place)."""
     columns, numeric = cats.shape[1], nums.shape[1]
@@ -134,7 +144,8 @@ def count(  # type: ignore[no-untyped-def]
                 s = level(SHARE_EDGES, shares[u, starts[c] + w])
                 f = level(selfs_edges(), selfs[u, c])
                 same = alike(c, in_runs[c], g, cats[i], cats[i - 1])
-                stays[c, g, f, s, same, 1 if v == w else 0] += 1
+                good = suits_at(suits, anchors[u], t[i], starts[c] + w)
+                stays[c, g, f, s, same, good, 1 if v == w else 0] += 1
                 if v != w:
                     moves[starts[c] + w, same, v] += 1
             for j in range(numeric):

@@ -58,7 +58,7 @@ class EventTrainee:
         q = np.zeros((rows, layout.main, layout.pointer), np.float16)
         shares = e["shares"].astype(np.float32) / 255
         main = shares[:, : layout.main]
-        previous = _unrolled(e, main, layout, x, z, q)
+        previous = unrolled(e, main, layout, x, z, q)
         return {
             "x": np.concatenate([x, e["attributes"].astype(np.float32) / SCALE], 1).astype(
                 np.float16
@@ -83,13 +83,13 @@ class EventTrainee:
         logits = module.time(slices[0]) + self._time_mask(
             now, batch["room"], clock[:, 0], x[:, stats.OWED]
         )
-        total = _nats(logits, clock[:, 0].clamp(min=0)) * (clock[:, 0] >= 0)
+        total = nats_of(logits, clock[:, 0].clamp(min=0)) * (clock[:, 0] >= 0)
         at = torch.nonzero(clock[:, 1] >= 0)[:, 0]
         if len(at):
             jump = (clock[at, 0] - self.clock.gaps).clamp(min=0)
             hours, slots = self._clock_masks(now[at], jump, clock[at, 1], clock[at, 2])
-            part = _nats(module.hour(slices[1][at], jump) + hours, clock[at, 1])
-            part = part + _nats(module.slot(slices[2][at], clock[at, 1]) + slots, clock[at, 2])
+            part = nats_of(module.hour(slices[1][at], jump) + hours, clock[at, 1])
+            part = part + nats_of(module.slot(slices[2][at], clock[at, 1]) + slots, clock[at, 2])
             total = total.index_add(0, at, part)
         return total + self._values(module, batch, slices, after) * event
 
@@ -106,14 +106,14 @@ class EventTrainee:
         for j, width in enumerate(layout.widths.tolist()):
             logits = module.category(j, slices[3 + j], after, cats[:j], chosen if j else pointer)
             allowed = batch["allowed"][:, at : at + width].bool().scatter(1, cats[j][:, None], True)
-            total = total + _nats(logits.masked_fill(~allowed, FAR), cats[j])
+            total = total + nats_of(logits.masked_fill(~allowed, FAR), cats[j])
             if not j:
                 chosen = pointer[torch.arange(len(after), device=after.device), cats[0]]
             at += width
         known = module.known(after, cats, chosen)
         for j in range(len(nums)):
             logits = module.number(j, slices[3 + len(cats) + j], known, nums[:j])
-            total = total + _nats(logits, nums[j])
+            total = total + nats_of(logits, nums[j])
         return total
 
     def _time_mask(
@@ -150,7 +150,7 @@ class EventTrainee:
         return torch.where(hours, 0.0, FAR), torch.where(slots, 0.0, FAR)
 
 
-def _unrolled(
+def unrolled(
     e: dict[str, NDArray[Any]], main: NDArray[Any], layout: stats.Layout,
     x: NDArray[Any], z: NDArray[Any], q: NDArray[Any], rows: int = 20_000,
 ) -> NDArray[np.float64]:  # fmt: skip
@@ -173,7 +173,8 @@ def _unrolled(
     return previous
 
 
-def _nats(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+def nats_of(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """Of the tokens that came, shape (rows,)."""
     import torch
 
     return torch.nn.functional.cross_entropy(logits, target, reduction="none")

@@ -29,6 +29,7 @@ from synth_spark.generators._events_tables import (
     pace_of,
     part_of_week,
     selfs_edges,
+    suits_at,
     to_stay_with,
 )
 
@@ -82,7 +83,8 @@ def next_time(  # type: ignore[no-untyped-def]
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
 def next_category(  # type: ignore[no-untyped-def]
     c, i, n, gap, event, before, second_last, weekend, block, counts, shares, selfs, starts, width,
-    in_runs, cat_parent, lifts, stays, moves, gap_edges, first, second, when, weight, state,
+    in_runs, cat_parent, lifts, stays, moves, gap_edges, first, second, when, suits, anchor, t,
+    weight, state,
 ):  # fmt: skip
     """Token of category c of event i: stay with the last value, or what is still owed to each."""
     a = starts[c]
@@ -97,6 +99,7 @@ def next_category(  # type: ignore[no-untyped-def]
             level(selfs_edges(), selfs[c]),
             level(SHARE_EDGES, shares[a + w]),
             same,
+            suits_at(suits, anchor, t, a + w),
         ]
         if cat_parent[c] >= 0:  # a value that goes badly with its parent is left sooner
             stay *= min(lifts[a + w, parent], 1.0)
@@ -141,8 +144,8 @@ def next_category(  # type: ignore[no-untyped-def]
 def walk(  # type: ignore[no-untyped-def]
     key, offsets, anchors, clocks, first_day, ends, shares, selfs, means, starts, widths,
     in_runs, cat_parent, num_cat, num_num, num_level, pace_edges, last_edges, gap_edges, rooms,
-    tick, cut, gap_sub, jump_lo, jump_hi, state_of, first, second, when, time, hours, first_hours,
-    slots, stays, moves, lifts, numbers, num_start, t, cats, nums, lengths,
+    tick, cut, gap_sub, jump_lo, jump_hi, state_of, first, second, when, suits, time, hours,
+    first_hours, slots, stays, moves, lifts, numbers, num_start, t, cats, nums, lengths,
 ):  # fmt: skip
     """Fill units with events, end to end (t, cats, nums, lengths in place); gives their number."""
     columns, numeric = cats.shape[1], nums.shape[1]
@@ -181,7 +184,7 @@ def walk(  # type: ignore[no-untyped-def]
                 v = next_category(
                     c, i, n, gap, cats[r], cats_before, second_last, weekend, block, counts,
                     shares[u], selfs[u], starts, widths[c], in_runs, cat_parent, lifts, stays,
-                    moves, gap_edges, first, second, when, weight, state,
+                    moves, gap_edges, first, second, when, suits, anchors[u], t[r], weight, state,
                 )  # fmt: skip
                 cats[r, c] = v
                 counts[starts[c] + v] += 1

@@ -89,16 +89,17 @@ class Walker:
         return events
 
 
-class _Window:
+class Window:
     """The units under way; row a of every buffer belongs to the a-th of them."""
 
-    def __init__(self, walker: Walker, ahead: Ahead, events: Events) -> None:
-        self.walker, self.ahead, self.events = walker, ahead, events
-        net, layout = walker.net, walker.layout
-        self.size = rows = min(AT_ONCE, len(ahead.order))
+    def __init__(
+        self, net: Folded, layout: Layout, own: Linear, ahead: Ahead, events: Events, at_once: int
+    ) -> None:
+        self.net, self.ahead, self.events = net, ahead, events
+        self.size = rows = min(at_once, len(ahead.order))
         self.queue = np.array([rows])  # the next of `order` to enter
-        self.p, self.every = layout.packed(), walker.support.every
-        self.own = ahead.scaled @ net.own.weight + net.own.bias
+        self.p = layout.packed()
+        self.own = ahead.scaled @ own.weight + own.bias
         self.unit = ahead.order[:rows].copy()
         self.state = np.empty((rows, layout.state_size))
         for u, row in zip(self.unit, self.state, strict=True):
@@ -108,7 +109,6 @@ class _Window:
         self.x = np.empty((rows, layout.dense), f32)
         self.hot = np.empty((rows, LAST * len(layout.widths)), np.int64)
         self.found = np.empty(rows, np.int64)
-        self.h, self.h2 = np.empty((rows, width), f32), np.empty((rows, width), f32)
         self.g = np.empty((rows, width + AFTER_DENSE), f32)  # the trunk, then the time's features
         self.slice, self.hidden = np.empty((rows, head), f32), np.empty((rows, head), f32)
         self.logits: dict[object, NDArray[np.float32]] = {}
@@ -119,15 +119,34 @@ class _Window:
         self.pointer = np.zeros((rows, layout.main, layout.pointer), f32)
         self.tokens = np.zeros((rows, len(net.outs)), np.int32)
 
+    def out(self, name: object, hidden: NDArray[np.float32], out: Linear) -> Any:
+        """Logits less their bias, in a buffer of their own."""
+        if name not in self.logits:
+            self.logits[name] = np.empty((len(self.v), out.weight.shape[1]), np.float32)
+        logits = self.logits[name][: len(hidden)]
+        np.dot(hidden, out.weight, out=logits)
+        return logits
+
+
+class _Window(Window):
+    """Units of the event network."""
+
+    def __init__(self, walker: Walker, ahead: Ahead, events: Events) -> None:
+        net = walker.net
+        super().__init__(net, walker.layout, net.own, ahead, events, AT_ONCE)
+        self.walker, self.every = walker, walker.support.every
+        shape = (self.size, net.time.weight.shape[0])
+        self.h, self.h2 = np.empty(shape, np.float32), np.empty(shape, np.float32)
+
     def step(self) -> None:
         """One event of each unit in the window."""
         n, w, ahead = self.size, self.walker, self.ahead
         unit, state, x = self.unit[:n], self.state, self.x[:n]
-        _look(
+        look(
             unit, state, self.p, ahead.weekday, ahead.shown, ahead.ease, x, self.hot, self.found,
         )  # fmt: skip
         self._times(n, unit, state, self._trunk(n, unit, x), x)
-        _look_again(
+        look_again(
             unit, state, self.p, ahead.weekday, self.t, ahead.shares,
             self.g[:, -AFTER_DENSE:], self.pointer, self.day, self.hour,
         )  # fmt: skip
@@ -146,14 +165,6 @@ class _Window:
         folded.add_bias(h2, net.second.bias, self.g)
         return self.g[:n, : h.shape[1]]
 
-    def _out(self, name: object, hidden: NDArray[np.float32], out: Linear) -> Any:
-        """Logits less their bias, in a buffer of their own."""
-        if name not in self.logits:
-            self.logits[name] = np.empty((len(self.v), out.weight.shape[1]), np.float32)
-        logits = self.logits[name][: len(hidden)]
-        np.dot(hidden, out.weight, out=logits)
-        return logits
-
     def _times(self, n: int, unit: Any, state: Any, trunk: Any, x: Any) -> None:
         net, clock, random = self.walker.net, self.walker.clock, self.ahead.random
         weekday, hours = self.ahead.weekday, self.walker.open_hours
@@ -161,7 +172,7 @@ class _Window:
         np.dot(trunk, net.time.weight, out=part)
         folded.add_bias(part, net.time.bias, opened)
         found = draws.draw_time(
-            unit, state, x[:, OWED], random, self._out("time", opened, net.time_out),
+            unit, state, x[:, OWED], random, self.out("time", opened, net.time_out),
             net.time_out.bias, self.walker.gate, clock.cut_s,
             clock.tick_s, clock.gap_lo, clock.gap_sub, clock.jump_lo, clock.jump_hi, weekday, hours,
             self.t, self.token, self.far,
@@ -173,13 +184,13 @@ class _Window:
         slices = trunk[far] @ net.clock
         hidden, hour = np.empty((found, part.shape[1]), np.float32), np.empty(found, np.int64)
         folded.add_row(slices, 0, net.jump, jump, hidden)
-        logits = self._out("hour", hidden, net.hour_out)
+        logits = self.out("hour", hidden, net.hour_out)
         draws.draw_hour(
             far, unit, state, random, logits, net.hour_out.bias, jump, clock.cut_s,
             clock.jump_lo, clock.jump_hi, weekday, hours, hour,
         )  # fmt: skip
         folded.add_row(slices, part.shape[1], net.hour, hour, hidden)
-        logits = self._out("slot", hidden, net.slot_out)
+        logits = self.out("slot", hidden, net.slot_out)
         draws.draw_slot(
             far, unit, state, random, logits, net.slot_out.bias, jump, hour, clock.cut_s,
             clock.tick_s, clock.jump_lo, clock.jump_hi, weekday, hours, self.t,
@@ -198,7 +209,7 @@ class _Window:
                 folded.add_chosen(v, hidden.shape[1], tokens, self.pointer, net.chosen)
             if j:
                 folded.add_token(v, j, tokens, net.told, net.starts[j - 1], hidden)
-            logits = self._out(j, hidden, out)
+            logits = self.out(j, hidden, out)
             if j < len(support.cats):
                 met = support.cats[j]
                 share = self.ahead.shares[:, at : at + met.shape[2]]
@@ -215,7 +226,7 @@ class _Window:
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
-def _look(unit, s, p, weekday, shown, ease, x, hot, found):  # type: ignore[no-untyped-def]
+def look(unit, s, p, weekday, shown, ease, x, hot, found):  # type: ignore[no-untyped-def]
     """Statistics before the time."""
     for a in range(len(unit)):
         u = unit[a]
@@ -225,7 +236,7 @@ def _look(unit, s, p, weekday, shown, ease, x, hot, found):  # type: ignore[no-u
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
-def _look_again(unit, s, p, weekday, t, shares, z, pointer, day, hour):  # type: ignore[no-untyped-def]
+def look_again(unit, s, p, weekday, t, shares, z, pointer, day, hour):  # type: ignore[no-untyped-def]
     """What the time adds to them."""
     for a in range(len(unit)):
         u = unit[a]

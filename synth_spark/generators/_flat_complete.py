@@ -1,89 +1,166 @@
-"""Rows of which some cells are known: the others drawn, and how likely whole rows are.
+"""Rows of which some cells are known: the others drawn.
 
 As in `_flat_given.py` each row is drawn as a few particles that are forced to the known cells and
 weighed with the chance that the network gave them. Here every row may know other cells, so early
-columns lean by tables of pairs: how much likelier a token is beside what is known than by itself,
-counted on rows that the model drew. What is known is a later column's value, or the value that a
-known total, product or multiple leaves for the column when its other parts are known.
+columns lean by tables of pairs (`_flat_pairs.py`), and what known sums and times leave for other
+cells is worked out (`_flat_leavings.py`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from synth_spark.core.batch import Coded, Records, Values
+from synth_spark.columns.within import Within, within_those
+from synth_spark.core.batch import Coded, Records, Values, known_first, missing
+from synth_spark.core.given import Among
 from synth_spark.core.seeds import generator
-from synth_spark.generators._flat_fields import split
+from synth_spark.generators._flat_chance import log_width, unknown_cells
 from synth_spark.generators._flat_given import joined_values, regrouped
 from synth_spark.generators._flat_kernels import pick
-from synth_spark.generators._flat_model import Drawing, Pass
-from synth_spark.generators._flat_relation import Relation
+from synth_spark.generators._flat_leavings import Leavings
+from synth_spark.generators._flat_model import Drawing
+from synth_spark.generators._flat_pairs import Pairs, Scores
 from synth_spark.generators._flat_tokens import Drawn
 
 if TYPE_CHECKING:
     from synth_spark.generators._flat_model import FlatModel
 
-POOL_ROWS = 32_768  # rows of the model's own that pairs are counted on
 PARTICLES = 24  # a row
 _AT_ONCE = 12_288  # particles in memory
-_PAIRS = 2  # that lean a column in a row
-_IMPOSSIBLE = 20.0  # nats
-_CALM = 5.0  # rows' worth of doubt in a pair
-_FARTHEST = 6.0  # nats that a token may be leaned
-_MOST_TOKENS = 600  # a column with more leans nothing
+_NEVER = 60.0  # nats against what the network rules out
 
 Reals = NDArray[np.float64]
-Scores = NDArray[np.float32]
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
+class Open:
+    """What the particles of some rows may take of one column."""
+
+    which: NDArray[np.int64]  # (particles,), position in `parts`; the last: any value
+    parts: tuple[Within | None, ...]  # of numbers; None: anywhere in the token
+    table: Scores  # (parts, vocabulary), of each token
+
+    @classmethod
+    def of(cls, column: Drawn, asked: Among, rows: slice) -> Open:
+        """What is asked of the rows' particles."""
+        parts: list[Within | None] = [within_those(column.codec, h) for h in asked.holds]
+        shares = [p.share for p in parts if p is not None]
+        for wanted in asked.sets:
+            labels = (*column.codec.labels, *[""] * (column.vocabulary - len(column.codec.labels)))
+            share = np.array([label in wanted for label in labels], float)
+            share[len(column.codec.labels) :] = 0
+            if None in wanted and column.codec.missing_token >= 0:
+                share[column.codec.missing_token] = 1
+            parts.append(None)
+            shares.append(share)
+        table = np.array([*shares, np.ones(column.vocabulary)], np.float32)
+        which = np.repeat(asked.which[rows], PARTICLES)
+        return cls(np.where(which < 0, len(parts), which), (*parts, None), table)
+
+    @property
+    def shares(self) -> Scores:
+        """Of each token, (particles, vocabulary)."""
+        return self.table[self.which]
+
+    def inside(self, tokens: NDArray[np.int32], u: Reals) -> Reals:
+        """Positions inside drawn tokens from uniforms; both of shape (particles,)."""
+        out = u.copy()
+        for k, part in enumerate(self.parts):
+            mine = np.flatnonzero(self.which == k)
+            if part is not None and len(mine):
+                out[mine] = part.inside(tokens[mine], u[mine])
+        return out
+
+
+@dataclass(frozen=True, slots=True)
 class Completer:
     """Fills the cells of a flat table that are missing."""
 
     model: FlatModel
-    _pool: Drawing | None = None
-    _pairs: dict[tuple[int, str], Scores] = field(default_factory=dict)
+    pairs: Pairs
+    leavings: Leavings
 
-    def complete(self, records: Records, seed: int, block: int = 0) -> Records:
+    @classmethod
+    def of(cls, model: FlatModel) -> Completer:
+        """The completer of a model."""
+        return cls(model, Pairs(model), Leavings(model.coder))
+
+    def complete(
+        self, records: Records, seed: int, block: int = 0, among: Mapping[str, Among] | None = None
+    ) -> Records:
         """The same rows with every missing cell drawn given the row's others.
 
         Args:
             records: Rows with all columns of the schema; a missing cell is one to be drawn.
             seed: Of the drawing.
             block: The number of these rows among others that are completed with the same seed.
+            among: By category, the labels that each row's missing cell may take.
 
         Returns:
             Rows in the same order; known cells are as they were.
         """
         rng = generator(seed, "flat complete", block)
-        coder = self.model.coder
         room = max(_AT_ONCE // PARTICLES, 1)
         parts = []
         for start in range(0, records.rows, room):
             some = records.take(np.arange(start, min(start + room, records.rows)))
-            parts.append(self._rows(split(coder.schema, coder.fields, some), some.rows, rng))
+            open_parts = self._open(among or {}, slice(start, start + room))
+            known = self.leavings.known(some)
+            parts.append(self._rows(known, open_parts, some.rows, rng))
         values = {n: joined_values([p[n] for p in parts]) for n in parts[0]}
         drawn = self.model.records(values, records.rows)
-        columns = {n: _known_first(records.columns[n], v) for n, v in drawn.columns.items()}
+        columns = {n: known_first(records.columns[n], v) for n, v in drawn.columns.items()}
         return Records.flat(columns)
 
+    def unknown(self, records: Records) -> dict[str, NDArray[np.bool_]]:
+        """By column, the rows whose cell the model could never draw; each of shape (rows,)."""
+        return unknown_cells(self.model.coder, records)
+
+    def bounds(self, name: str) -> bool:
+        """Whether `among` may name the column: a category, or a number that follows no other."""
+        return any(
+            d.field.name == name and d.relation is None and d.field.kind != "place"
+            for d in self.model.coder.drawn
+        )
+
+    def _open(self, among: Mapping[str, Among], rows: slice) -> dict[int, Open]:
+        """What each row may take of drawn columns."""
+        return {
+            c: Open.of(column, among[column.field.name], rows)
+            for c, column in enumerate(self.model.coder.drawn)
+            if column.field.name in among
+        }
+
     def _rows(
-        self, known: dict[str, Values], rows: int, rng: np.random.Generator
+        self,
+        known: dict[str, Values],
+        open_parts: dict[int, Open],
+        rows: int,
+        rng: np.random.Generator,
     ) -> dict[str, Values]:
         coder = self.model.coder
         known = {n: v[np.repeat(np.arange(rows), PARTICLES)] for n, v in known.items()}
-        self._worked_back(known)
+        self.leavings.worked_back(known)
+        pool = self.pairs.pool.values if self.leavings.gaps else {}
+        log_weight = self.leavings.gone_back(known, pool, rng)
         drawing = Drawing(self.model, rows * PARTICLES, rng)
-        told = [~_missing(known[d.field.name]) for d in coder.drawn]
-        last = max((c for c, t in enumerate(told) if t.any()), default=-1)
-        log_weight = np.zeros(drawing.rows)
+        told = [~missing(known[d.field.name]) for d in coder.drawn]
+        bound = self.leavings.bound(known)
+        last = max(
+            (
+                c
+                for c, (t, d) in enumerate(zip(told, coder.drawn, strict=True))
+                if t.any() or c in open_parts or d.field.name in bound
+            ),
+            default=-1,
+        )
         for c in range(last + 1):
-            log_weight += self._column(drawing, c, known, told)
+            log_weight += self._column(drawing, c, known, told, open_parts.get(c))
         which = regrouped(log_weight.reshape(rows, -1), rng).reshape(rows, -1)
         drawing = drawing.taken(which[np.arange(rows), rng.integers(PARTICLES, size=rows)])
         for c in range(last + 1, drawing.count):
@@ -92,23 +169,37 @@ class Completer:
         return drawing.values
 
     def _column(
-        self, drawing: Drawing, c: int, known: dict[str, Values], told: list[NDArray[np.bool_]]
+        self,
+        drawing: Drawing,
+        c: int,
+        known: dict[str, Values],
+        told: list[NDArray[np.bool_]],
+        part: Open | None,
     ) -> Reals:
         """Draw or force one column; what that adds to the log weights."""
         column, rng, rows = drawing.model.coder.drawn[c], drawing.rng, drawing.rows
         name, held = column.field.name, told[c]
+        implied = self.leavings.implied(c, drawing.values, known)
+        if implied is not None:
+            known = {**known, name: known_first(known[name], implied)}
+            held = held | np.isfinite(implied)
         weights = drawing.weights(c)
         total = weights.sum(axis=1, dtype=np.float64)
-        lean = self._lean(c, known, told)
+        lean = self.pairs.lean(c, {**known, **drawing.values}, told)
         if lean is not None:
             weights *= np.exp(lean)
+        if part is not None:
+            weights *= np.where(held[:, None], 1, part.shares)
         leaned = weights.sum(axis=1, dtype=np.float64)
         pick(weights, rng.random(rows), drawing.tokens[c])
         forced = column.tokens({**drawing.values, name: known[name]})
         drawing.tokens[c] = np.where(held, forced, drawing.tokens[c])
-        value = column.values(drawing.tokens[c], rng.random(rows), drawing.values)
+        inside = rng.random(rows)
+        if part is not None:
+            inside = part.inside(drawing.tokens[c], inside)
+        value = column.values(drawing.tokens[c], inside, drawing.values)
         if not isinstance(value, Coded):
-            value = _known_first(known[name], value)
+            value = known_first(known[name], value)
         drawing.put(c, value)
         own = weights[np.arange(rows), drawing.tokens[c]].astype(np.float64)
         moved = np.zeros(rows) if lean is None else lean[np.arange(rows), drawing.tokens[c]]
@@ -119,179 +210,9 @@ class Completer:
                 - np.log(total)
                 - log_width(column, drawing.tokens[c], drawing.values)
             )
-            return np.asarray(np.where(held, chance, np.log(leaned / total) - moved))
-
-    def _lean(
-        self, c: int, known: dict[str, Values], told: list[NDArray[np.bool_]]
-    ) -> Scores | None:
-        """Nats added to each token of a column by what is known beside it; (rows, vocabulary).
-
-        The pairs that tell most about the column count, as far as a row knows them.
-        """
-        coder = self.model.coder
-        if told[c].all() or coder.drawn[c].vocabulary > _MOST_TOKENS:
-            return None
-        tables = []
-        for name in self._tellers(c):
-            token = self._token(c, name, known)
-            if (token >= 0).any():
-                pair = self._pair(c, name)
-                tables.append((float(np.abs(pair).mean()), name, token, pair))
-        out = np.zeros((len(told[c]), coder.drawn[c].vocabulary), np.float32)
-        left = np.full(len(out), _PAIRS)
-        for _, _, token, pair in sorted(tables, key=lambda t: t[:2], reverse=True):
-            use = (token >= 0) & (left > 0)
-            out[use] += pair[token[use]]
-            left -= use
-            if not left.any():
-                break
-        return np.clip(out, -_FARTHEST, _FARTHEST)
-
-    def _tellers(self, c: int) -> list[str]:
-        """What may tell about a column: later fields, and relations that it is a part of."""
-        coder = self.model.coder
-        name = coder.drawn[c].field.name
-        related = [d.relation for d in coder.drawn if d.relation is not None]
-        bound = [f"={r.child}" for r in (*related, *coder.computed) if _left(r, name) is not None]
-        return [*bound, *(d.field.name for d in coder.drawn[c + 1 :])]
-
-    def _token(self, c: int, teller: str, known: Mapping[str, Values]) -> NDArray[np.int64]:
-        """Token of what a teller says in each row, -1 where it is not known; shape (rows,)."""
-        coder = self.model.coder
-        if teller[0] == "=":
-            every = [*coder.computed, *(d.relation for d in coder.drawn if d.relation is not None)]
-            relation = next(r for r in every if r.child == teller[1:])
-            left = _left(relation, coder.drawn[c].field.name)
-            assert left is not None
-            with np.errstate(all="ignore"):
-                value = left(known)
-            codec = coder.drawn[c].codec
-            return np.where(np.isfinite(value), codec.encode(value), -1)
-        column = next(d for d in coder.drawn if d.field.name == teller)
-        codec = column.codec if column.plain is None else column.plain
-        if codec.vocabulary > _MOST_TOKENS:
-            return np.full(len(known[teller]), -1)
-        return np.where(_missing(known[teller]), -1, codec.encode(known[teller]))
-
-    def _pair(self, c: int, teller: str) -> Scores:
-        """Log lift of column c's tokens beside each token of a teller, (teller's, tokens)."""
-        if (c, teller) not in self._pairs:
-            pool, size = self._pooled(), self.model.coder.drawn[c].vocabulary
-            token = self._token(c, teller, pool.values)
-            some = token >= 0
-            rows = max(int(token.max(initial=0)) + 1, _MOST_TOKENS + 1)
-            both = np.bincount(token[some] * size + pool.tokens[c][some], minlength=rows * size)
-            both = both.reshape(rows, size).astype(np.float64)
-            alone = both.sum(1, keepdims=True) * both.sum(0, keepdims=True) / max(both.sum(), 1)
-            self._pairs[c, teller] = np.log((both + _CALM) / (alone + _CALM)).astype(np.float32)
-        return self._pairs[c, teller]
-
-    def _pooled(self) -> Drawing:
-        if self._pool is None:
-            self._pool = Drawing(self.model, POOL_ROWS, generator(0, "flat complete/pool"))
-            for c in range(self._pool.count):
-                self._pool.draw(c)
-            self._pool.compute()
-        return self._pool
-
-    def _worked_back(self, known: dict[str, Values]) -> None:
-        """Missing parents of known multiples: the multiple divided by its factor."""
-        for relation in self.model.coder.computed:
-            if relation.form == "scale" and relation.factor:
-                parent = relation.parents[0]
-                from_child = np.asarray(known[relation.child], np.float64) / relation.factor
-                known[parent] = _known_first(known[parent], from_child)
-
-
-def _left(relation: Relation, parent: str) -> Callable[[Mapping[str, Values]], Reals] | None:
-    """What a relation leaves for one of its parents, as a function of the other fields."""
-    if parent not in relation.parents or relation.linear is not None:
-        return None
-    others = [p for p in relation.parents if p != parent]
-    at = relation.parents.index(parent)
-
-    def value(known: Mapping[str, Values]) -> Reals:
-        y = np.asarray(known[relation.child], np.float64)
-        x = [np.asarray(known[p], np.float64) for p in others]
-        if relation.form == "total":
-            weights = [w for i, w in enumerate(relation.weights) if i != at]
-            rest = sum((w * v for w, v in zip(weights, x, strict=True)), np.zeros(len(y)))
-            return np.asarray((y - relation.base - rest) / relation.weights[at])
-        y = y / relation.factor
-        return {
-            "scale": lambda: y,
-            "product": lambda: y / x[0],
-            "ratio": lambda: x[0] / y if at else y * x[0],
-            "sum": lambda: y - x[0],
-            "difference": lambda: x[0] - y if at else y + x[0],
-        }[relation.form]()
-
-    return value if len(set(relation.parents)) == len(relation.parents) else None
-
-
-def log_width(column: Drawn, token: NDArray[np.int32], values: Mapping[str, Values]) -> Reals:
-    """Log of the width of each row's residual token in units of its column; (rows,).
-
-    A known value is one of many in its token: the wider the token, the less likely the value. Far
-    outside the token, where there is no other, it is all but impossible. Of a column without a
-    residual the width says nothing about the row, and 0 is given.
-    """
-    if column.relation is None:
-        return np.zeros(len(token))
-    own = int(column.codec.vocabulary)
-    ends = np.tile(np.array([0.0, 1.0]), own)
-    curve = column.codec.decode(np.repeat(np.arange(own, dtype=np.int32), 2), ends)
-    low, high = curve.reshape(own, 2)[np.minimum(token, own - 1)].T
-    size = column.relation.size(values)
-    scale, step, _ = column.relation.grid
-    least = max(step, 1) / scale if scale else 1e-9
-    r = column.relation.residual(values)
-    with np.errstate(invalid="ignore"):
-        outside = np.maximum(np.maximum(low - r, r - high), 0) * size > least
-        width = np.log(np.maximum((high - low) * size, least))
-    known = np.isfinite(r) & np.isfinite(low)
-    return np.where(known, width + np.where(outside, _IMPOSSIBLE, 0.0), 0.0)
-
-
-def log_probability(model: FlatModel, records: Records) -> Reals:
-    """Nats of whole rows: the log of the chance that the model gives their tokens; (rows,).
-
-    Numbers count as the bin (or single value) that they lie in. A number that follows others counts
-    as its residual, by density in units of the column; one that lies far off its relation is all
-    but impossible.
-    """
-    coder = model.coder
-    values = split(coder.schema, coder.fields, records)
-    tokens = np.ascontiguousarray(coder.encode_values(values).T)
-    net, trees = Pass(model.tables, tokens), {t.column: t for t in model.trees}
-    out = np.zeros(records.rows)
-    for c in range(len(coder.drawn)):
-        logits = net.logits(c)
-        if c in trees:
-            trees[c].add(tokens, logits)
-        logits -= logits.max(axis=1, keepdims=True)
-        total = np.log(np.exp(logits).sum(axis=1, dtype=np.float64))
-        out += logits[np.arange(records.rows), tokens[c]] - total
-        out -= log_width(coder.drawn[c], tokens[c], values)
-    return out
-
-
-def _missing(values: Values) -> NDArray[np.bool_]:
-    if isinstance(values, Coded):
-        return np.asarray(values.codes < 0)
-    array = np.asarray(values)
-    gone = np.isnat(array) if array.dtype.kind == "M" else np.isnan(array)
-    return gone if gone.ndim == 1 else np.asarray(gone.any(axis=1))
-
-
-def _known_first(known: Values, drawn: Values) -> Values:
-    """Known values, and drawn ones where they are missing; of equal length."""
-    gone = _missing(known)
-    if isinstance(known, Coded):
-        assert isinstance(drawn, Coded)
-        both = joined_values([known, drawn])
-        assert isinstance(both, Coded)
-        rows = len(known.codes)
-        return Coded(np.where(gone, both.codes[rows:], both.codes[:rows]), both.labels)
-    a, b = np.asarray(known), np.asarray(drawn)
-    return np.where(gone if a.ndim == 1 else gone[:, None], b, a)
+            if implied is not None:
+                chance -= self.leavings.doubt(c, drawing.tokens[c], implied)
+            out = np.where(held, chance, np.log(leaned / total) - moved)
+        return np.asarray(
+            np.maximum(out, -_NEVER)
+        )  # cells that exclude each other must not hide all others

@@ -1,7 +1,8 @@
 """Which part of each drawn field holds a condition, for rows whose parents are known.
 
 Most fields are one codec: the part of each token is the same in every row. The values of a residual
-or of a gap hang on other fields of the row, so the part of each token is worked out row by row.
+or of a gap, and the second of a day under a range of times, hang on other fields of the row, so the
+part of each token is worked out row by row. How both networks of flat tables bind their draws.
 """
 
 from __future__ import annotations
@@ -13,16 +14,17 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from synth_spark.columns.number import Number
-from synth_spark.columns.within import Within, impossible, same, within
+from synth_spark.columns.within import Look, Within, curves, impossible, part_of, refused
 from synth_spark.core.batch import Values
-from synth_spark.core.conditions import Clause, Condition, ImpossibleConditionError
-from synth_spark.generators._flat_fields import CLOCKS, Field, from_clock, to_clock
+from synth_spark.core.conditions import Clause, Condition
+from synth_spark.generators._flat_fields import CLOCKS, Field, clock_ends, to_clock
 from synth_spark.generators._flat_relation import Relation
 from synth_spark.generators._flat_tokens import Coder, Drawn
 
 DAY_S = 86_400.0
+_HALF_US = 0.5e-6  # half a microsecond, in seconds
 _TRIES = 64  # places inside a row's token that are looked at
+_ENDS = np.linspace(0, 1, 33)  # of a token, that its least and greatest value are found by
 Reals = NDArray[np.float64]
 Tokens = NDArray[np.int32]
 
@@ -30,7 +32,7 @@ Tokens = NDArray[np.int32]
 class Part(Protocol):
     """What of a drawn field holds its clause."""
 
-    def shares(self, values: Mapping[str, Values], rows: int) -> Reals:
+    def shares(self, values: Mapping[str, Values]) -> Reals:
         """Of each token, shape (vocabulary,) or (rows, vocabulary)."""
 
     def values(self, tokens: Tokens, u: Reals, values: Mapping[str, Values]) -> Values:
@@ -44,50 +46,62 @@ class Fixed:
     drawn: Drawn
     part: Within
 
-    def shares(self, values: Mapping[str, Values], rows: int) -> Reals:
+    def shares(self, values: Mapping[str, Values]) -> Reals:
         return self.part.share
 
     def values(self, tokens: Tokens, u: Reals, values: Mapping[str, Values]) -> Values:
-        out = self.drawn.values(tokens, self.part.inside(tokens, u), values)
-        return np.full(len(tokens), self.part.exact) if self.part.exact is not None else out
+        if self.part.exact is not None:
+            return np.full(len(tokens), self.part.exact)
+        return self.drawn.values(tokens, self.part.inside(tokens, u), values)
 
 
 @dataclass(frozen=True, slots=True)
 class Sliding:
-    """A residual, or a gap to another time: value = center + token's value * size."""
+    """A residual, a gap to a time or a second of a day: value = center + token's value * size."""
 
     drawn: Drawn
-    clause: Clause
-    low: Reals  # (own tokens,) least value of the token, of the residual or gap
+    clause: Clause  # on the field's values; for a gap or a second on the time, s since 1970
+    low: Reals  # (own tokens,) least value of the token, NaN for missing
     high: Reals  # (own tokens,)
-    plain: Within | None  # of rows without a residual
+    plain: Reals  # shares of the bins of rows without a residual, (plain tokens,), or none
 
-    def shares(self, values: Mapping[str, Values], rows: int) -> Reals:
-        out = np.zeros((rows, self.drawn.vocabulary))
-        own, missing = len(self.low), self.drawn.codec.missing_token
-        center, size, half = self._place(values)
-        known = np.isfinite(center)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            a = (self.clause.low - half - center) / size
-            b = (self.clause.high + half - center) / size
+    @classmethod
+    def of(cls, drawn: Drawn, clause: Clause, plain: Within | None) -> Sliding:
+        """What a clause leaves, `plain` of the bins."""
+        curve = curves(drawn.codec, _ENDS)
+        return cls(drawn, clause, curve.min(1), curve.max(1), plain.share if plain else np.zeros(0))
+
+    def shares(self, values: Mapping[str, Values]) -> Reals:
+        low, high = self.bounds(values)
+        known = ~np.isnan(low)
+        with np.errstate(invalid="ignore"):
             width = np.maximum(self.high - self.low, 1e-12)
-            overlap = np.minimum(b[:, None], self.high) - np.maximum(a[:, None], self.low)
+            overlap = np.minimum(high[:, None], self.high) - np.maximum(low[:, None], self.low)
             part = np.where(self.high > self.low, overlap / width, overlap >= 0)
-        if self.clause.missing:
-            if missing >= 0:
-                out[:, missing] = 1
-            return out
-        out[:, :own] = np.where(known[:, None], np.clip(part, 0, 1), 0)
-        if missing >= 0:
-            out[:, missing] = 0
-        if self.plain is not None:
-            out[:, own:] = np.where(known[:, None], 0, self.plain.share)
-        return out
+        own = np.clip(np.nan_to_num(part), 0, 1)
+        return np.hstack([own, np.where(known[:, None], 0, self.plain)])
+
+    def bounds(self, values: Mapping[str, Values]) -> tuple[Reals, Reals]:
+        """Of what the codec holds, (rows,) each; NaN where a parent is missing."""
+        center, size, half = self._place(values)
+        center = np.where(np.isfinite(center), center, np.nan)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            low = (self.clause.low - half - center) / size
+            return low, (self.clause.high + half - center) / size
+
+    def _place(self, values: Mapping[str, Values]) -> tuple[Reals, Any, float]:
+        """Center and size of each row, and half a step of the column's lattice."""
+        field, relation = self.drawn.field, self.drawn.relation
+        if relation is None:
+            return seconds_of(values, field.after or field.column), 1.0, _HALF_US
+        scale, step, _ = relation.grid
+        half = 0.5 * max(step, 1) / scale if scale else 0.0
+        return relation.center(values), relation.size(values), half
 
     def values(self, tokens: Tokens, u: Reals, values: Mapping[str, Values]) -> Values:
         out = self._drawn(tokens, u, values)
         wrong = np.flatnonzero(~self.clause.holds(out))
-        if len(wrong) and not self.clause.missing:
+        if len(wrong):
             out = np.array(out)
             out[wrong] = self._moved(tokens[wrong], u[wrong], _rows(values, wrong))
         return out - seconds_of(values, self.drawn.field.after) if self._gap else out
@@ -115,16 +129,6 @@ class Sliding:
     def _gap(self) -> bool:
         return self.drawn.field.part == "gap"
 
-    def _place(self, values: Mapping[str, Values]) -> tuple[Reals, Any, float]:
-        """Center and size of each row, and half a step of the column's lattice."""
-        if self._gap:
-            return seconds_of(values, self.drawn.field.after), 1.0, 0.5e-6
-        relation = self.drawn.relation
-        assert relation is not None
-        scale, step, _ = relation.grid
-        half = 0.5 * max(step, 1) / scale if scale else 0.0
-        return relation.center(values), relation.size(values), half
-
 
 @dataclass(frozen=True, slots=True)
 class Parts:
@@ -148,13 +152,13 @@ def parts_of(coder: Coder, condition: Condition) -> Parts:
     drawn: dict[int, Part] = {}
     computed = []
     for clause in condition.clauses:
-        for at, field in enumerate(d.field for d in coder.drawn):
-            if field.column == clause.field and field.part != "second":
-                drawn[at] = _part(coder, coder.drawn[at], clause)
+        for at, column in enumerate(coder.drawn):
+            if column.field.column == clause.field and column.field.part != "second":
+                drawn[at] = _part(coder, column, clause)
         for relation in coder.computed:
             field = next(f for f in coder.fields if f.name == relation.child)
             if field.column == clause.field:
-                computed.append((_ready(coder, relation), relation, _seen(field, clause)))
+                computed.append((_ready(coder, relation), relation, on_field(field, clause)))
     return Parts(drawn, tuple(sorted(computed, key=lambda c: c[0])))
 
 
@@ -166,61 +170,75 @@ def _ready(coder: Coder, relation: Relation) -> int:
 
 
 def _part(coder: Coder, drawn: Drawn, clause: Clause) -> Part:
-    if drawn.relation is None and drawn.field.part != "gap":
-        has_clock = any(f.name == f"{clause.field}#second" for f in coder.fields)
-        asked = _whole_days(clause) if has_clock and not clause.missing else clause
-        return Fixed(drawn, within(drawn.codec, asked, _view(drawn.field)))
-    codec: Number = drawn.codec
-    grid = np.linspace(0, 1, 33)
-    own = np.repeat(np.arange(codec.vocabulary, dtype=np.int32), len(grid))
-    curve = codec.decode(own, np.tile(grid, codec.vocabulary)).reshape(-1, len(grid))
-    curve = np.where(np.isnan(curve), 0.0, curve)
-    plain = None
-    if drawn.open_plain:
-        assert drawn.plain is not None
-        plain = _plain(drawn.plain, clause)
-    if clause.missing and codec.missing_token < 0:
-        raise impossible(clause, "it was never missing")
-    return Sliding(drawn, clause, curve.min(axis=1), curve.max(axis=1), plain)
+    if not clause.missing and slides(drawn):
+        plain = drawn.plain if drawn.open_plain else None
+        asked = on_field(drawn.field, clause)
+        return Sliding.of(drawn, asked, part_of(plain, asked) if plain else None)
+    if drawn.field.part == "day" and not clause.missing and with_clock(coder, clause.field):
+        return fixed(drawn, clause, _whole_days(clause))
+    return fixed(drawn, clause, on_field(drawn.field, clause))
 
 
-def _plain(codec: Number, clause: Clause) -> Within:
-    """The part of the coarse bins; none where they do not hold the clause."""
-    try:
-        return within(codec, clause)
-    except ImpossibleConditionError:
-        size = codec.vocabulary
-        return Within(np.zeros(size), np.zeros((size, 1)), np.zeros(size, np.int64))
+def slides(drawn: Drawn) -> bool:
+    """Whether the part of each token hangs on the row."""
+    return drawn.relation is not None or drawn.field.part in ("gap", "second")
+
+
+def with_clock(coder: Coder, column: str) -> bool:
+    """Whether the seconds of the day are a field of their own."""
+    return any(f.name == f"{column}#second" for f in coder.fields)
+
+
+def fixed(drawn: Drawn, clause: Clause, asked: Clause, look: Look | None = None) -> Fixed:
+    """The part of a field that does not hang on the row.
+
+    Args:
+        drawn: The field.
+        clause: As it is written, for the message.
+        asked: On the field's values.
+        look: How closely numbers are looked at.
+
+    Raises:
+        ImpossibleConditionError: No token holds it (SYN-711).
+    """
+    part = part_of(drawn.codec, asked, look)
+    if not part.share.any():
+        raise refused(drawn.codec, clause, lambda values: _shown(drawn.field, values))
+    if clause.missing:  # the bins of a field with a relation hold none that is
+        tokens = np.flatnonzero(part.share)
+        part = Within.of_tokens(tokens, drawn.vocabulary)
+    return Fixed(drawn, part)
+
+
+def on_field(field: Field, clause: Clause) -> Clause:
+    """A clause on a column as one on the values of a field of it; of a gap, on the time."""
+    if not clause.missing and field.part in CLOCKS:
+        low, high = clock_ends(clause.low, clause.high, field.part)
+        return Clause(field=clause.field, low=low, high=high)
+    if not clause.missing and field.part == "day":
+        low, high = np.ceil(clause.low / DAY_S), np.floor(clause.high / DAY_S)
+        return Clause(field=clause.field, low=float(low), high=float(high))
+    return clause
 
 
 def _whole_days(clause: Clause) -> Clause:
-    """A range of times as the midnights of the days that lie in it from end to end."""
-    low = np.ceil(clause.low / DAY_S) * DAY_S
-    high = np.floor((clause.high + 1e-3) / DAY_S) * DAY_S - DAY_S
+    """A range of times as the days that lie in it from end to end."""
+    low = np.ceil(clause.low / DAY_S)
+    high = np.floor((clause.high + 1e-3) / DAY_S) - 1
     if low > high:
         raise impossible(clause, "a range that holds a whole day at least")
     return Clause(field=clause.field, low=float(low), high=float(high))
 
 
-def _view(field: Field) -> Any:
-    """The column's value from the field's; times as seconds since 1970."""
+def _shown(field: Field, values: Reals) -> Reals:
+    """The column's values from the field's; times as seconds since 1970."""
     if field.part == "day":
-        return lambda day: day * DAY_S
-    if field.part in CLOCKS:
-        return lambda value: to_clock(value, field.part)
-    return same
-
-
-def _seen(field: Field, clause: Clause) -> Clause:
-    """A clause on a column as one on the values of its computed field."""
-    if field.part not in CLOCKS or clause.missing:
-        return clause
-    ends = from_clock(np.array([max(clause.low, 0.0), min(clause.high, 1e9)]), field.part)
-    return Clause(field=clause.field, low=float(ends[0]), high=float(ends[1]))
+        return values * DAY_S
+    return to_clock(values, field.part) if field.part in CLOCKS else values
 
 
 def seconds_of(values: Mapping[str, Values], column: str) -> Reals:
-    """A time as seconds since 1970 from its fields, NaN where missing; shape (rows,)."""
+    """Seconds since 1970 of a time as far as it is drawn, NaN where missing; shape (rows,)."""
     day = np.asarray(values[f"{column}#day"], np.float64)
     second = values.get(f"{column}#second")
     return day * DAY_S + (0.0 if second is None else np.nan_to_num(np.asarray(second, np.float64)))

@@ -171,6 +171,19 @@ def to_clock(value: NDArray[np.float64], part: str) -> NDArray[np.float64]:
     return np.asarray(whole // 3_600 * 10_000 + whole // 60 % 60 * 100 + whole % 60)
 
 
+def clock_ends(low: float, high: float, part: str) -> tuple[float, float]:
+    """The first and last minute or second since midnight whose number lies in a range.
+
+    Example:
+        >>> clock_ends(900, 1175, "hhmm")  # 09:00 to 11:59
+        (540.0, 719.0)
+    """
+    shown = to_clock(np.arange(24 * 60 ** CLOCKS[part] + 1, dtype=np.float64), part)
+    first = np.searchsorted(shown, low) if low > 0 else -np.inf
+    last = np.searchsorted(shown, high, "right") - 1 if high < shown[-1] else np.inf
+    return float(first), float(last)
+
+
 def _of_days(times: NDArray[Any]) -> bool:
     second = _second(times)
     return not (second[np.isfinite(second)] != 0).any()

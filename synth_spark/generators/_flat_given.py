@@ -131,7 +131,7 @@ class GivenModel:
             if part is None:
                 log_weight += self._lean(drawing, c, weights, total)
             else:
-                weights *= part.shares(drawing.values, rows).astype(np.float32)
+                weights *= part.shares(drawing.values).astype(np.float32)
                 held = weights.sum(axis=1, dtype=np.float64)
                 with np.errstate(divide="ignore"):
                     log_weight += np.log(held / total)

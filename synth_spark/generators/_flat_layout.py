@@ -12,7 +12,7 @@ from synth_spark.generators import _flat_zeros as zeros
 from synth_spark.generators._flat_tokens import Coder, Drawn
 
 if TYPE_CHECKING:
-    from synth_spark.models.made import Layout, Slot
+    from synth_spark.models.columns import Layout, Slot
 
 Basis = NDArray[np.float32]
 _MOST_PLAIN = 200  # a category with more labels enters and leaves through learned vectors
@@ -38,7 +38,7 @@ def layout_of(
         pairs: Counts of pairs of classes over all rows, see `_flat_zeros`.
         dropout: Share of the hidden units that are left out while training.
     """
-    from synth_spark.models.made import Layout
+    from synth_spark.models.columns import Layout
 
     columns = len(coder.drawn)
     hats = (4, 8, 16, 32) if columns <= 60 else (4, 8, 16)
@@ -70,7 +70,7 @@ def layout_of(
 
 
 def _slots(coder: Coder, hats: tuple[int, ...]) -> tuple[Slot, ...]:
-    from synth_spark.models.made import Slot
+    from synth_spark.models.columns import Slot
 
     out = [Slot(i, _basis(d, hats, 0.02), d.vocabulary) for i, d in enumerate(coder.drawn)]
     for i in coder.seen:
@@ -189,7 +189,7 @@ def _never(
     coder: Coder, pairs: NDArray[np.int64], sizes: tuple[int, ...]
 ) -> tuple[tuple[NDArray[np.int64], ...], Basis]:
     """Class rows of each token column, and what each class row takes from every logit."""
-    from synth_spark.models.made import NEVER
+    from synth_spark.models.columns import NEVER
 
     classes = zeros.all_classes(coder)
     starts, ends = zeros.offsets(classes), np.cumsum([0, *sizes])

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     import torch
 
     from synth_spark.generators.autoregressive import AutoregressiveParams
-    from synth_spark.models.made import Layout
+    from synth_spark.models.columns import Layout
 
 _USUAL_ROWS = 5_634  # the table on which decay, dropout and epochs were chosen
 _MOST_EPOCHS = 30  # small tables are not read more often than that

@@ -19,6 +19,7 @@ from synth_spark.generators._flat_tables import ColumnTables
 from synth_spark.generators._flat_tokens import Coder
 
 if TYPE_CHECKING:
+    from synth_spark.generators._flat_complete import Completer
     from synth_spark.generators._flat_given import GivenModel
 
 _CEILING = np.float32(60.0)  # logits above the row's largest minus this count
@@ -173,13 +174,17 @@ class FlatModel:
 
     def completed(self, records: Records, seed: int, block: int = 0) -> Records:
         """Rows with their missing cells drawn given the others; see `_flat_complete.py`."""
+        return self.completer().complete(records, seed, block)
+
+    def completer(self) -> Completer:
+        """What fills gaps, block after block: what it has to count first it counts once."""
         from synth_spark.generators._flat_complete import Completer
 
-        return Completer(self).complete(records, seed, block)
+        return Completer.of(self)
 
     def log_probability(self, records: Records) -> NDArray[np.float64]:
-        """Nats that the model gives to whole rows, shape (rows,); see `_flat_complete.py`."""
-        from synth_spark.generators._flat_complete import log_probability
+        """Nats that the model gives to whole rows, shape (rows,); see `_flat_chance.py`."""
+        from synth_spark.generators._flat_chance import log_probability
 
         return log_probability(self, records)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -71,6 +71,30 @@ class Relation:
         with np.errstate(invalid="ignore"):
             return np.clip(snap(y, *self.grid), *self.bounds)
 
+    def left_for(self, parent: str) -> Callable[[Mapping[str, Values]], Array] | None:
+        """What the relation leaves for one of its parents, as a function of the other fields.
+
+        None where it leaves nothing certain. The function gives (rows,), NaN or infinite where
+        another field is missing or 0.
+        """
+        known = self.linear is None and len(set(self.parents)) == len(self.parents)
+        if parent not in self.parents or not known:
+            return None
+        at = self.parents.index(parent)
+        others = [p for p in self.parents if p != parent]
+
+        def value(values: Mapping[str, Values]) -> Array:
+            y = np.asarray(values[self.child], np.float64)
+            x = [np.asarray(values[p], np.float64) for p in others]
+            with np.errstate(all="ignore"):
+                if self.form == "total":
+                    weights = [w for i, w in enumerate(self.weights) if i != at]
+                    rest = sum((w * v for w, v in zip(weights, x, strict=True)), np.zeros(len(y)))
+                    return np.asarray((y - self.base - rest) / self.weights[at])
+                return np.asarray(_LEFT[self.form](y / self.factor, x, at), np.float64)
+
+        return value
+
     def state(self) -> dict[str, Any]:
         """A tree for the wire."""
         data = {k: getattr(self, k) for k in self.__slots__}
@@ -90,4 +114,11 @@ _FORMS: dict[str, Any] = {
     "ratio": lambda x: x[0] / np.where(x[1] == 0, np.nan, x[1]),
     "sum": lambda x: x[0] + x[1],
     "difference": lambda x: x[0] - x[1],
+}
+_LEFT: dict[str, Any] = {  # of y / factor, the other parent and the place of the wanted one
+    "scale": lambda y, x, at: y,
+    "product": lambda y, x, at: y / x[0],
+    "ratio": lambda y, x, at: x[0] / y if at else y * x[0],
+    "sum": lambda y, x, at: y - x[0],
+    "difference": lambda y, x, at: x[0] - y if at else y + x[0],
 }

@@ -10,22 +10,19 @@ parent does: a relation that would blur the spikes of y does not pass.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import combinations, permutations, product
 
 import numpy as np
-from numpy.typing import NDArray
 
-from synth_spark.columns._lattice import lattice
-from synth_spark.core.batch import Coded, Values
+from synth_spark.core.batch import Values
 from synth_spark.generators._flat_linear import fit_linear
 from synth_spark.generators._flat_relation import Array, Relation
 from synth_spark.generators._flat_total import fit_total, may_be_part
+from synth_spark.generators._flat_worth import Table, is_exact, is_worth, spread_of
 
-_ROWS = 6_000  # rows of the search
 _NEAR = 8  # best-correlated columns that are tried as parents
 _SPREAD = 0.25  # of y's own: a residual wider than this is no relation
-_GAIN_NATS = 0.1
 _MIN_VALUES = 20  # a column with fewer distinct values is drawn as it is
 
 
@@ -36,7 +33,7 @@ def search(values: Mapping[str, Values], numbers: tuple[str, ...]) -> tuple[Rela
         values: The fields of a sample of rows.
         numbers: Names of the number fields.
     """
-    table = _Table.of(values, numbers)
+    table = Table.of(values, numbers)
     wanted = [
         n for n in numbers if table.distinct[n] >= _MIN_VALUES and table.known[n].sum() >= 100
     ]
@@ -53,48 +50,16 @@ def search(values: Mapping[str, Values], numbers: tuple[str, ...]) -> tuple[Rela
 
 
 # What is looked for in turn, and which children come first. All but the last are exact.
-_PHASES: Mapping[str, Callable[[_Table, str], float]] = {
+_PHASES: Mapping[str, Callable[[Table, str], float]] = {
     "sums": lambda table, y: table.distinct[y],  # of parts that all add: the whole is computed
     "exact": lambda table, y: table.distinct[y],  # the coarsest is computed
-    "balances": lambda table, y: -_spread(table.number(y)[table.known[y]]),  # the largest is
+    "balances": lambda table, y: -spread_of(table.number(y)[table.known[y]]),  # the largest is
     "residual": lambda table, y: -table.distinct[y],
 }
 
 
-@dataclass(frozen=True, slots=True)
-class _Table:
-    """The rows of the search, halved into a fitting and a checking part."""
-
-    values: dict[str, Values]
-    distinct: dict[str, int]
-    known: dict[str, NDArray[np.bool_]]
-    ranks: dict[str, Array]
-    grids: dict[str, tuple[int, int, int]]
-    fitting: NDArray[np.bool_]
-
-    @classmethod
-    def of(cls, values: Mapping[str, Values], numbers: tuple[str, ...]) -> _Table:
-        rows = len(next(iter(values.values())))
-        kept = np.unique(np.linspace(0, rows - 1, min(rows, _ROWS)).astype(np.int64))
-        cut = {n: v[kept] for n, v in values.items()}
-        fields = {n: np.asarray(cut[n], np.float64) for n in numbers}
-        known = {n: np.isfinite(x) for n, x in fields.items()}
-        seen = {n: np.unique(x[known[n]]) for n, x in fields.items()}
-        return cls(
-            values=cut,
-            distinct={n: len(u) for n, u in seen.items()},
-            known=known,
-            ranks={n: _rank(x) for n, x in fields.items()},
-            grids={n: lattice(u) for n, u in seen.items()},
-            fitting=np.arange(len(kept)) % 2 == 0,
-        )
-
-    def number(self, name: str) -> Array:
-        return np.asarray(self.values[name], np.float64)
-
-
 def _best(
-    table: _Table,
+    table: Table,
     y: str,
     free: list[str],
     every: Mapping[str, Values],
@@ -116,27 +81,27 @@ def _best(
         computed = {n for n, r in found.items() if r.exact}
         near = [n for n in near if n not in computed and table.distinct[n] < table.distinct[y]]
     target = table.number(y)
-    spread = _spread(target[table.known[y]])
+    spread = spread_of(target[table.known[y]])
     scored: list[tuple[float, int, Relation]] = []
     for relation in _tried(table, y, near, free, phase):
         r = target - relation.center(table.values)
         ok = np.isfinite(r)
         if spread > 0 and ok.sum() >= max(50, 0.5 * table.known[y].sum()):
-            scored.append((_spread(r[ok]) / spread, len(scored), relation))
+            scored.append((spread_of(r[ok]) / spread, len(scored), relation))
     scored.sort(key=lambda s: s[:2])
     for ratio, _, relation in scored[:3]:
         bounded = _bounded(table, relation)
         if phase != "residual":
-            if ratio < _SPREAD and _is_exact(bounded, every):
+            if ratio < _SPREAD and is_exact(bounded, every):
                 return replace(bounded, exact=True, bounds=_signs(target[table.known[y]]))
             continue
         finished = _scaled_residual(table, bounded)
-        if ratio < _SPREAD and _worth(table, finished, near):
+        if ratio < _SPREAD and is_worth(table, finished, near):
             return finished
     return None
 
 
-def _tried(table: _Table, y: str, near: list[str], free: list[str], phase: str) -> list[Relation]:
+def _tried(table: Table, y: str, near: list[str], free: list[str], phase: str) -> list[Relation]:
     """The relations of one phase."""
     if phase == "balances":
         out = [Relation(y, "difference", pair) for pair in permutations(near, 2)]
@@ -153,7 +118,7 @@ def _tried(table: _Table, y: str, near: list[str], free: list[str], phase: str) 
     return [r for r in out if phase == "residual" or r.form != "difference"]
 
 
-def _candidates(table: _Table, y: str, near: list[str]) -> list[Relation]:
+def _candidates(table: Table, y: str, near: list[str]) -> list[Relation]:
     target, out = table.number(y), []
     for x in near:
         out += _scaled(table, target, Relation(y, "scale", (x,)))
@@ -166,13 +131,13 @@ def _candidates(table: _Table, y: str, near: list[str]) -> list[Relation]:
     return out
 
 
-def _total(table: _Table, y: str, parts: list[str]) -> list[Relation]:
+def _total(table: Table, y: str, parts: list[str]) -> list[Relation]:
     numbers = {n: table.number(n) for n in dict.fromkeys(parts) if table.distinct[n] > 1}
     found = fit_total(y, table.number(y), numbers, table.fitting)
     return [found] if found else []
 
 
-def _scaled(table: _Table, target: Array, relation: Relation) -> list[Relation]:
+def _scaled(table: Table, target: Array, relation: Relation) -> list[Relation]:
     """The relation with its median factor, and with the nearest k or 1/k."""
     base = relation.center(table.values)
     with np.errstate(all="ignore"):
@@ -186,24 +151,13 @@ def _scaled(table: _Table, target: Array, relation: Relation) -> list[Relation]:
     return [replace(relation, factor=f) for f in options]
 
 
-def _bounded(table: _Table, relation: Relation) -> Relation:
+def _bounded(table: Table, relation: Relation) -> Relation:
     y = table.number(relation.child)
     known = table.known[relation.child]
     return replace(relation, grid=table.grids[relation.child], bounds=_bounds(y[known]))
 
 
-def _is_exact(relation: Relation, values: Mapping[str, Values]) -> bool:
-    """Whether all but one row in 10,000 follow, missing values included."""
-    y, centre = np.asarray(values[relation.child], np.float64), relation.center(values)
-    both = np.isfinite(y) & np.isfinite(centre)
-    scale, step, _ = relation.grid
-    half = 0.5 * step / scale if scale else 0.0
-    off = np.abs(y - centre)[both] > half * 1.0001 + 1e-7 * np.abs(y[both])
-    lone = np.isfinite(y) != np.isfinite(centre)
-    return bool(off.sum() + lone.sum() <= 1e-4 * len(y))
-
-
-def _scaled_residual(table: _Table, relation: Relation) -> Relation:
+def _scaled_residual(table: Table, relation: Relation) -> Relation:
     """With the scale s under which the residual is likeliest (Laplace)."""
     if not relation.parents:
         return relation
@@ -220,52 +174,7 @@ def _scaled_residual(table: _Table, relation: Relation) -> Relation:
     return min(options, key=lambda o: o[:2])[2]
 
 
-def _worth(table: _Table, relation: Relation, near: list[str]) -> bool:
-    """Whether held-back rows cost fewer nats with the relation than without it."""
-    y, r = table.number(relation.child), relation.residual(table.values)
-    fit, check = table.fitting & np.isfinite(r), ~table.fitting & np.isfinite(r)
-    if fit.sum() < 50 or check.sum() < 50:
-        return False
-    grid = table.grids[relation.child]
-    width = grid[1] / grid[0] if grid[0] else _spread(y[np.isfinite(y)]) * 1e-3
-    size = np.broadcast_to(relation.size(table.values), y.shape)
-    with_relation = _nats(np.sort(r[fit]), r[check], 0.5 * width / size[check])
-    without = np.inf
-    for cells in _groupings(table, relation, near):
-        total = 0.0
-        for cell in np.unique(cells[check]):
-            here, there = check & (cells == cell), fit & (cells == cell)
-            pool = np.sort(y[there if there.sum() >= 25 else fit])
-            total += here.sum() * _nats(pool, y[here], np.full(here.sum(), 0.5 * width))
-        without = min(without, total / check.sum())
-    return with_relation + _GAIN_NATS < without
-
-
-def _groupings(table: _Table, relation: Relation, near: list[str]) -> list[NDArray[np.int64]]:
-    """Cells of rows by each of what may tell about the child: sixteenths of numbers, labels."""
-    numbers = dict.fromkeys([*relation.parents, *near[:3]])
-    cells = [(table.ranks[n] * 16).astype(np.int64) for n in numbers]
-    for name in relation.linear.names if relation.linear else ():
-        column = table.values[name]
-        assert isinstance(column, Coded)
-        cells.append(column.codes.astype(np.int64))
-    return cells or [np.zeros(len(table.fitting), np.int64)]
-
-
-def _nats(pool: Array, x: Array, half: Array) -> float:
-    """Mean negative log share of the pool within `half` of each x, smoothed by a wide window."""
-    n = len(pool)
-    slack = 1e-9 * np.abs(x)
-    inside = np.searchsorted(pool, x + half + slack, "right") - np.searchsorted(
-        pool, x - half - slack
-    )
-    wide = np.maximum(half * 8, _spread(pool) / 30)
-    around = np.searchsorted(pool, x + wide, "right") - np.searchsorted(pool, x - wide)
-    share = 0.6 * inside / n + 0.38 * around / n * np.minimum(half / wide, 1) + 0.02 / n * 0.1
-    return float(-np.log(share).mean())
-
-
-def _nearest(table: _Table, y: str) -> list[str]:
+def _nearest(table: Table, y: str) -> list[str]:
     """Numbers by rank correlation with y, strongest first, that may be its parents."""
     scores = []
     for x in table.ranks:
@@ -287,10 +196,6 @@ def _leads_to(found: Mapping[str, Relation], start: str, end: str) -> bool:
     return start in found and any(_leads_to(found, p, end) for p in found[start].needs)
 
 
-def _spread(x: Array) -> float:
-    return float(np.quantile(x, 0.95) - np.quantile(x, 0.05)) if len(x) else 0.0
-
-
 def _bounds(x: Array) -> tuple[float, float]:
     """Between the signs that occur, and twice the 99.9 % quantiles beyond that."""
     low, high = (float(np.quantile(x, q)) for q in (0.001, 0.999))
@@ -309,10 +214,3 @@ def _signs(x: Array) -> tuple[float, float]:
 def _floor(x: Array) -> float:
     size = np.abs(x[np.isfinite(x) & (x != 0)])
     return float(np.quantile(size, 0.01)) if len(size) else 1.0
-
-
-def _rank(x: Array) -> Array:
-    """Mid-ranks in [0, 1); missing last."""
-    order = np.sort(x)
-    low, high = np.searchsorted(order, x, "left"), np.searchsorted(order, x, "right")
-    return (low + high) / (2 * len(x) + 1)

@@ -7,24 +7,20 @@ After: Watson et al., "Adversarial random forests for density estimation and gen
 modeling", AISTATS 2023 (leaf-wise draws); Breiman, "Random forests", 2001.
 """
 
-# ruff: noqa: PLR0912 -- compiled loops take plain arrays and read as one story
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from synth_spark.core.seeds import generator
+from synth_spark.generators._forest_kernels import LEVELS, draw_among, draw_values, grow
 
 TREES = 20
-LEVELS = 32  # bins of a column when a split is searched
 MOST_ROWS = 4_000  # rows of one tree
 ROW_SHARE = 0.63  # of all rows that one tree is grown on, as many as a bootstrap would hold
-FEATURE_SHARE = 0.7
-AROUND = 0.25  # of a leaf, to each side of a row
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +106,7 @@ class Forest:
             Values, shape (rows,).
         """
         return np.asarray(
-            _draw(
+            draw_values(
                 np.ascontiguousarray(given, np.float32),
                 uniforms,
                 self.feature,
@@ -147,7 +143,7 @@ class Forest:
         """
         values = np.empty(len(given))
         share = np.empty(len(given))
-        _draw_among(
+        draw_among(
             np.ascontiguousarray(given, np.float32), uniforms, self.feature, self.threshold,
             self.child, self.start, self.count, self.roots, self.values, allowed, values, share,
         )  # fmt: skip
@@ -202,7 +198,7 @@ def _tree(
     most = min(int(np.ceil(ROW_SHARE * len(target))), MOST_ROWS)
     rows = rng.permutation(len(target))[:most]  # none twice, so that a leaf holds `leaf` of them
     picks = rng.random((4 * (len(rows) // max(leaf, 1)) + 8, codes.shape[1]))
-    feature, level, child, start, count, order = _grow(codes[rows], goal[rows], max(leaf, 1), picks)
+    feature, level, child, start, count, order = grow(codes[rows], goal[rows], max(leaf, 1), picks)
     rows = rows[order]
     nearby, beside = np.zeros(len(rows), np.int64), np.zeros(len(rows))
     leaves = np.flatnonzero(feature < 0)
@@ -213,138 +209,3 @@ def _tree(
         beside[own] = place[rows[own]][nearby[own]]
     threshold = np.where(feature >= 0, edges[np.maximum(feature, 0), level] if edges.size else 0, 0)
     return feature, threshold, child, start, count, target[rows], beside, nearby
-
-
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
-def _grow(codes, goal, leaf, picks):  # type: ignore[no-untyped-def]
-    rows, columns = codes.shape
-    most = picks.shape[0]
-    feature, level = np.full(most, -1, np.int32), np.zeros(most, np.int32)
-    child, start = np.zeros(most, np.int32), np.zeros(most, np.int32)
-    count = np.zeros(most, np.int32)
-    order = np.arange(rows)
-    spare = np.empty(rows, np.int64)
-    count[0] = rows
-    made, node = 1, 0
-    sums, sizes = np.zeros(LEVELS), np.zeros(LEVELS, np.int64)
-    while node < made:
-        a, b = start[node], start[node] + count[node]
-        if b - a >= 2 * leaf and made + 2 <= most:
-            total = 0.0
-            for i in range(a, b):
-                total += goal[order[i]]
-            base = total * total / (b - a)
-            best, best_column, best_level = base + 1e-6, -1, 0
-            for j in range(columns):
-                if picks[node, j] > FEATURE_SHARE and columns > 1:
-                    continue
-                sums[:] = 0.0
-                sizes[:] = 0
-                for i in range(a, b):
-                    sums[codes[order[i], j]] += goal[order[i]]
-                    sizes[codes[order[i], j]] += 1
-                left, n = 0.0, 0
-                for k in range(LEVELS - 1):
-                    left += sums[k]
-                    n += sizes[k]
-                    m = b - a - n
-                    if n < leaf or sizes[k] == 0:
-                        continue
-                    if m < leaf:
-                        break
-                    score = left * left / n + (total - left) * (total - left) / m
-                    if score > best:
-                        best, best_column, best_level = score, j, k
-            if best_column >= 0:
-                i, k = a, 0
-                for r in range(a, b):
-                    if codes[order[r], best_column] <= best_level:
-                        order[i] = order[r]
-                        i += 1
-                    else:
-                        spare[k] = order[r]
-                        k += 1
-                order[i:b] = spare[:k]
-                feature[node], level[node], child[node] = best_column, best_level, made
-                start[made], count[made] = a, i - a
-                start[made + 1], count[made + 1] = i, b - i
-                made += 2
-        node += 1
-    return feature[:made], level[:made], child[:made], start[:made], count[:made], order
-
-
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
-def _other(values, start, n, at, side):  # type: ignore[no-untyped-def]
-    """The nearest place in a leaf whose value differs (rows may be equal); -1: none."""
-    near = at + side
-    while 0 <= near < n:
-        if values[start + near] != values[start + at]:
-            return near
-        near += side
-    return -1
-
-
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
-def _draw(  # type: ignore[no-untyped-def]
-    given, uniforms, feature, threshold, child, start, count, roots, values, still, exact, column,
-    place, nearby,
-):  # fmt: skip
-    rows, trees = given.shape[0], len(roots) - 1
-    drawn = np.empty(rows)
-    for i in range(rows):
-        node = roots[min(int(uniforms[i, 0] * trees), trees - 1)]
-        while feature[node] >= 0:
-            step = 0 if given[i, feature[node]] <= threshold[node] else 1
-            node = child[node] + step
-        n = count[node]
-        at = min(int(uniforms[i, 1] * n), n - 1)
-        if column >= 0:
-            own = place[start[node] : start[node] + n]
-            low = np.searchsorted(own, given[i, column], side="left")
-            high = np.searchsorted(own, given[i, column], side="right")
-            wide = max(AROUND * n, 5.0)
-            goal = low - wide + uniforms[i, 1] * (high - low + 2 * wide)
-            if goal < 0:
-                goal = -goal
-            if goal >= n:
-                goal = 2 * n - goal
-            at = nearby[start[node] + min(max(int(goal), 0), n - 1)]
-        value = values[start[node] + at]
-        if not exact:
-            k = np.searchsorted(still, value)
-            if not (k < len(still) and still[k] == value):
-                side = 1 if uniforms[i, 2] < 0.5 else -1
-                near = _other(values, start[node], n, at, side)
-                if near < 0:
-                    near = _other(values, start[node], n, at, -side)
-                if near >= 0:
-                    other = values[start[node] + near]
-                    k = np.searchsorted(still, other)
-                    if not (k < len(still) and still[k] == other):
-                        value = value + (other - value) * uniforms[i, 3]
-        drawn[i] = value
-    return drawn
-
-
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
-def _draw_among(  # type: ignore[no-untyped-def]
-    given, uniforms, feature, threshold, child, start, count, roots, values, allowed, drawn, share
-):
-    trees = len(roots) - 1
-    for i in range(given.shape[0]):
-        node = roots[min(int(uniforms[i, 0] * trees), trees - 1)]
-        while feature[node] >= 0:
-            step = 0 if given[i, feature[node]] <= threshold[node] else 1
-            node = child[node] + step
-        held = 0
-        for k in range(start[node], start[node] + count[node]):
-            held += allowed[int(values[k])]
-        share[i] = held / count[node]
-        drawn[i] = 0
-        wanted = int(uniforms[i, 1] * held)
-        for k in range(start[node], start[node] + count[node]):
-            if allowed[int(values[k])]:
-                if wanted == 0:
-                    drawn[i] = values[k]
-                    break
-                wanted -= 1

@@ -68,13 +68,12 @@ class Adversarial:
         if not module.training:
             found = self.checked(module, batch)["overall"]
             return torch.full((len(batch["length"]),), found, device=device)
-        module.steps += 1
         real = Ragged.real(rollout.joined(batch, 1))
         weights = module.weights()
         drawn = self.drawn(module, batch, weights, DRAWS)
         critic, score = self._critic(module, real, drawn, device)
         total = critic + self._judge(module, batch)
-        if float(module.steps) > self.alone:
+        if float(module.steps) >= self.alone:
             loss = self._generator(module, real, drawn, weights, score)
             # Weights that blew up give none; the monitor stops them at the end of the epoch.
             total = total + loss if bool(loss.isfinite()) else total

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from synth_spark.columns.within import Look, Narrowed, hours_of_week, part_of
 from synth_spark.core.conditions import (
     CLOCK_FIELDS,
-    WEEKDAYS,
     CannotConditionError,
     Clause,
     Condition,
@@ -26,11 +26,10 @@ from synth_spark.core.conditions import (
 from synth_spark.core.schema import Schema
 from synth_spark.generators._events_decode import Base
 from synth_spark.generators._events_identity import Identity
-from synth_spark.generators._gpt_narrow import narrowed, token_mask
 from synth_spark.generators._gpt_subjects import ClockShares, PromptedAttributes, PromptedHistories
 from synth_spark.generators._gpt_window import Allowed
 
-HOUR_US = 3_600_000_000
+LOOK = Look(places=4_096, whole=64)  # at a number's tokens
 
 
 def objection_to(schema: Schema, clause: Clause) -> str:
@@ -71,19 +70,18 @@ def prompted(model: Any, condition: Condition) -> Any:
             )
         part, j = _columns(base)[clause.field]
         column = getattr(base.coder, part)[j]
-        if part == "subject":
-            subject[j] = _some(token_mask(column.codec, clause), clause, condition)
-            base = _with_codec(base, part, j, narrowed(column.codec, clause))
-        elif part == "nums":
-            mask = _some(token_mask(column.codec, clause), clause, condition)
-            allowed = replace(allowed, nums=_put(allowed.nums, j, mask))
-            base = _with_codec(base, part, j, narrowed(column.codec, clause))
-        elif column.how == "plain":
-            mask = _some(token_mask(column.codec, clause), clause, condition)
-            allowed = replace(allowed, cats=_put(allowed.cats, j, mask))
-        else:
+        if part == "cats" and column.how != "plain":
             base, mask = _ranked(base, j, clause, condition)
             allowed = replace(allowed, cats=_put(allowed.cats, j, mask))
+            continue
+        found = part_of(column.codec, clause, LOOK)
+        mask = _some(found.share > 0, clause, condition)
+        if part == "subject":
+            subject[j] = mask
+        else:
+            allowed = replace(allowed, **{part: _put(getattr(allowed, part), j, mask)})
+        if not clause.labels:  # of a label nothing is left to choose inside its token
+            base = _with_codec(base, part, j, Narrowed(column.codec, found))
     allowed = _pruned(allowed, model.support, condition)
     base = replace(base, histories=_histories(model, base, allowed, subject, condition))
     return replace(model, base=base, allowed=allowed, _walker=None)
@@ -138,7 +136,7 @@ def _ranked(
         if column.missing >= 0:
             mask[column.missing] = True
         return base, _some(mask, clause, condition)
-    labels = _some(token_mask(column.codec, clause), clause, condition)
+    labels = _some(part_of(column.codec, clause).share > 0, clause, condition)
     mask[:] = True
     if column.missing >= 0:
         mask[column.missing] = False
@@ -167,18 +165,11 @@ def _replaced(items: tuple[Any, ...], j: int, item: Any) -> tuple[Any, ...]:
 
 def _at_clock(clause: Clause, allowed: Allowed, model: Any, condition: Condition) -> Allowed:
     """Hours or weekdays of events; some real event must stand in them."""
-    if clause.field == "hour":
-        hours = (np.arange(24) >= clause.low) & (np.arange(24) <= clause.high)
-        seen = model.clock_seen[:24] > 0
-        allowed = replace(allowed, hours=allowed.hours & hours)
-        some = (allowed.hours & seen).any()
-    else:
-        days = np.array([day in clause.labels for day in WEEKDAYS])
-        allowed = replace(allowed, weekdays=allowed.weekdays & days)
-        some = (allowed.weekdays & (model.clock_seen[24:] > 0)).any()
-    if not some:
+    opened, seen = hours_of_week(clause), model.clock_seen > 0
+    hours, weekdays = allowed.hours & opened.any(axis=0), allowed.weekdays & opened.any(axis=1)
+    if not ((hours & seen[:24]).any() and (weekdays & seen[24:]).any()):
         raise impossible(condition, "no event of the records stands there.", field=clause.field)
-    return allowed
+    return replace(allowed, hours=hours, weekdays=weekdays)
 
 
 def _pruned(allowed: Allowed, support: Any, condition: Condition) -> Allowed:

@@ -13,7 +13,7 @@ from synth_spark.generators import _events_statistics as stats
 from synth_spark.generators._events_coder import Units
 from synth_spark.generators._events_decode import Base
 from synth_spark.generators._events_seen import SCALE
-from synth_spark.generators._events_train import FAR, EventTrainee, _nats, _unrolled
+from synth_spark.generators._events_train import FAR, EventTrainee, nats_of, unrolled
 from synth_spark.generators._gpt_seen import Sight, pack
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class GptTrainee(EventTrainee):
         q = np.zeros((rows, layout.main, layout.pointer), np.float16)
         shares = e["shares"].astype(np.float32) / 255
         folded = {**e, "cats": sight.folded(e["cats"])}
-        now = _unrolled(folded, sight.main_shares(shares.astype(np.float32)), layout, x, z, q)
+        now = unrolled(folded, sight.main_shares(shares.astype(np.float32)), layout, x, z, q)
         told = np.zeros((rows, len(sight.starts) - 1), np.int32)
         told[1:] = sight.told(e["clock"], e["cats"], e["nums"])[:-1]
         first = np.ones(rows, bool)
@@ -122,7 +122,7 @@ class GptTrainee(EventTrainee):
             logits = module.category(j, slices[3 + j], after, cats[:j], chosen if j else pointer)
             allowed = batch["allowed"][:, at + torch.from_numpy(slots).to(after.device)]
             allowed = allowed.scatter(1, cats[j][:, None], True)
-            total = total + _nats(logits.masked_fill(~allowed, FAR), cats[j])
+            total = total + nats_of(logits.masked_fill(~allowed, FAR), cats[j])
             if not j:
                 group = module.fold[cats[0]]
                 chosen = pointer[torch.arange(len(after), device=after.device), group]
@@ -130,7 +130,7 @@ class GptTrainee(EventTrainee):
         known = module.known(after, cats, chosen)
         for j in range(len(nums)):
             logits = module.number(j, slices[3 + len(cats) + j], known, nums[:j])
-            total = total + _nats(logits, nums[j])
+            total = total + nats_of(logits, nums[j])
         return total
 
 

@@ -20,7 +20,7 @@ from synth_spark.generators import _gpt_draws as draws
 from synth_spark.generators._events_clock import Clock
 from synth_spark.generators._events_statistics import AFTER_DENSE, OWED
 from synth_spark.generators._events_support import Support
-from synth_spark.generators._events_window import Ahead, Events, _look, _look_again
+from synth_spark.generators._events_window import Ahead, Events, Window, look, look_again
 from synth_spark.generators._gpt_folded import Cache, Trunk
 from synth_spark.generators._gpt_seen import FIELDS, Sight
 
@@ -74,48 +74,27 @@ class GptWalker:
         return events
 
 
-class _Window:
-    """The units under way; row a of every buffer belongs to the a-th of them."""
+class _Window(Window):
+    """Units of the decoder, with its cache."""
 
     def __init__(self, walker: GptWalker, ahead: Ahead, events: Events) -> None:
-        self.walker, self.ahead, self.events = walker, ahead, events
-        trunk, layout, sight = walker.trunk, walker.sight.seen.layout, walker.sight
-        self.net = net = trunk.net
-        self.size = rows = min(AT_ONCE, len(ahead.order))
-        self.queue = np.array([rows])  # the next of `order` to enter
-        self.p, self.every = layout.packed(), walker.support.every
-        self.own = ahead.scaled @ trunk.own.weight + trunk.own.bias
+        trunk, sight = walker.trunk, walker.sight
+        super().__init__(trunk.net, sight.seen.layout, trunk.own, ahead, events, AT_ONCE)
+        self.walker, self.every = walker, walker.support.every
         self.main = sight.main_shares(ahead.shares)
         self.taste = np.array([1 / walker.temperature, walker.top_p], np.float32)
-        self.unit = ahead.order[:rows].copy()
-        self.state = np.empty((rows, layout.state_size))
-        for u, row in zip(self.unit, self.state, strict=True):
-            stats.reset(row, self.p, ahead.room[u])
-        width, head, size = net.time.weight.shape[0], net.time.weight.shape[1], net.values.shape[1]
-        f32, heads = np.float32, len(net.outs)
+        rows, heads = self.size, len(self.net.outs)
         self.cache = Cache(trunk, rows, sight.context)
         self.place, self.number = np.arange(rows), np.zeros(rows, np.int64)
         self.told = np.zeros((rows, FIELDS + heads), np.int64)
-        self.x = np.empty((rows, layout.dense), f32)
-        last = stats.LAST * len(layout.widths)
-        self.hot, self.found = np.empty((rows, last), np.int64), np.empty(rows, np.int64)
-        self.g = np.empty((rows, width + AFTER_DENSE), f32)  # the trunk, then the time's features
-        self.slice, self.hidden = np.empty((rows, head), f32), np.empty((rows, head), f32)
-        self.logits: dict[object, NDArray[np.float32]] = {}
-        self.v = np.empty((rows, size), f32)
-        self.t, self.token = np.empty(rows), np.empty(rows, np.int64)
-        self.far = np.empty(rows, np.int64)
         self.hour_token, self.slot_token = np.empty(rows, np.int64), np.empty(rows, np.int64)
-        self.day, self.hour = np.empty(rows, np.int64), np.empty(rows, np.int64)
-        self.pointer = np.zeros((rows, layout.main, layout.pointer), f32)
-        self.tokens = np.zeros((rows, heads), np.int32)
         self.stat_tokens = np.zeros((rows, heads), np.int32)
 
     def step(self) -> None:
         """One event of each unit in the window."""
         n, w, ahead = self.size, self.walker, self.ahead
         unit, state, x = self.unit[:n], self.state, self.x[:n]
-        _look(
+        look(
             unit, state, self.p, ahead.weekday, ahead.shown, ahead.ease, x, self.hot, self.found,
         )  # fmt: skip
         width = self.own.shape[1]
@@ -123,7 +102,7 @@ class _Window:
             x, self.own[unit], self.told[:n], self.place[:n], self.number[:n], self.g
         )
         self._times(n, unit, state, self.g[:n, :width], x)
-        _look_again(
+        look_again(
             unit, state, self.p, ahead.weekday, self.t, self.main,
             self.g[:, -AFTER_DENSE:], self.pointer, self.day, self.hour,
         )  # fmt: skip
@@ -139,14 +118,6 @@ class _Window:
             self.events.start, self.events.made, self.events.t, self.events.tokens,
         )  # fmt: skip
 
-    def _out(self, name: object, hidden: NDArray[np.float32], out: Any) -> Any:
-        """Logits less their bias, in a buffer of their own."""
-        if name not in self.logits:
-            self.logits[name] = np.empty((len(self.v), out.weight.shape[1]), np.float32)
-        logits = self.logits[name][: len(hidden)]
-        np.dot(hidden, out.weight, out=logits)
-        return logits
-
     def _times(self, n: int, unit: Any, state: Any, trunk: Any, x: Any) -> None:
         net, w, random = self.net, self.walker, self.ahead.random
         clock, allowed, weekday = w.clock, w.allowed, self.ahead.weekday
@@ -154,7 +125,7 @@ class _Window:
         np.dot(trunk, net.time.weight, out=part)
         folded.add_bias(part, net.time.bias, opened)
         found = draws.draw_time(
-            unit, state, x[:, OWED], weekday, random, self._out("time", opened, net.time_out),
+            unit, state, x[:, OWED], weekday, random, self.out("time", opened, net.time_out),
             net.time_out.bias, w.sight.seen.gate, clock.cut_s, clock.tick_s, clock.gap_lo,
             clock.gap_sub, clock.jump_lo, clock.jump_hi, allowed.hours, allowed.weekdays,
             allowed.clocked, self.taste, self.t, self.token, self.far,
@@ -168,12 +139,12 @@ class _Window:
         hidden = np.empty((found, part.shape[1]), np.float32)
         folded.add_row(slices, 0, net.jump, jump, hidden)
         draws.draw_hour(
-            far, unit, state, random, self._out("hour", hidden, net.hour_out), net.hour_out.bias,
+            far, unit, state, random, self.out("hour", hidden, net.hour_out), net.hour_out.bias,
             jump, clock.cut_s, allowed.hours, self.taste, self.hour_token,
         )  # fmt: skip
         folded.add_row(slices, part.shape[1], net.hour, self.hour_token[far], hidden)
         draws.draw_slot(
-            far, unit, state, weekday, random, self._out("slot", hidden, net.slot_out),
+            far, unit, state, weekday, random, self.out("slot", hidden, net.slot_out),
             net.slot_out.bias, jump, self.hour_token, clock.cut_s, clock.tick_s, clock.jump_lo,
             clock.jump_hi, allowed.weekdays, self.taste, self.t, self.slot_token,
         )  # fmt: skip
@@ -193,7 +164,7 @@ class _Window:
                 folded.add_chosen(v, hidden.shape[1], group, self.pointer, net.chosen)
             if j:
                 folded.add_token(v, j, tokens, net.told, net.starts[j - 1], hidden)
-            logits = self._out(j, hidden, out)
+            logits = self.out(j, hidden, out)
             if j < len(support.cats):
                 slot = sight.slots[j]
                 width = int(slot.max()) + 1

@@ -1,4 +1,4 @@
-"""The aggregates that a simulation is fitted to: sums over subjects, folded part by part.
+"""The second pass of a simulation, the aggregates that it is fitted to: sums over subjects.
 
 No row leaves a part: only counts by hour of the week, sums and sums of squares, and shares by rank.
 How many subjects stand behind each number is counted too, so that few are never told.
@@ -6,7 +6,6 @@ How many subjects stand behind each number is counted too, so that few are never
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,69 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synth_spark.columns.number import Number
-from synth_spark.columns.survey import merge_surveys, subject_rows, survey_state, values_of
-from synth_spark.columns.time import DAY_US, precision_us
+from synth_spark.columns.survey import subject_rows, values_of
 from synth_spark.core.batch import Coded, Records, Values
 from synth_spark.core.schema import Column, Schema
-from synth_spark.generators._sim_facts import MONDAY
 from synth_spark.generators._sim_other import groups_of
-from synth_spark.generators._sim_params import HOURS_OF_WEEK
+from synth_spark.generators._sim_spans import State, stamps
 
-State = dict[str, Any]
 RANKS = 40  # of contacts that are counted one by one
 ANSWER_S = 1_800.0  # an event the other way with the same party within this time is an answer
 BURST_S, SESSION_S = 1.0, 1_800.0  # gaps below: one page; below: one session
-
-
-# ---- the first pass -----------------------------------------------------------------------------
-
-
-def first_state(schema: Schema, records: Records) -> State:
-    """The survey of all columns, the week, and the step of the times."""
-    state: State = {"survey": survey_state(schema, records)}
-    if schema.time:
-        us = stamps(schema, records)
-        hour = (us // 3_600_000_000 - int(MONDAY.astype(int))) % HOURS_OF_WEEK
-        state["week"] = np.bincount(hour, minlength=HOURS_OF_WEEK)
-        state["step"] = precision_us(us % DAY_US)
-        state["spans"], state["firsts"] = _spans(us, records)
-    return state
-
-
-def merge_first(left: State, right: State) -> State:
-    """The state of two parts."""
-    merged: State = {"survey": merge_surveys(left["survey"], right["survey"])}
-    if "week" in left:
-        merged["week"] = left["week"] + right["week"]
-        merged["spans"] = left["spans"] + right["spans"]
-        merged["firsts"] = left["firsts"] + right["firsts"]
-        merged["step"] = math.gcd(int(left["step"]), int(right["step"]))
-    return merged
-
-
-def _spans(us: NDArray[np.int64], records: Records) -> tuple[Any, Any]:
-    """Subjects with several events and the sum of their times in days; weekdays of first events.
-
-    n events spread evenly over a time leave (n - 1) / (n + 1) of it between the first and the last.
-    """
-    there = records.lengths > 0
-    n = records.lengths[there]
-    low, high = us[records.offsets[:-1][there]], us[records.offsets[1:][there] - 1]
-    more = n > 1
-    days = ((high - low) / DAY_US)[more] * (n[more] + 1) / (n[more] - 1)
-    return (
-        np.array([len(days), float(days.sum())]),
-        np.bincount((low // DAY_US - 4) % 7, minlength=7),
-    )
-
-
-def stamps(schema: Schema, records: Records) -> NDArray[np.int64]:
-    """The events' times, microseconds since 1970; missing ones stand at the start."""
-    values = np.asarray(records.columns[schema.time]).astype("datetime64[us]")
-    return np.asarray(np.where(np.isnat(values), 0, values.astype(np.int64)))
-
-
-# ---- the second pass ----------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)

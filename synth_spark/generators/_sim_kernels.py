@@ -68,9 +68,10 @@ def _run(state, rate, share, ratio, busy_h, cum, begin, end, out, at):  # type: 
 def counts(key, rates, share, ratio, busy_h, cum, begin, end):  # type: ignore[no-untyped-def]
     """How many events each subject has; shape (subjects,)."""
     none, found, state = np.empty(0), np.zeros(len(rates), np.int64), np.zeros(1, np.uint64)
+    at = np.int64(0)  # no literal: `_run` would be compiled twice
     for i in range(len(rates)):
         state[0] = np.uint64(key) + np.uint64(i) * STRIDE
-        found[i] = _run(state, rates[i], share, ratio, busy_h, cum, begin[i], end[i], none, 0)
+        found[i] = _run(state, rates[i], share, ratio, busy_h, cum, begin[i], end[i], none, at)
     return found
 
 

@@ -22,14 +22,7 @@ from synth_spark.columns.survey import Survey
 from synth_spark.columns.time import DAY_US, tidy_precision_us
 from synth_spark.core.ports import Fold, Request
 from synth_spark.core.schema import Schema
-from synth_spark.generators._sim_counts import (
-    Ask,
-    State,
-    first_state,
-    merge_first,
-    merge_second,
-    second_state,
-)
+from synth_spark.generators._sim_counts import Ask, merge_second, second_state
 from synth_spark.generators._sim_draft import WHOLE
 from synth_spark.generators._sim_facts import Facts, Labels, Numbers
 from synth_spark.generators._sim_moments import (
@@ -41,6 +34,7 @@ from synth_spark.generators._sim_moments import (
 )
 from synth_spark.generators._sim_params import SimulationParams, default_rhythm
 from synth_spark.generators._sim_rules import RULES
+from synth_spark.generators._sim_spans import State, first_state, merge_first
 from synth_spark.generators._sim_town import seen_town
 from synth_spark.generators._sim_where import learned_town
 
@@ -214,16 +208,7 @@ def _main(schema: Schema, labels: dict[str, Labels]) -> str:
 def _facts(schema: Schema, first: First, ask: Ask, state: State, seed: int) -> Facts:
     params, fitted = first.params, dict(first.fitted)
     sums = state["sums"]
-    found: dict[str, Any] = {}
-    if schema.shape == "events":
-        found |= bursts(sums, params)
-    if schema.family == "cdr":
-        found |= call_moments(sums, ask, params) | tie_moments(sums, params)
-    if "cells" in sums:
-        found |= exploring(sums, params)
-    if schema.shape == "events" and schema.family not in ("cdr", "location"):
-        found |= sessions(sums, params)
-    found = {k: round(float(v), 6) for k, v in found.items() if k not in params.keep}
+    found = _moments(schema, ask, sums, params)
     params = replace(params, **found)
     labels = {n: _with_habit(v, sums.get(f"habit/{n}"), params) for n, v in first.labels.items()}
     numbers = {
@@ -257,6 +242,20 @@ def _facts(schema: Schema, first: First, ask: Ask, state: State, seed: int) -> F
         own=own,
     )  # fmt: skip
     return RULES[rule].ready(facts)
+
+
+def _moments(schema: Schema, ask: Ask, sums: State, params: SimulationParams) -> dict[str, Any]:
+    """Settings that the sums tell, but for those that are kept as they are."""
+    found: dict[str, Any] = {}
+    if schema.shape == "events":
+        found |= bursts(sums, params)
+    if schema.family == "cdr":
+        found |= call_moments(sums, ask, params) | tie_moments(sums, params)
+    if "cells" in sums:
+        found |= exploring(sums, params)
+    if schema.shape == "events" and schema.family not in ("cdr", "location"):
+        found |= sessions(sums, params)
+    return {k: round(float(v), 6) for k, v in found.items() if k not in params.keep}
 
 
 def _whole(schema: Schema, name: str) -> bool:

@@ -8,8 +8,9 @@ from __future__ import annotations
 import numpy as np
 
 from synth_spark.generators._sim_cdr import CALL, DATA, roles_of
-from synth_spark.generators._sim_counts import Ask, State
+from synth_spark.generators._sim_counts import Ask
 from synth_spark.generators._sim_params import SimulationParams
+from synth_spark.generators._sim_spans import State
 
 LEAST_EVENTS = 20  # behind a fitted moment
 

@@ -8,9 +8,10 @@ import numpy as np
 
 from synth_spark.errors import TooFewSubjectsError
 from synth_spark.generators._sim_cold import town_for
-from synth_spark.generators._sim_counts import Ask, State
+from synth_spark.generators._sim_counts import Ask
 from synth_spark.generators._sim_facts import Labels
 from synth_spark.generators._sim_params import SimulationParams
+from synth_spark.generators._sim_spans import State
 from synth_spark.generators._sim_town import Town, seen_town, town_at
 
 

@@ -20,8 +20,9 @@ from synth_spark.core.conditions import Condition
 from synth_spark.core.seeds import generator
 from synth_spark.generators import _transform_ops as ops
 from synth_spark.generators._events_coder import DAY_S, Coder
-from synth_spark.generators._events_decode import Base, Told, _identity, decode
+from synth_spark.generators._events_decode import Base, decode
 from synth_spark.generators._events_episodes import Drawn, Histories
+from synth_spark.generators._events_told import Told, told_from
 from synth_spark.generators._transform_own import Own
 from synth_spark.generators._transform_segments import Donors, Mixed, mixed, moved_times
 
@@ -147,7 +148,7 @@ class EventsTwin:
         coder = Coder.from_state(state["coder"])
         return cls(
             coder,
-            tuple(map(_identity, coder.cats, state["identities"])),
+            told_from(coder, state["identities"]),
             Donors.from_state(state["donors"]),
             Own.from_state(state["own"]),
             Moves(**state["moves"]),

@@ -25,7 +25,7 @@ from synth_spark.generators._events_coder import (
     number_values,
     subject_tokens,
 )
-from synth_spark.generators._events_decode import EVENTS_A_BLOCK, MOST_SUBJECTS, _learned
+from synth_spark.generators._events_told import block_size, told_by
 from synth_spark.generators._transform_chain import chain_for
 from synth_spark.generators._transform_events import EventsTwin, Moves
 from synth_spark.generators._transform_events_facts import facts_of
@@ -63,9 +63,7 @@ def learn_events(schema: Schema, params: TransformParams, seed: int) -> Learning
     sample = sample.take(np.flatnonzero(sample.lengths > 0))
     check_group(sample.subjects, params.histories)
     coder = learn_coder(schema, survey, sample, min_subjects=params.min_subjects, bins=_BINS)
-    identities = tuple(
-        _learned(j, coder, sample, coder.units(sample)) for j in range(len(coder.cats))
-    )
+    identities = told_by(coder, sample, coder.units(sample))
     rng = generator(seed, "transform/protect")
     donors = donors_of(coder, sample, params, rng, alike="microaggregate" in chain)
     jitter_s = 60 * params.jitter_minutes if "jitter" in chain else 0.0
@@ -80,8 +78,7 @@ def learn_events(schema: Schema, params: TransformParams, seed: int) -> Learning
     )
     protected = _protected(donors, coder, moves, rng)
     own = own_of(coder, sample, protected, params, seed, swap=moves.swap)
-    room = min(EVENTS_A_BLOCK / max(survey.mean_length, 1), MOST_SUBJECTS)
-    size, longest = 1 << int(np.log2(max(room, 1))), int(sample.lengths.max(initial=1))
+    size, longest = block_size(survey.mean_length), int(sample.lengths.max(initial=1))
     model = EventsTwin(coder, identities, protected, own, moves, longest, size, {})
     told = facts_of(model, donors, sample, chain, idle, seed)
     return replace(model, facts={"subjects": survey.subjects, "events": survey.rows, **told})

@@ -25,7 +25,28 @@ def mdav(points: NDArray[np.float64], k: int) -> NDArray[np.int64]:
     Returns:
         The group of each record, from 0, shape (rows,).
     """
-    return np.asarray(_mdav(np.ascontiguousarray(points, np.float64), max(k, 1)))
+    points, k = np.ascontiguousarray(points, np.float64), max(k, 1)
+    rows, made = len(points), 0
+    group, left, sums = np.full(rows, -1, np.int64), np.arange(rows), np.zeros(points.shape[1])
+    for point in points:
+        sums += point
+    while len(left) >= 2 * k:
+        centre = sums / len(left)
+        for _ in range(2):
+            if len(left) < 2 * k:
+                break
+            far = np.empty(len(left))
+            _distances(points, left, centre, far)
+            centre = points[left[far.argmax()]]
+            _distances(points, left, centre, far)
+            chosen = left[np.argsort(far, kind="stable")[:k]]
+            group[chosen] = made
+            for i in chosen:
+                sums -= points[i]
+            made += 1
+            left = left[group[left] < 0]
+    group[left] = made
+    return group
 
 
 def grouped_starts(group: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -36,47 +57,10 @@ def grouped_starts(group: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
-def _mdav(points, k):  # type: ignore[no-untyped-def]
-    rows, columns = points.shape
-    group = np.full(rows, -1, np.int64)
-    left = np.arange(rows)
-    sums = np.zeros(columns)
-    for i in range(rows):
-        sums += points[i]
-    made = 0
-    while len(left) >= 2 * k:
-        centre = sums / len(left)
-        for _ in range(2):
-            if len(left) < 2 * k:
-                break
-            centre = points[_farthest(points, left, centre)].copy()
-            near = np.empty(len(left))
-            for i in range(len(left)):
-                near[i] = _square(points[left[i]], centre)
-            chosen = np.argsort(near, kind="mergesort")[:k]
-            for i in chosen:
-                group[left[i]] = made
-                sums -= points[left[i]]
-            made += 1
-            left = left[group[left] < 0]
-    for i in left:
-        group[i] = made
-    return group
-
-
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
-def _square(a, b):  # type: ignore[no-untyped-def]
-    total = 0.0
-    for j in range(len(a)):
-        total += (a[j] - b[j]) * (a[j] - b[j])
-    return total
-
-
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
-def _farthest(points, left, centre):  # type: ignore[no-untyped-def]
-    best, at = -1.0, left[0]
-    for i in left:
-        d = _square(points[i], centre)
-        if d > best:
-            best, at = d, i
-    return at
+def _distances(points, some, centre, out):  # type: ignore[no-untyped-def]
+    """Squared distances of some of the points from a centre."""
+    for i in range(len(some)):
+        out[i] = 0.0
+        for j in range(len(centre)):
+            apart = points[some[i], j] - centre[j]
+            out[i] += apart * apart

@@ -32,7 +32,9 @@ def _sort_by_mean(turn, sums, sizes, main):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
-def grow(codes, ordered, scores, leaf, usable):  # type: ignore[no-untyped-def]
+def grow(  # type: ignore[no-untyped-def]
+    codes, ordered, scores, leaf, usable, column, left, child, start, count, order
+):
     """One tree whose leaves hold at least `leaf` rows, grown to make the scores alike in a leaf.
 
     A split is a set of levels that go to the left: for an ordered column all up to a limit, for
@@ -45,35 +47,36 @@ def grow(codes, ordered, scores, leaf, usable):  # type: ignore[no-untyped-def]
         scores: (rows, dims), what shall be alike.
         leaf: Least rows of a leaf.
         usable: (columns,) whether a column may be split on.
+        column: (most nodes,), overwritten as all that follow: -1 in a leaf.
+        left: (most nodes,) bits of the levels that go to the left.
+        child: (most nodes,), the left one, the right one follows.
+        start: (most nodes,) of the node's rows in `order`.
+        count: (most nodes,) of them.
+        order: (rows,).
 
     Returns:
-        column (nodes,), -1 in a leaf; left (nodes,) bits of the levels that go to the left; child
-        (nodes,), the left one, the right one follows; start and count (nodes,) of the node's rows;
-        order (rows,).
+        How many nodes there are.
     """
     rows, dims = scores.shape
-    most = 2 * (rows // leaf) + 3
-    column, left = np.full(most, -1, np.int32), np.zeros(most, np.uint64)
-    child, start, count = (
-        np.zeros(most, np.int32), np.zeros(most, np.int32), np.zeros(most, np.int32),
-    )  # fmt: skip
-    order, spare = np.arange(rows), np.empty(rows, np.int64)
+    most, spare = len(column), np.empty(rows, np.int64)
+    for i in range(rows):
+        order[i] = i
     sums, sizes = np.zeros((LEVELS, dims)), np.zeros(LEVELS)
     total, square = np.zeros(dims), np.zeros(dims)
     part, rest, turn = np.zeros(dims), np.zeros(dims), np.zeros(LEVELS, np.int64)
-    count[0] = rows
+    column[0], start[0], count[0] = -1, 0, rows
     made, node = 1, 0
     while node < made:
         a, n = start[node], count[node]
         if n >= 2 * leaf and made + 2 <= most:
-            total[:] = 0.0
-            square[:] = 0.0
+            for d in range(dims):
+                total[d] = square[d] = 0.0
             for i in range(a, a + n):
                 for d in range(dims):
                     v = scores[order[i], d]
                     total[d] += v
                     square[d] += v * v
-            main, widest = 0, -1.0
+            widest, main = -1.0, made - made  # no literal: those are compiled twice
             for d in range(dims):
                 spread = square[d] - total[d] * total[d] / n
                 if spread > widest:
@@ -83,18 +86,20 @@ def grow(codes, ordered, scores, leaf, usable):  # type: ignore[no-untyped-def]
             for j in range(len(codes)):
                 if not usable[j]:
                     continue
-                sums[:] = 0.0
-                sizes[:] = 0.0
+                for k in range(LEVELS):
+                    turn[k] = k
+                    sizes[k] = 0.0
+                    for d in range(dims):
+                        sums[k, d] = 0.0
                 for i in range(a, a + n):
                     c = codes[j, order[i]]
                     sizes[c] += 1.0
                     for d in range(dims):
                         sums[c, d] += scores[order[i], d]
-                for k in range(LEVELS):
-                    turn[k] = k
                 if not ordered[j]:
                     _sort_by_mean(turn, sums, sizes, main)
-                part[:] = 0.0
+                for d in range(dims):
+                    part[d] = 0.0
                 m, bits = 0.0, np.uint64(0)
                 for k in range(LEVELS - 1):
                     c = turn[k]
@@ -123,13 +128,15 @@ def grow(codes, ordered, scores, leaf, usable):  # type: ignore[no-untyped-def]
                     else:
                         spare[k] = order[r]
                         k += 1
-                order[i : a + n] = spare[:k]
+                for r in range(k):
+                    order[i + r] = spare[r]
                 column[node], left[node], child[node] = best_column, best_set, made
+                column[made] = column[made + 1] = -1
                 start[made], count[made] = a, i - a
                 start[made + 1], count[made + 1] = i, a + n - i
                 made += 2
         node += 1
-    return column[:made], left[:made], child[:made], start[:made], count[:made], order
+    return made
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
@@ -170,16 +177,32 @@ def _used_up(donor_of, first, at, donor, segments):  # type: ignore[no-untyped-d
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
-def _nearest_piece(segment, members, starts, piece_segment, donor_of, first, at, segments):  # type: ignore[no-untyped-def]
+def _nearest_piece(  # type: ignore[no-untyped-def]
+    segment, order, begin, size, starts, piece_segment, donor_of, first, at, segments
+):
     """A piece of a donor that is not used up, from the nearest segment; any donor if all are."""
-    best, best_donor, best_piece = np.inf, members[0], starts[members[0]]
-    for m in members:
+    best, best_donor, best_piece = np.inf, order[begin], starts[order[begin]]
+    for k in range(begin, begin + size):
+        m = order[k]
         late = 1e9 if _used_up(donor_of, first, at, m, segments) else 0.0
         for q in range(starts[m], starts[m + 1]):
             far = late + abs(piece_segment[q] - segment)
             if far < best:
                 best, best_donor, best_piece = far, m, q
     return best_donor, best_piece
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+def _found(segment, low, high, wanted):  # type: ignore[no-untyped-def]
+    """Where a segment stands among ascending ones, from `low` up to `high`; -1: nowhere."""
+    end = high
+    while low < high:
+        middle = (low + high) // 2
+        if segment[middle] < wanted:
+            low = middle + 1
+        else:
+            high = middle
+    return low if low < end and segment[low] == wanted else -1
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
@@ -208,7 +231,8 @@ def choose(  # type: ignore[no-untyped-def]
     measures = wanted.shape[1]
     run = np.zeros(measures)
     for i in range(len(frame)):
-        run[:] = 0.0
+        for d in range(measures):
+            run[d] = 0.0
         a, b = piece_starts[frame[i]], piece_starts[frame[i] + 1]
         whole, sofar = 0.0, 0.0
         for p in range(a, b):
@@ -219,9 +243,8 @@ def choose(  # type: ignore[no-untyped-def]
             best, best_donor, best_piece = np.inf, -1, -1
             for c in range(u.shape[1]):
                 m = order[begin[i] + int(u[at, c] * size[i])]
-                lo, hi = piece_starts[m], piece_starts[m + 1]
-                q = lo + np.searchsorted(piece_segment[lo:hi], piece_segment[p])
-                if q >= hi or piece_segment[q] != piece_segment[p]:
+                q = _found(piece_segment, piece_starts[m], piece_starts[m + 1], piece_segment[p])
+                if q < 0:
                     continue
                 if _used_up(donor_of, first[i], at, m, b - a):
                     continue
@@ -237,7 +260,7 @@ def choose(  # type: ignore[no-untyped-def]
                     best, best_donor, best_piece = far, m, q
             if best_donor < 0:
                 best_donor, best_piece = _nearest_piece(
-                    piece_segment[p], order[begin[i] : begin[i] + size[i]], piece_starts,
+                    piece_segment[p], order, begin[i], size[i], piece_starts,
                     piece_segment, donor_of, first[i], at, b - a,
                 )  # fmt: skip
             donor_of[at], piece_of[at] = best_donor, best_piece

@@ -97,7 +97,7 @@ class Strata:
         for t in range(trees):
             usable = rng.random(len(donors)) < 0.6 if t else np.ones(len(donors), np.bool_)
             usable[j] = False
-            column, left, child, start, count, order = grow(
+            column, left, child, start, count, order = _grown(
                 codes, levels.ordered, scores, leaf, usable
             )
             held = donors[j][order]
@@ -134,6 +134,18 @@ class Strata:
     def from_state(cls, state: dict[str, Any]) -> Self:
         """The strata that `state` came from."""
         return cls(**state)
+
+
+def _grown(
+    codes: NDArray[np.uint8], ordered: NDArray[np.bool_], scores: NDArray[np.float64], leaf: int,
+    usable: NDArray[np.bool_],
+) -> tuple[NDArray[Any], ...]:  # fmt: skip
+    """The nodes of one tree and its rows in the order of the leaves, see `grow`."""
+    most = 2 * (len(scores) // leaf) + 3
+    kinds = (np.int32, np.uint64, np.int32, np.int32, np.int32)
+    nodes, order = [np.zeros(most, kind) for kind in kinds], np.empty(len(scores), np.int64)
+    made = grow(codes, ordered, scores, leaf, usable, *nodes, order)
+    return (*(x[:made] for x in nodes), order)
 
 
 def normal_scores(tokens: NDArray[Any], size: int) -> NDArray[np.float64]:

@@ -19,12 +19,15 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from synth_spark.columns.category import Category
+from synth_spark.columns.within import Within
 from synth_spark.core.batch import Records
 from synth_spark.core.conditions import Condition, ImpossibleConditionError, holding
 from synth_spark.core.seeds import generator
+from synth_spark.generators._flat_conditions import Fixed, Part
 from synth_spark.generators._flat_fields import join
-from synth_spark.generators._vae_conditions import Range, Tokens, limits_of
-from synth_spark.generators._vae_draw import Limit, draw_columns
+from synth_spark.generators._vae_conditions import limits_of
+from synth_spark.generators._vae_draw import draw_columns
 from synth_spark.generators._vae_net import Array, VaeNet
 
 if TYPE_CHECKING:
@@ -44,7 +47,7 @@ class ConditionedVae:
 
     model: VaeModel
     condition: Condition
-    limits: Mapping[int, Limit]  # by drawn column
+    limits: Mapping[int, Part]  # by drawn column
     kept: int
     anchors: Records | None = None
 
@@ -62,7 +65,7 @@ class ConditionedVae:
         """
         limits, alone = limits_of(model.coder, condition)
         if model.net is not None:
-            limits = _with_shut(model.net, limits)
+            limits = _with_shut(model, limits)
         out = cls(model, condition, limits, _KEPT if alone else _KEPT_FOLLOWING)
         found: list[Records] = []
         for block in range(_ANCHOR_BLOCKS):
@@ -131,15 +134,15 @@ class ConditionedVae:
         return z.reshape(_PIECE, CODES, -1)[place, chosen], logits[place, chosen]
 
 
-def _likelihood(net: VaeNet, h: Array, limits: Mapping[int, Limit]) -> NDArray[np.float64]:
+def _likelihood(net: VaeNet, h: Array, limits: Mapping[int, Part]) -> NDArray[np.float64]:
     """Logarithm of the chance of the limits that do not hang on other columns; (rows,)."""
     out = np.zeros(len(h))
     for c, limit in limits.items():
-        if isinstance(limit, Tokens | Range):
+        if isinstance(limit, Fixed):
             weights = net.heads[c].alone(h)
             weights -= weights.max(axis=1, keepdims=True)
             np.exp(weights, out=weights)
-            left = (weights @ limit.shares({})) / weights.sum(axis=1)
+            left = (weights @ limit.part.share.astype(np.float32)) / weights.sum(axis=1)
             out += np.log(np.maximum(left, 1e-30))
     return out
 
@@ -155,29 +158,31 @@ def picked(logits: NDArray[np.float64], many: int, rng: np.random.Generator) -> 
     )
 
 
-def _with_shut(net: VaeNet, limits: Mapping[int, Limit]) -> dict[int, Limit]:
-    """Also limits on the columns before: no token that never occurs with any that is left."""
+def _with_shut(model: VaeModel, limits: Mapping[int, Part]) -> dict[int, Part]:
+    """Also limits on the columns before: no token that never occurs with any that is left.
+
+    A limit on a number stays as it is, its weight tells.
+    """
+    net, drawn = model.net, model.coder.drawn
+    assert net is not None
     out = dict(limits)
     for c, limit in limits.items():
         head = net.heads[c]
-        if not isinstance(limit, Tokens | Range) or len(head.out):
+        if not isinstance(limit, Fixed) or len(head.out):
             continue
-        left = limit.shares({}) > 0
+        left = limit.part.share > 0
         for slot, start in zip(head.slots.tolist(), head.starts.tolist(), strict=True):
             if slot >= len(net.heads):
                 continue
             table = head.direct[start : start + net.heads[slot].vocabulary]
-            shut = np.asarray((table[:, left] < _SHUT).all(axis=1))
-            if shut.any():
-                out[slot] = _narrowed(out.get(slot), shut)
+            open_ = np.asarray((table[:, left] >= _SHUT).any(axis=1))
+            before = out.get(slot)
+            if isinstance(before, Fixed) and (
+                slot not in limits or isinstance(drawn[slot].codec, Category)
+            ):
+                open_ &= before.part.share > 0
+            elif before is not None:
+                continue
+            if open_.any() and not open_.all():
+                out[slot] = Fixed(drawn[slot], Within.of_tokens(np.flatnonzero(open_), len(open_)))
     return out
-
-
-def _narrowed(limit: Limit | None, shut: NDArray[np.bool_]) -> Limit:
-    """A limit without the tokens that are shut; a range stays as it is, its weight tells."""
-    if limit is None:
-        return Tokens((~shut).astype(np.float32))
-    if isinstance(limit, Tokens):
-        narrow = Tokens(np.where(shut, np.float32(0), limit.left))
-        return narrow if narrow.left.any() else limit
-    return limit

@@ -3,30 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from synth_spark.core.batch import Values
+from synth_spark.generators._flat_conditions import Part
 from synth_spark.generators._flat_tokens import Coder
 from synth_spark.generators._vae_net import Array, VaeNet
 
 
-class Limit(Protocol):
-    """What a condition leaves of one column."""
-
-    def shares(self, values: Mapping[str, Values]) -> NDArray[np.float32]:
-        """The share of each token that is left, (vocabulary,) or (rows, vocabulary)."""
-
-    def inside(
-        self, tokens: NDArray[np.int32], u: NDArray[np.float64], values: Mapping[str, Values]
-    ) -> NDArray[np.float64]:
-        """Positions within the tokens that hold the condition, (rows,); `u` is uniform."""
-
-
 def draw_columns(
-    coder: Coder, net: VaeNet | None, h: Array, rng: Any, limits: Mapping[int, Limit] | None = None
+    coder: Coder, net: VaeNet | None, h: Array, rng: Any, limits: Mapping[int, Part] | None = None
 ) -> tuple[dict[str, Values], NDArray[np.float64]]:
     """Values of all fields, each (rows,), and the logarithm of the chance of the limits, (rows,).
 
@@ -53,12 +42,10 @@ def draw_columns(
         np.exp(weights, out=weights)
         limit = limits.get(c) if limits else None
         if limit is not None:
-            chance += limited(weights, limit.shares(values))
+            chance += limited(weights, limit.shares(values).astype(np.float32))
         pick(weights, rng.random(rows), tokens[c])
-        inside = rng.random(rows)
-        if limit is not None:
-            inside = limit.inside(tokens[c], inside, values)
-        values[column.field.name] = column.values(tokens[c], inside, values)
+        source = column if limit is None else limit
+        values[column.field.name] = source.values(tokens[c], rng.random(rows), values)
         if c in seen:
             assert column.plain is not None
             tokens[count + seen.index(c)] = column.plain.encode(values[column.field.name])

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from synth_spark.core.batch import Encoded
 from synth_spark.core.ports import Learning, Schedule, Train
 from synth_spark.core.schema import Schema
 from synth_spark.core.seeds import generator, stream_key
 from synth_spark.errors import SynthError
 from synth_spark.generators._flat_layout import layout_of
+from synth_spark.generators._flat_learn import FlatTrainee
 from synth_spark.generators._flat_story import (
     SAMPLE_ROWS,
     encode,
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import torch
 
     from synth_spark.generators.vae import VaeParams
-    from synth_spark.models.made import Layout
+    from synth_spark.models.columns import Layout
     from synth_spark.models.vae import Bottleneck
 
 _USUAL_ROWS = 5_634  # the table on which the epochs were chosen
@@ -50,27 +50,16 @@ class CollapsedError(SynthError):
 
 
 @dataclass(slots=True)
-class VaeTrainee:
-    """The autoencoder of a flat table, for the training loop."""
+class VaeTrainee(FlatTrainee):
+    """The autoencoder of a flat table, for the training loop; the loss weighs the divergence."""
 
-    layout: Layout
     shape: Bottleneck
-    schedule: Schedule
 
     def build(self) -> torch.nn.Module:
         """A new network."""
         from synth_spark.models.vae import Vae
 
         return Vae(self.layout, self.shape)
-
-    def examples(self, encoded: Encoded) -> dict[str, NDArray[Any]]:
-        """A row is an example."""
-        return {"tokens": encoded.context["tokens"]}
-
-    def loss(self, module: torch.nn.Module, batch: dict[str, torch.Tensor]) -> torch.Tensor:
-        """Nats of each row, those of the divergence at their weight."""
-        nats: torch.Tensor = module(batch["tokens"])
-        return nats
 
 
 def learn_vae(schema: Schema, params: VaeParams, seed: int) -> Learning:
@@ -97,7 +86,7 @@ def learn_vae(schema: Schema, params: VaeParams, seed: int) -> Learning:
         layout = replace(layout, parents=((),) * len(coder.drawn))
     schedule = schedule_of(survey.rows, params)
     shape = bottleneck(survey.rows, schedule, params)
-    trained = yield Train(partial(encode, coder), VaeTrainee(layout, shape, schedule), "vae")
+    trained = yield Train(partial(encode, coder), VaeTrainee(layout, schedule, shape), "vae")
     net = folded(layout, trained.weights)
     rng = generator(seed, "vae codes")
     some = rng.permutation(len(ready.tokens))[:_CODES]

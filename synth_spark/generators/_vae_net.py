@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from synth_spark.models.made import Layout
+    from synth_spark.models.columns import Layout
 
 Array = NDArray[np.float32]
 Ints = NDArray[np.int32]

@@ -63,6 +63,7 @@ class Autoregressive:
     shapes: ClassVar[frozenset[Shape]] = frozenset({"flat", "events"})
     min_subjects: ClassVar[int] = 20
     relates: ClassVar[bool] = True
+    fills: ClassVar[frozenset[Shape]] = frozenset({"flat"})
     families: ClassVar[frozenset[str]] = frozenset()
     Params: ClassVar[type[AutoregressiveParams]] = AutoregressiveParams
     Model: ClassVar[type[AutoregressiveModel]] = AutoregressiveModel

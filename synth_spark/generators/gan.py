@@ -32,22 +32,9 @@ EVENTS = 800_000  # about so many real events are enough for it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GanParams:
-    """Settings of the sequence GAN."""
+class GanParams(EventsParams):
+    """Settings of the sequence GAN; those of the event network are of the likelihood."""
 
-    min_subjects: int = 5  # labels, places and numbers held by fewer subjects are not released
-    bins: int = 34  # of a number
-    leaf: int = 40  # units in a leaf of the trees of attributes
-    trees: int = 20  # trees an attribute
-    width: int = 128  # of the trunk
-    head: int = 64  # of each head
-    dropout: float = 0.15
-    max_epochs: int = 30  # of the likelihood
-    max_minutes: float = 10.0  # of the likelihood
-    learning_rate: float = 2e-3  # of the likelihood
-    weight_decay: float = 1e-3
-    batch_size: int = 512  # events, of the likelihood
-    patience: int = 6  # epochs of the likelihood without a gain before stopping
     adversarial_epochs: int = 24
     adversarial_minutes: float = 10.0
     units: int = 64  # units a step of the adversarial phase, all ranks together
@@ -95,10 +82,8 @@ class Gan:
         return objection(schema, clause)
 
     def learn(self, schema: Schema, params: GanParams, seed: int) -> Learning:
-        known = {f.name: getattr(params, f.name) for f in fields(EventsParams)}
         first: EventsModel
-        settings = EventsParams(**known)
-        first, sample = yield from learn_with_sample(schema, settings, seed, HELD_BACK, marked=True)
+        first, sample = yield from learn_with_sample(schema, params, seed, HELD_BACK, marked=True)
         share, schedule = planned(first.base.facts, params)
         rate = params.generator_rate / params.critic_rate
         trainee = Adversarial(
@@ -132,6 +117,7 @@ def planned(facts: dict[str, Any], params: GanParams) -> tuple[float, Schedule]:
         valid_share=HELD_BACK,
         patience=0,
         score_first=True,
+        check_whole=True,
         worse=WORSE,
     )
     return share, schedule

@@ -2,11 +2,13 @@
 
 Whatever this generator does well on says nothing about how columns hang together, which is why a
 report shows it beside the generator that was asked for. A subject's events are drawn one by one
-from all subjects' values and put in the order of their times.
+from all subjects' values and put in the order of their times; under a condition on the clock only
+those in the open hours are told.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, ClassVar, Self
@@ -14,17 +16,21 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from synth_spark.columns.within import Within, impossible, within
-from synth_spark.core.batch import Coded, Records, Values
-from synth_spark.core.conditions import CLOCK_FIELDS, Clause, Condition
+from synth_spark.columns.within import Within, impossible, known_values, within
+from synth_spark.core.batch import Coded, Records, Values, known_first
+from synth_spark.core.conditions import Clause, Condition
+from synth_spark.core.given import Among
 from synth_spark.core.ports import Fold, Learning
 from synth_spark.core.schema import Schema, Shape
 from synth_spark.core.seeds import generator
 from synth_spark.core.shelf import CODECS
 from synth_spark.errors import EmptyTableError
+from synth_spark.generators._open_hours import in_open_hours, open_hours, stand_open, week_hours
 
 LENGTH = "#rows"  # the stand-in column that holds the rows of each subject
 EPOCH = np.datetime64(0, "us")
+WEEK = np.timedelta64(7, "D")
+TRIAL = 20_000  # times that tell where events lie in the week
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +75,45 @@ class Drawn:
 
 
 @dataclass(frozen=True, slots=True)
+class Hours:
+    """Open hours of the week: only events in them are told, and one of each subject at least."""
+
+    time: str
+    opened: NDArray[np.bool_]  # (7, 24)
+    upper: NDArray[np.float64]  # (168,), cumulative share of the hours among the events in them
+    span: tuple[Any, Any]  # hours of the first and the last of the times
+
+    @classmethod
+    def of(cls, times: Drawn, name: str, clauses: list[Clause]) -> Self:
+        """From the distribution of the times and the clauses on hours and week days."""
+        some = np.asarray(times.draw(TRIAL, generator(0, "open hours")))
+        some = some[~np.isnat(some)]
+        opened = open_hours(clauses)
+        weights = np.bincount(week_hours(some), minlength=168) * opened.reshape(-1)
+        if not weights.any():
+            raise impossible(clauses[0], f"none of {TRIAL:,} times lies in the hours")
+        span = some.min().astype("datetime64[h]"), some.max().astype("datetime64[h]")
+        return cls(name, opened, cumulative(weights), span)
+
+    def told(self, records: Records, rng: np.random.Generator) -> Records:
+        """The events in the open hours; a subject without any has its first moved to them."""
+        times = np.asarray(records.columns[self.time]).copy()
+        has = np.bincount(
+            records.owners, stand_open(times, self.opened), minlength=records.subjects
+        )
+        goal, (low, high) = rng.random(records.subjects), self.span
+        lost = np.flatnonzero(has == 0)
+        first = records.offsets[lost]
+        known = np.where(np.isnat(times[first]), low, times[first])
+        later = np.searchsorted(self.upper, goal[lost], side="right") - week_hours(known)
+        moved = known + later.astype("timedelta64[h]")  # in the same week
+        moved = np.where(moved >= high + 1, moved - WEEK, moved)
+        times[first] = np.where(moved < low, moved + WEEK, moved)
+        columns = {**records.columns, self.time: times}
+        return in_open_hours(Records(columns, records.offsets), self.time, self.opened)
+
+
+@dataclass(frozen=True, slots=True)
 class IndependentModel:
     """One distribution a column, and one of the rows a subject has."""
 
@@ -76,6 +121,7 @@ class IndependentModel:
     columns: dict[str, Drawn]
     subjects_seen: int
     block_size: int = 4096
+    hours: Hours | None = None  # where some are closed
 
     def sample(self, block: int, subjects: int, seed: int) -> Records:
         lengths = np.ones(self.block_size, dtype=np.int64)
@@ -93,14 +139,23 @@ class IndependentModel:
                 values = column.draw(self.block_size if once else int(offsets[-1]), rng)
                 columns[name] = values[owners] if once else values
         records = Records(columns, offsets)
+        if self.hours is not None:
+            records = self.hours.told(records, generator(seed, "open hours", block))
         if self.schema.time:
             records = in_time_order(records, self.schema.time)
         return records.take(np.arange(subjects))
 
     def conditioned(self, condition: Condition) -> IndependentModel:
         """The same model, each column of the condition drawn from what holds its clause."""
-        held = {c.field: self.columns[c.field].held(c) for c in condition.clauses}
-        return replace(self, columns={**self.columns, **held})
+        clock = [c for c in condition.clauses if c.field not in self.columns]
+        held = {c.field: self.columns[c.field].held(c) for c in condition.clauses if c not in clock}
+        columns = {**self.columns, **held}
+        hours = Hours.of(columns[self.schema.time], self.schema.time, clock) if clock else None
+        return replace(self, columns=columns, hours=hours)
+
+    def completer(self) -> Beside:
+        """What fills gaps: each by itself, as everything here is drawn."""
+        return Beside(self)
 
     def state(self) -> dict[str, Any]:
         columns = {
@@ -124,20 +179,57 @@ class IndependentModel:
         return {"tokens": sizes, "subjects": self.subjects_seen}
 
 
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """Fills the gaps of rows without a look at the row."""
+
+    model: IndependentModel
+
+    def complete(
+        self, records: Records, seed: int, block: int = 0, among: Mapping[str, Among] | None = None
+    ) -> Records:
+        """See `core/ports.py`; columns that others bound are not asked of this generator."""
+        assert not among
+        whole = replace(self.model, block_size=records.rows).sample(block, records.rows, seed)
+        return Records.flat(
+            {n: known_first(records.columns[n], v) for n, v in whole.columns.items()}
+        )
+
+    def bounds(self, name: str) -> bool:
+        """None: nothing is looked up beside this generator."""
+        return False
+
+    def unknown(self, records: Records) -> dict[str, NDArray[np.bool_]]:
+        """See `core/ports.py`."""
+        out = {}
+        for name, column in self.model.columns.items():
+            values = records.columns[name]
+            if column.time:
+                values = _seconds(np.asarray(values))
+            if column.kind in ("category", "number"):
+                out[name] = ~known_values(column.codec, values)
+        return out
+
+
+def _seconds(times: NDArray[Any]) -> NDArray[np.float64]:
+    """Times as seconds since 1970, NaN where missing."""
+    us = times.astype("datetime64[us]").astype(np.int64)
+    return np.where(np.isnat(times), np.nan, us / 1e6)
+
+
 class Independent:
     """Draws every column by itself from its counts. Not private."""
 
     shapes: ClassVar[frozenset[Shape]] = frozenset({"flat", "events"})
     min_subjects: ClassVar[int] = 1
     relates: ClassVar[bool] = False
+    fills: ClassVar[frozenset[Shape]] = frozenset({"flat"})
     families: ClassVar[frozenset[str]] = frozenset()
     Params: ClassVar[type[Any]] = IndependentParams
     Model: ClassVar[type[Any]] = IndependentModel
 
     def objection(self, schema: Schema, clause: Clause) -> str:
         """Why records cannot be drawn under a clause; empty if they can."""
-        if clause.field in CLOCK_FIELDS and all(c.name != clause.field for c in schema.columns):
-            return "whole times are drawn by themselves, not hours or week days"
         return ""
 
     def learn(self, schema: Schema, params: IndependentParams, seed: int) -> Learning:

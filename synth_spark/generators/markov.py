@@ -2,12 +2,13 @@
 
 A unit's count, calendar and habits are drawn first (`_events_attributes.py`). Its events follow
 from tables: the time by the pace still needed, the hour, the last gap and the main value that is
-left (its dwell: semi-Markov); each category by whether it stays with the last value, else by what
-is still owed to each of its values, times how the last two values and the hour lift it
-(`_events_steps.py`); each number by the category and the number that tell most about it. Every
-table backs off to a coarser one with the weight of `backoff` events, so that the order of the
-chain in a state follows its support. What a subject comes back to, its home, regular places and
-contacts, is drawn once and stands behind the ranks through all its days.
+left (its dwell: semi-Markov); each category by whether it stays with the last value, which hangs on
+how the hour suits that value (a work place by night), else by what is still owed to each of its
+values, times how the last two values and the hour lift it (`_events_steps.py`); each number by the
+category and the number that tell most about it. Every table backs off to a coarser one with the
+weight of `backoff` events, so that the order of the chain in a state follows its support. What a
+subject comes back to, its home, regular places and contacts, is drawn once and stands behind the
+ranks through all its days.
 """
 
 from __future__ import annotations
@@ -20,21 +21,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synth_spark.core.batch import Records
-from synth_spark.core.conditions import CLOCK_FIELDS, Clause, Condition
+from synth_spark.core.conditions import Clause, Condition
 from synth_spark.core.ports import Fold, Learning
 from synth_spark.core.schema import Schema, Shape
-from synth_spark.core.seeds import stream_key
-from synth_spark.generators._events_coder import DAY_S, Units
-from synth_spark.generators._events_conditions import Asked, asked_of, objection
+from synth_spark.core.seeds import generator, stream_key
+from synth_spark.generators._events_coder import DAY_S
+from synth_spark.generators._events_conditions import Asked, asked_of, never, objection
+from synth_spark.generators._events_counts import Arrays, add_counts, count_state, learn_steps
 from synth_spark.generators._events_decode import Base, decode, learn_base
-from synth_spark.generators._events_plan import Contexts, information, token_shares
+from synth_spark.generators._events_episodes import Drawn
+from synth_spark.generators._events_open import OpenHours, Spans
+from synth_spark.generators._events_plan import Contexts, token_shares
 from synth_spark.generators._events_steps import Steps
 from synth_spark.generators._events_steps_table import markdown, transitions
 from synth_spark.generators._events_support import Support
-from synth_spark.generators._events_tables import count
 from synth_spark.generators._events_walk import walk
+from synth_spark.generators._open_hours import in_open_hours
 
-Arrays = dict[str, NDArray[Any]]
+TRIAL = 512  # subjects that tell where events lie in the week
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,9 +60,10 @@ class MarkovModel:
     contexts: Contexts
     steps: Steps
     cdf: Arrays
-    seen: Arrays  # chain and dwell of the main category, to be shown
+    seen: Arrays  # chain and dwell of the main category, to be shown; events by hour of the week
     backoff: float
     asked: Asked | None = None
+    hours: OpenHours | None = None  # where some are closed
 
     @property
     def block_size(self) -> int:
@@ -68,6 +73,51 @@ class MarkovModel:
     def sample(self, block: int, subjects: int, seed: int) -> Records:
         held = self.asked.held if self.asked else None
         drawn = self.base.histories.draw(self.block_size, seed, block, held)
+        if self.hours is None:
+            made, t, cats, nums = self._events(drawn, seed, block)
+            records = decode(self.base, drawn, made, t, cats, nums, block=block, seed=seed)
+        else:
+            records = self._in_open_hours(drawn, self.hours, seed, block)
+        return records if subjects == records.subjects else records.take(np.arange(subjects))
+
+    def _in_open_hours(self, drawn: Drawn, hours: OpenHours, seed: int, block: int) -> Records:
+        """Records of a block, with an event in the open hours for each subject and none outside."""
+        rng = generator(seed, "markov/open", block)
+        drawn = hours.likely(drawn, self._spans(drawn), rng)
+        made, t, cats, nums = self._events(drawn, seed, block)
+        t, order = hours.moved(self.base, drawn, self._spans(drawn), made, t, rng)
+        records = decode(
+            self.base, drawn, made, t, cats[order], nums[order], block=block, seed=seed
+        )
+        return in_open_hours(records, self.base.coder.schema.time, hours.opened)
+
+    def _spans(self, drawn: Drawn) -> Spans:
+        return Spans.of(
+            self.base, drawn, self.contexts.clocks(self.base.histories.attributes, drawn.table)
+        )
+
+    def _under_clock(self, asked: Asked, condition: Condition) -> MarkovModel:
+        """With the open hours, by where events lie of some subjects that hold the rest."""
+        drawn = self.base.histories.draw(min(self.block_size, TRIAL), 0, 0, asked.held)
+        made, t, _, _ = self._events(drawn, 0, 0)
+        hours = OpenHours.of(
+            self.base,
+            drawn,
+            self._spans(drawn),
+            made,
+            t,
+            self.seen["week"],
+            self.cdf["slots"],
+            asked.open,
+        )
+        if hours is None:
+            raise never(condition, "no event of the records stands in these hours")
+        return replace(self, hours=hours)
+
+    def _events(
+        self, drawn: Drawn, seed: int, block: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int32], NDArray[np.int32]]:
+        """Events of units: how many of each; times, categories and numbers end to end."""
         attributes, coder = self.base.histories.attributes, self.base.coder
         x = drawn.table
         lengths = np.rint(x[:, attributes.index("n")]).astype(np.int64)
@@ -89,12 +139,10 @@ class MarkovModel:
             c.pace_edges, c.last_edges, c.gap_edges, coder.room_s(drawn.anchor), clock.tick_s,
             clock.cut_s,
             clock.gap_sub, clock.jump_lo, clock.jump_hi, self.steps.state_of, self.steps.first,
-            self.steps.second, self.steps.when, *self._tables(), c.num_start,
+            self.steps.second, self.steps.when, self.steps.suits, *self._tables(), c.num_start,
             t, cats, nums, made,
         )  # fmt: skip
-        t, cats, nums = t[:events], cats[:events], nums[:events]
-        records = decode(self.base, drawn, made, t, cats, nums, block=block, seed=seed)
-        return records if subjects == records.subjects else records.take(np.arange(subjects))
+        return made, t[:events], cats[:events], nums[:events]
 
     def _shares(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
         shares = token_shares(self.base.histories.attributes, self.contexts, x)
@@ -108,7 +156,8 @@ class MarkovModel:
             own = slice(*self.contexts.num_start[j : j + 2])
             numbers[..., own] = narrowed(numbers[..., own], allowed)
         cdf = {**self.cdf, "numbers": numbers.astype(np.float32)}
-        return replace(self, base=base, cdf=cdf, asked=asked)
+        made = replace(self, base=base, cdf=cdf, asked=asked)
+        return made._under_clock(asked, condition) if asked.clocked else made
 
     def _support(self) -> Support:
         """Which numbers a category's values came with, as far as the tables tell."""
@@ -159,55 +208,6 @@ class MarkovModel:
         return markdown(cats[0].name, self.transitions()) if cats else "no category to walk on"
 
 
-def learn_steps(base: Base, contexts: Contexts, sample: Records, weight: float) -> Steps:
-    """The lifts of the main category, from the sample."""
-    units = base.coder.units(sample)
-    histories = base.histories
-    x = histories.attributes.table(base.coder, units, histories.given(base.coder, sample, units))
-    width = int(contexts.widths[0]) if len(contexts.widths) else 0
-    if not width or contexts.in_runs[0]:
-        return Steps.learn(units, np.zeros((len(x), 1)), 0, told=0.0, weight=weight)
-    shares = np.ascontiguousarray(token_shares(histories.attributes, contexts, x)[:, :width])
-    gap = units.t - units.previous
-    inner = np.flatnonzero(units.previous >= 0)
-    level = np.minimum(np.log2(1 + gap[inner]), 30).astype(np.int64)
-    told = information(units.cats[inner - 1, 0].astype(np.int64), level)
-    return Steps.learn(units, shares, width, told=told, weight=weight)
-
-
-def count_state(base: Base, contexts: Contexts, steps: Steps, records: Records) -> Arrays:
-    """The tables' counts of one part."""
-    units = base.coder.units(records)
-    histories = base.histories
-    given = histories.given(base.coder, records, units)
-    x = histories.attributes.table(base.coder, units, given)
-    empty = contexts.empty(base.coder, steps.states)
-    _add(base, contexts, steps, units, x, empty)
-    return empty
-
-
-def _add(
-    base: Base, c: Contexts, steps: Steps, units: Units, x: NDArray[np.float64], out: Arrays
-) -> None:
-    attributes, clock = base.histories.attributes, base.coder.clock
-    token, hour, slot = clock.encode(units.t, units.previous)
-    first, span = x[:, attributes.index("first")], x[:, attributes.index("span")]
-    count(
-        units.offsets, units.anchor, c.clocks(attributes, x),
-        c.ends((first + span) * DAY_S, clock.horizon_s),
-        units.t, token, hour, slot, units.cats, units.nums, token_shares(attributes, c, x),
-        c.selfs(attributes, x), c.mean_levels(attributes, x), c.starts, c.in_runs, c.cat_parent,
-        c.num_cat, c.num_num, c.num_level, c.pace_edges, c.last_edges, c.gap_edges,
-        steps.state_of, out["time"], out["hours"], out["first_hours"], out["slots"], out["stays"],
-        out["moves"], out["lifts"], out["numbers"], out["chain"], out["dwell"], c.num_start,
-    )  # fmt: skip
-
-
-def add_counts(left: Arrays, right: Arrays) -> Arrays:
-    """The counts of two parts."""
-    return {name: left[name] + right[name] for name in left}
-
-
 def narrowed(cdf: NDArray[np.float64], allowed: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Cumulative rows of the allowed tokens alone; a row without any is that of all of them.
 
@@ -237,10 +237,6 @@ class Markov:
 
     def objection(self, schema: Schema, clause: Clause) -> str:
         """Why events cannot be drawn under a clause; empty if they can."""
-        if clause.field in CLOCK_FIELDS and all(c.name != clause.field for c in schema.columns):
-            return (
-                "its tables draw short gaps without a look at the clock; autoregressive does look"
-            )
         return objection(schema, clause)
 
     def learn(self, schema: Schema, params: MarkovParams, seed: int) -> Learning:
@@ -253,7 +249,7 @@ class Markov:
         count_part = partial(count_state, base, contexts, steps)
         counts: Arrays = yield Fold(count_part, add_counts, "count")
         cdf = contexts.smoothed(counts, params.backoff)
-        seen = {name: counts[name] for name in ("chain", "dwell")}
+        seen = {name: counts[name] for name in ("chain", "dwell", "week")}
         return MarkovModel(base, contexts, steps, cdf, seen, params.backoff)
 
 

@@ -20,7 +20,13 @@ from synth_spark.core.conditions import Clause
 from synth_spark.core.ports import Fold, Learning, Schedule, Train, Trained
 from synth_spark.core.schema import Schema, Shape
 from synth_spark.generators._events_decode import Base, learn_base
-from synth_spark.generators._events_net import EXAMPLES, KNOTS, LOSSES, calibrated
+from synth_spark.generators._events_net import (
+    EXAMPLES,
+    KNOTS,
+    LOSSES,
+    EventsParams,
+    calibrated,
+)
 from synth_spark.generators._events_plan import Contexts
 from synth_spark.generators._events_seen import encode
 from synth_spark.generators._events_support import Support
@@ -32,25 +38,18 @@ from synth_spark.generators._gpt_train import GptTrainee, start_shares, token_co
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TransformerParams:
-    """Settings of the transformer; the defaults are meant for every table of events."""
+class TransformerParams(EventsParams):
+    """Settings of the transformer; the defaults are meant for every table of events.
 
-    min_subjects: int = 5  # labels, places and numbers held by fewer subjects are not released
-    bins: int = 34  # of a number
-    leaf: int = 40  # units in a leaf of the trees of attributes
-    trees: int = 20  # trees an attribute
-    width: int = 128  # of a position
-    head: int = 64  # of each output head
+    As those of the event network, and these. `width` is that of a position.
+    """
+
     layers: int = 2
     heads: int = 4  # of attention, `width` is a multiple of it
     context: int = 128  # events in sight; longer histories are seen through a sliding window
     dropout: float = 0.25
-    max_epochs: int = 30
-    max_minutes: float = 10.0
-    learning_rate: float = 2e-3
     weight_decay: float = 1e-2
     batch_size: int = 4  # rows of 192 positions, all ranks together; twice as many on big tables
-    patience: int = 6  # epochs without a gain on held-back subjects before stopping; 0: never
     temperature: float = 1.0  # of drawing: below 1 what is likely comes more often than it did
     top_p: float = 1.0  # share of the mass, likeliest tokens first, that is drawn from
 

@@ -95,7 +95,7 @@ class Adversary(nn.Module):
         )
         self.critic = SequenceCritic(features, attributes)
         self.judge = AttributeCritic(attributes)
-        self.register_buffer("steps", torch.zeros(1))  # taken in training
+        self.register_buffer("steps", torch.zeros(1))  # taken so far, told by the loop
 
     def weights(self) -> dict[str, Tensor]:
         """The generator's weights."""

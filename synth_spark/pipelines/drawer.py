@@ -7,16 +7,21 @@ other parties of a subject's events from the labels that the model gave them wit
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from synth_spark.columns._determined_given import among, fillable
 from synth_spark.columns.identifier import Identifier
-from synth_spark.core.batch import SUBJECT_MARK, Coded, Records
+from synth_spark.core.batch import SUBJECT_MARK, Coded, Records, known_first
 from synth_spark.core.conditions import Condition
+from synth_spark.core.given import empty_like
+from synth_spark.core.ports import Completes, FillsGaps
 from synth_spark.core.schema import Column
+from synth_spark.core.shelf import GENERATORS
 from synth_spark.pipelines.model_folder import Saved, load_saved
 
 WHOLE_TYPES = ("tinyint", "smallint", "int", "bigint")
@@ -58,10 +63,19 @@ class ModelDrawer:
         Returns:
             The records, and by column its ids: "#key" one text a subject, others one text a row.
         """
-        schema, first = self.saved.schema, block * self.block_size
-        records = self.saved.model.sample(block, subjects, seed)
-        records = self.saved.texts.complete(records, schema, seed, first)
-        records = self.saved.determined.complete(records, schema, seed, block)
+        drawn = self.saved.model.sample(block, subjects, seed)
+        records = self.beside(drawn, block, seed)
+        return records, self.made(records, block, seed)
+
+    def beside(self, drawn: Records, block: int, seed: int) -> Records:
+        """What a model drew of a block with the columns that it leaves out."""
+        schema, saved = self.saved.schema, self.saved
+        records = saved.texts.complete(drawn, schema, seed, block * self.block_size)
+        return saved.determined.complete(records, schema, seed, block)
+
+    def made(self, records: Records, block: int, seed: int) -> dict[str, Any]:
+        """The identifiers of a block's records; see `draw`."""
+        schema, first, subjects = self.saved.schema, block * self.block_size, records.subjects
         made: dict[str, Any] = {}
         if schema.key:
             numbers = np.arange(first, first + subjects, dtype=np.uint64)
@@ -75,7 +89,7 @@ class ModelDrawer:
                 made["#key"] = self._ids("#key", schema.key, numbers, top, seed)
         for column in schema.of_kind("identifier"):
             made[column.name] = self._column(column, records, block, seed)
-        return records, made
+        return made
 
     def _column(
         self, column: Column, records: Records, block: int, seed: int
@@ -139,6 +153,56 @@ class ModelDrawer:
         state = self.saved.identifiers.get(role)
         made = Identifier.from_state(state) if state else Identifier.finish(None)
         return replace(made, whole=whole or made.whole).widened(top)
+
+
+@dataclass(frozen=True, slots=True)
+class Filler:
+    """A drawer that fills the gaps of known rows of a flat table."""
+
+    drawer: ModelDrawer
+    completer: Completes
+
+    @classmethod
+    def of(cls, drawer: ModelDrawer, fields: Iterable[str]) -> Filler | None:
+        """The filler for rows that give these columns; None where the model has no way to."""
+        saved, there = drawer.saved, set(fields)
+        kind = GENERATORS.get(saved.generator)
+        if not isinstance(kind, FillsGaps) or saved.schema.shape not in kind.fills:
+            return None
+        if not there.isdisjoint(saved.texts.made):
+            return None
+        completer: Completes = saved.model.completer()  # type: ignore[attr-defined]
+        can = fillable(saved.determined, there, completer.bounds)
+        return cls(drawer, completer) if can else None
+
+    def fill(self, block: int, known: Records, seed: int) -> tuple[Records, dict[str, Any]]:
+        """The rows of one block, every gap drawn given the row's other cells; see `draw`."""
+        options, _ = among(self.drawer.saved.determined, known)
+        drawn = self.completer.complete(self._whole(known), seed, block, options)
+        records = self.drawer.beside(drawn, block, seed)
+        held = {n: known_first(v, records.columns[n]) for n, v in known.columns.items()}
+        records = replace(records, columns={**records.columns, **held})
+        return records, self.drawer.made(records, block, seed)
+
+    def unknown(self, known: Records) -> dict[str, NDArray[np.bool_]]:
+        """By column, the rows whose cell has no chance under the model; each of shape (rows,)."""
+        _, wrong = among(self.drawer.saved.determined, known)
+        found = self.completer.unknown(self._whole(known))
+        return {n: found.get(n, False) | wrong.get(n, np.zeros(known.rows, bool)) for n in
+                known.columns}  # fmt: skip
+
+    def _whole(self, known: Records) -> Records:
+        """The rows with all columns that the model draws."""
+        saved = self.drawer.saved
+        own = saved.texts.rest(saved.determined.rest(saved.schema)).columns
+        return Records.flat(
+            {c.name: known.columns.get(c.name, empty_like(c, known.rows)) for c in own}
+        )
+
+
+def load_filler(folder: str, fields: tuple[str, ...]) -> Filler | None:
+    """The filler of a model folder, None where rows that give these columns are drawn instead."""
+    return Filler.of(load_drawer(folder), fields)
 
 
 def load_drawer(folder: str) -> ModelDrawer:

@@ -23,6 +23,7 @@ from synth_spark.core.conditions import (
     ImpossibleConditionError,
     Share,
 )
+from synth_spark.core.given import TooManyGivenError
 from synth_spark.core.ports import Engine, learn, schema_made
 from synth_spark.core.progress import Progress, Say
 from synth_spark.core.schema import Schema
@@ -59,6 +60,17 @@ class Workshop(Protocol):
     ) -> dict[str, Any]:
         """Draw a table (twin or baseline) from a model folder; returns rows, subjects, seconds."""
 
+    def given(self) -> int:
+        """Keep the plan's table of conditions in the run folder; returns its rows."""
+
+    def draw_given(
+        self, model: Path, table: str, rows: int, *, seed: int, facts: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Draw a subject for each of the first rows of the kept table of conditions.
+
+        Returns what `draw` does, and `given`: its fields, what is left out, and how it is met.
+        """
+
     def deliver(self, table: str, out: str) -> None:
         """Write a table in the source's columns and types where the plan wants it."""
 
@@ -88,7 +100,7 @@ class Job:
     say: Say
 
     def ingest(self) -> dict[str, Any]:
-        tables = ("records", "histories", "quarantine", "twin", "baseline")
+        tables = ("records", "histories", "quarantine", "twin", "baseline", "given")
         self.folder.clear(*tables, "shards", "checkpoints", "models")
         facts = self.shop.ingest(self.plan, self.schema)
         kind = GENERATORS.get(self.plan.generator.name)
@@ -171,12 +183,12 @@ class Job:
 
     def sample(self) -> dict[str, Any]:
         learned = self.folder.need("fit", self.plan.fingerprint("fit"))
-        subjects = self.plan.sample.subjects
+        if self.plan.run.resume == "never":
+            self.folder.clear("twin", "baseline", "given")
+        subjects = self.shop.given() if self.plan.sample.given else self.plan.sample.subjects
         if subjects is None:
             split = self._split()
             subjects = int(split["subjects_train"] + split["subjects_holdout"])
-        if self.plan.run.resume == "never":
-            self.folder.clear("twin", "baseline")
         facts: dict[str, Any] = {}
         for role in self.generators():
             wanted = subjects if role == "twin" else min(subjects, BASELINE_SUBJECTS)
@@ -187,12 +199,15 @@ class Job:
                 "seed": self.plan.seed,
             }
             folder = self.folder.path / "models" / role
-            shares = shares_of(self.plan.sample, self.schema, wanted)
+            asked: dict[str, Any] = {"seed": self.plan.seed, "facts": lineage}
+            shares: Sequence[Share] = ()
             try:
-                facts[role] = self.shop.draw(
-                    folder, role, shares, seed=self.plan.seed, facts=lineage
-                )
-            except ImpossibleConditionError as error:
+                if self.plan.sample.given:
+                    facts[role] = self.shop.draw_given(folder, role, wanted, **asked)
+                else:
+                    shares = shares_of(self.plan.sample, self.schema, wanted)
+                    facts[role] = self.shop.draw(folder, role, shares, **asked)
+            except (CannotConditionError, ImpossibleConditionError, TooManyGivenError) as error:
                 if role == "twin":
                     raise
                 facts[role] = {"refused": str(error)}  # the twin is scored without it

@@ -16,30 +16,12 @@ from synth_spark.records import _names
 from synth_spark.records._kinds import column_of
 from synth_spark.records._profile import Profile, profile
 from synth_spark.records._roles import constant_within, find_key, find_time, flat_key
+from synth_spark.records._usable import arrow_types, spark_type_of, unusable
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-USABLE = frozenset(
-    [
-        "boolean",
-        "tinyint",
-        "smallint",
-        "int",
-        "bigint",
-        "float",
-        "double",
-        "decimal",
-        "string",
-        "char",
-        "varchar",
-        "date",
-        "timestamp",
-        "timestamp_ntz",
-    ]
-)
 MARKS = ("_", "#")  # how the names of columns begin that a run adds
-NESTED = frozenset({"struct", "array", "map", "variant"})
 
 
 class MissingColumnError(SynthError):
@@ -152,8 +134,8 @@ def detect(
     _demand_columns(sample, [n for n in (key, time, *drop) if n])
     if not sample.num_rows:
         raise EmptyTableError("The table has no rows.", columns=tuple(sample.column_names))
-    types = dict(types or {n: spark_type_of(t) for n, t in _arrow_types(sample).items()})
-    dropped = _unusable(types, drop)
+    types = dict(types or {n: spark_type_of(t) for n, t in arrow_types(sample).items()})
+    dropped = unusable(types, drop)
     _refuse_unusable(dropped, key=key, time=time)
     whole = counts.distinct if counts else {}
     profiles = {
@@ -265,54 +247,9 @@ def missing_column(name: str, there: Collection[str]) -> MissingColumnError:
     )
 
 
-def _unusable(types: Mapping[str, str], drop: Collection[str]) -> dict[str, str]:
-    found = dict.fromkeys(drop, "left out by the plan")
-    for name, spark_type in types.items():
-        base = spark_type.partition("<")[0].partition(" ")[0].partition("(")[0]
-        if base not in USABLE:
-            word = "nested columns" if base in NESTED else f"columns of type {base}"
-            found[name] = f"{word} cannot be learned"
-    return found
-
-
 def _refuse_unusable(dropped: Mapping[str, str], *, key: str, time: str) -> None:
     for role, name in (("key", key), ("time", time)):
         if name in dropped:
             raise NoColumnsError(
                 f"The {role} column {name} cannot be used: {dropped[name]}.", column=name
             )
-
-
-def _arrow_types(sample: pa.Table) -> dict[str, pa.DataType]:
-    return {f.name: f.type for f in sample.schema}
-
-
-def spark_type_of(kind: pa.DataType) -> str:
-    """The Spark DDL type that a Parquet column of this Arrow type is read as."""
-    import pyarrow as pa
-
-    if pa.types.is_dictionary(kind):
-        return spark_type_of(kind.value_type)
-    if pa.types.is_timestamp(kind):
-        return "timestamp" if kind.tz else "timestamp_ntz"
-    if pa.types.is_decimal(kind):
-        return f"decimal({kind.precision},{kind.scale})"
-    tests = {
-        "boolean": pa.types.is_boolean,
-        "string": lambda t: pa.types.is_string(t) or pa.types.is_large_string(t),
-        "date": pa.types.is_date,
-        "tinyint": pa.types.is_int8,
-        "smallint": lambda t: pa.types.is_int16(t) or pa.types.is_uint8(t),
-        "int": lambda t: pa.types.is_int32(t) or pa.types.is_uint16(t),
-        "bigint": lambda t: pa.types.is_int64(t) or pa.types.is_uint32(t),
-        "decimal(20,0)": pa.types.is_uint64,
-        "float": lambda t: pa.types.is_float32(t) or pa.types.is_float16(t),
-        "double": pa.types.is_float64,
-        "void": pa.types.is_null,
-        "interval day to second": pa.types.is_duration,
-        "binary": lambda t: pa.types.is_binary(t) or pa.types.is_large_binary(t),
-        "map": pa.types.is_map,
-        "array": lambda t: pa.types.is_list(t) or pa.types.is_large_list(t),
-        "struct": pa.types.is_struct,
-    }
-    return next((name for name, test in tests.items() if test(kind)), str(kind))

@@ -20,6 +20,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from synth_spark.core.batch import Records
 from synth_spark.core.conditions import Condition, Share
@@ -108,19 +109,30 @@ def generate(recipe: Recipe, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.R
     """All rows of the blocks named in `batches`."""
     for batch in batches:
         for block in batch.column("id").to_pylist():
-            drawer = _drawer(recipe, recipe.place(block)[0])
-            whole = block_rows(recipe, drawer, block)
-            for start in range(0, whole.num_rows, ROWS_PER_BATCH):
-                yield whole.slice(start, ROWS_PER_BATCH)
+            drawer = drawer_of(recipe, recipe.place(block)[0])
+            yield from in_batches(block_rows(recipe, drawer, block))
+
+
+def in_batches(whole: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    """The rows in pieces of the size that goes to the writer."""
+    for start in range(0, whole.num_rows, ROWS_PER_BATCH):
+        yield whole.slice(start, ROWS_PER_BATCH)
 
 
 def block_rows(recipe: Recipe, drawer: Drawer, block: int) -> pa.RecordBatch:
     """The rows of one block in the table's columns and types."""
     _, first, subjects = recipe.place(block)
     records, identifiers = drawer.draw(block, subjects, recipe.seed)
+    return table_rows(recipe, records, identifiers, first + np.arange(subjects))
+
+
+def table_rows(
+    recipe: Recipe, records: Records, identifiers: dict[str, Any], subjects: NDArray[np.int64]
+) -> pa.RecordBatch:
+    """Drawn records in the table's columns and types; `subjects` are their numbers."""
     owners = records.owners
     numbers = {
-        "_subject": first + owners,
+        "_subject": np.asarray(subjects, np.int64)[owners],
         "_event": (np.arange(records.rows) - records.offsets[:-1][owners]).astype(np.int32),
     }
     columns: dict[str, Any] = {}
@@ -150,11 +162,11 @@ def _spread(keys: Any, owners: Any) -> pa.Array:
     return pa.array(keys, pa.string()).take(pa.array(owners))
 
 
-def _drawer(recipe: Recipe, condition: Condition) -> Drawer:
+def drawer_of(recipe: Recipe, condition: Condition) -> Drawer:
     """The model of this worker: made ready at its first task, kept for the next."""
     name = (recipe.sha256, condition.text())
     if name not in _models:
-        _models[name] = _loaded(recipe) if not condition.clauses else _drawer(
+        _models[name] = _loaded(recipe) if not condition.clauses else drawer_of(
             recipe, Condition(())
         ).conditioned(condition)  # fmt: skip
         while len(_models) > _KEPT_MODELS:
@@ -164,13 +176,18 @@ def _drawer(recipe: Recipe, condition: Condition) -> Drawer:
 
 
 def _loaded(recipe: Recipe) -> Drawer:
+    return loaded(recipe, recipe.load)
+
+
+def loaded(recipe: Recipe, load: Callable[[str], Any]) -> Any:
+    """What `load` makes of the model's folder, with as many threads as the task has cores."""
     cpus = _task_cpus()
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
         os.environ[name] = str(cpus)  # before the libraries are loaded; afterwards it has no effect
-    drawer = recipe.load(_model_folder(recipe))
+    made = load(_model_folder(recipe))
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(cpus)
-    return drawer
+    return made
 
 
 def _task_cpus() -> int:

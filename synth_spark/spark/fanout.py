@@ -11,6 +11,7 @@ pandas, and within the noise of the fastest (docs/explanation-performance.md).
 
 from __future__ import annotations
 
+import hashlib
 import time
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 WAVE_ROWS = 5_000_000
+LONGEST_SAID = 4_000  # characters of the conditions in a table's properties; more are hashed
 
 
 def recipe_for(
@@ -42,6 +44,8 @@ def recipe_for(
     schema: Schema,
     seed: int,
     subjects: int | Sequence[Share],
+    most: int | None = None,
+    tried: bool = True,
 ) -> Recipe:
     """Load a model once on the driver, and give the session its files for the workers.
 
@@ -53,6 +57,8 @@ def recipe_for(
         schema: Of the records.
         seed: Of the sampling.
         subjects: How many, or conditions with how many hold each.
+        most: Of the block size; None: the model's own.
+        tried: Whether every condition is tried here, before anything is drawn.
 
     Raises:
         ImpossibleConditionError: The model gives a condition no chance (SYN-711).
@@ -61,10 +67,10 @@ def recipe_for(
     drawer = load(str(folder))
     free = (Share(Condition(()), subjects),) if isinstance(subjects, int) else ()
     shares = free if isinstance(subjects, int) else tuple(subjects)
-    for share in shares:
+    for share in shares if tried else ():
         if share.condition.clauses:
             drawer.conditioned(share.condition)
-    block_size = drawer.block_size
+    block_size = min(drawer.block_size, most or drawer.block_size)
     archive = f"model-{sha256[:24]}.zip"
     _ship(spark, folder, archive)
     return Recipe(
@@ -99,6 +105,9 @@ def rows_of(
     return blocks.mapInArrow(partial(generate, recipe), table_ddl(recipe))
 
 
+RowsOf = Callable[["SparkSession", Recipe, int, int, int], "DataFrame"]
+
+
 def rows_in_pandas(spark: SparkSession, recipe: Recipe, partitions: int) -> DataFrame:
     """The same rows through `mapInPandas`, for users with a pandas step of their own."""
 
@@ -120,6 +129,7 @@ def sample_table(
     rows_per_subject: float = 1.0,
     wave_rows: int = WAVE_ROWS,
     partitions: int | None = None,
+    rows: RowsOf = rows_of,
     say: Say = silent,
 ) -> dict[str, Any]:
     """Draw a table wave by wave; begun before, it goes on where it stopped.
@@ -132,6 +142,7 @@ def sample_table(
         rows_per_subject: About, to size the waves.
         wave_rows: Rows of one commit, about.
         partitions: Tasks of one wave; the rows do not depend on it.
+        rows: Makes the rows of some blocks.
         say: Told after each wave.
 
     Returns:
@@ -144,24 +155,26 @@ def sample_table(
     start = time.perf_counter()
     size = max(1, int(wave_rows / max(rows_per_subject * recipe.block_size, 1)))
     asked = "; ".join(f"{s.subjects} {s.condition.text()}".strip() for s in recipe.shares)
+    if len(asked) > LONGEST_SAID:
+        asked = hashlib.sha256(asked.encode()).hexdigest()
     stated = {**facts, "seed": recipe.seed, "model": recipe.sha256, "subjects": asked}
     size = _ready(spark, recipe, path, {**stated, "wave_blocks": size})
     app = f"{facts.get('run', '')}/{recipe.sha256[:24]}/{recipe.seed}/{path.name}"
     done = tables.commits(spark, path, app)
     waves = -(-recipe.blocks // size)
-    rows, before = sum(int(d["rows"]) for d in done.values()), len(done)
+    written, before = sum(int(d["rows"]) for d in done.values()), len(done)
     for wave in range(waves):
         if wave in done:
             continue
         first, last = wave * size, min((wave + 1) * size, recipe.blocks)
-        frame = rows_of(spark, recipe, first, last, partitions or _tasks(spark))
+        frame = rows(spark, recipe, first, last, partitions or tasks(spark))
         tables.append_once(frame, path, app=app, version=wave, facts={"app": app, "wave": wave})
-        rows = sum(int(d["rows"]) for d in tables.commits(spark, path, app).values())
+        written = sum(int(d["rows"]) for d in tables.commits(spark, path, app).values())
         _, before_last, held = recipe.place(last - 1)
-        say(_progress(rows, before_last + held, recipe, wave, start))
+        say(_progress(written, before_last + held, recipe, wave, start))
     seconds = time.perf_counter() - start
     return {
-        "rows": rows,
+        "rows": written,
         "subjects": recipe.subjects,
         "waves": waves,
         "waves_before": before,
@@ -202,7 +215,7 @@ def _ready(spark: SparkSession, recipe: Recipe, path: Path, stated: Mapping[str,
     return int(found["wave_blocks"])  # the cut of the waves must stay, whatever is asked for now
 
 
-def _tasks(spark: SparkSession) -> int:
+def tasks(spark: SparkSession) -> int:
     """Tasks of a wave: two a core, so that a slow one does not hold up the rest."""
     slots = spark.conf.get("spark.default.parallelism", "") or spark.conf.get(
         "spark.sql.shuffle.partitions", "8"

@@ -130,7 +130,7 @@ def open_source(
         EmptyTableError: It has no rows (SYN-201).
         NewerProtocolError: A Delta table needs a newer reader (SYN-213).
     """
-    _must_be_readable(path)
+    must_be_readable(path)
     kind = guess_format(path) if format == "auto" else format
     try:
         with clear_errors(path):
@@ -149,7 +149,7 @@ def open_source(
     return source
 
 
-def _must_be_readable(path: str) -> None:
+def must_be_readable(path: str) -> None:
     """Refuse a path on this machine that Spark would fail on without a clear word."""
     local = local_path(path)
     if local is not None and not local.exists():

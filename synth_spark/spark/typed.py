@@ -26,7 +26,7 @@ def typed(
 
     columns, cast, raw = all_columns(schema), [], []
     for i, column in enumerate(columns):
-        value, fits = _as_kind(
+        value, fits = as_kind(
             sf.col(quoted(named[column.name])),
             column,
             source.types[named[column.name]],
@@ -58,7 +58,7 @@ def typed(
     )
 
 
-def _as_kind(
+def as_kind(
     value: SparkColumn, column: Column, source_type: str, zone: str
 ) -> tuple[SparkColumn, SparkColumn | None]:
     """A source column in our type, and whether each value fits it (None: every value does)."""

@@ -11,20 +11,32 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from synth_spark.config import Plan
-from synth_spark.core.conditions import Share
+from synth_spark.core.conditions import Condition, Share
+from synth_spark.core.given import ROW
 from synth_spark.core.local import NoRecords
 from synth_spark.core.ports import Train, Trained
 from synth_spark.core.progress import Progress, Say, silent
-from synth_spark.core.schema import Schema
+from synth_spark.core.schema import Column, Schema
 from synth_spark.core.shelf import CODECS, FAMILIES
 from synth_spark.errors import SynthError
 from synth_spark.pipelines.drawer import load_drawer
 from synth_spark.pipelines.folder import RunFolder
 from synth_spark.pipelines.model_folder import Saved, load_saved
 from synth_spark.records.world import materialise
-from synth_spark.spark import fanout, histories, id_formats, ingest, tables, twin_out
+from synth_spark.spark import (
+    fanout,
+    given,
+    given_draws,
+    histories,
+    id_formats,
+    ingest,
+    tables,
+    twin_out,
+)
+from synth_spark.spark.blocks import Recipe
 from synth_spark.spark.checks import all_columns
 from synth_spark.spark.engine import SparkEngine, engine_of
+from synth_spark.spark.given import Given
 from synth_spark.spark.ranks import train_on_ranks
 from synth_spark.spark.source import Source, open_source
 
@@ -162,7 +174,45 @@ class SparkWorkshop:
             seed=seed,
             subjects=shares,
         )
-        seen, rows = self._size(saved, recipe.subjects, seed)
+        return self._sampled(saved, recipe, table, facts)
+
+    def given(self) -> int:
+        """Keep the plan's table of conditions in the run folder; returns its rows."""
+        return self._given().rows
+
+    def _given(self) -> Given:
+        path, plan = self.folder.path / "given", self.plan.fingerprint("sample")
+        found = given.kept(self.spark, path, plan)
+        if found is None:
+            fresh = given_draws.given_table(self.spark, self.plan, self.schema, self.folder.path)
+            assert fresh is not None
+            self.folder.clear("given", "twin", "baseline")  # what was drawn from another table
+            given.keep(fresh, path, plan)
+            found = given.kept(self.spark, path, plan)
+            assert found is not None
+        return found
+
+    def draw_given(
+        self, model: Path, table: str, rows: int, *, seed: int, facts: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Draw a subject for each of the first rows of the kept table of conditions."""
+        saved, asked = load_saved(model), self._given()
+        self._engines.pop(table, None)
+        more = Condition.parse(self.plan.sample.where, self.schema).clauses
+        way = given_draws.way_of(self.spark, model, asked, rows, more, saved=saved, seed=seed)
+        done = self._sampled(saved, way.recipe, table, facts, way.rows)
+        said = {"fields": asked.asked.fields, "left_out": asked.asked.left_out, "how": way.how}
+        return {**done, "given": said}
+
+    def _sampled(
+        self,
+        saved: Saved,
+        recipe: Recipe,
+        table: str,
+        facts: dict[str, Any],
+        rows_of: fanout.RowsOf = fanout.rows_of,
+    ) -> dict[str, Any]:
+        seen, rows = self._size(saved, recipe.subjects, recipe.seed)
         return fanout.sample_table(
             self.spark,
             recipe,
@@ -171,6 +221,7 @@ class SparkWorkshop:
             rows_per_subject=rows / max(seen, 1),
             wave_rows=self.plan.sample.rows_per_wave,
             partitions=self.plan.sample.partitions,
+            rows=rows_of,
             say=self.say,
         )
 
@@ -194,6 +245,11 @@ class SparkWorkshop:
         if self.plan.cold:
             there = set()
         more = {c.name: c.source_type for c in all_columns(schema) if c.name not in there}
+        if self.plan.sample.given:
+            more[ROW] = "bigint"
+            number = Column(name=ROW, kind="number", source_type="bigint")
+            drawn = drawn.withColumn(ROW, drawn["_subject"].cast("double"))
+            schema = replace(schema, columns=(*schema.columns, number))
         source = replace(source, types={**source.types, **more}) if more else source
         twin_out.deliver(
             drawn,

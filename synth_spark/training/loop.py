@@ -20,7 +20,7 @@ from synth_spark.errors import SynthError
 from synth_spark.training.collective import Single
 from synth_spark.training.rows import Held, Rows
 from synth_spark.training.run import Run
-from synth_spark.training.shards import split
+from synth_spark.training.shards import checked, split
 
 
 class NoExamplesError(SynthError):
@@ -68,13 +68,15 @@ def fit(
         DamagedCheckpointError: No checkpoint in the folder can be read (SYN-603).
     """
     gang = collective or Single()
-    rows = _rows(trainee, train, gang)
+    rows = _rows(trainee, train, gang, check=False)
     if not rows.total:
         raise NoExamplesError(
             "There is no training example.", hint="more subjects, or a smaller valid_share"
         )
     with _torch(threads):
-        run = Run(trainee, (rows, _rows(trainee, valid, gang)), gang, seed=seed, device=device)
+        run = Run(
+            trainee, (rows, _rows(trainee, valid, gang, check=True)), gang, seed=seed, device=device
+        )
         run.folder, run.say, run.name, run.every_s = folder, say, name, checkpoint_every_s
         run.resume(fingerprint)
         run.score_first()
@@ -101,12 +103,15 @@ def train_local(
     return fit(request.trainee, train, valid, seed=seed, folder=folder, say=say, name=request.name)
 
 
-def _rows(trainee: Trainee, source: Encoded | Rows | None, gang: Collective) -> Rows:
+def _rows(
+    trainee: Trainee, source: Encoded | Rows | None, gang: Collective, *, check: bool
+) -> Rows:
     if source is None or (isinstance(source, Encoded) and not source.subjects):
         return Held({})
-    if isinstance(source, Encoded):
-        return Held(trainee.examples(source), gang.rank, gang.size)
-    return source
+    if not isinstance(source, Encoded):
+        return source
+    examples = trainee.examples(source)
+    return checked(trainee, examples, gang) if check else Held(examples, gang.rank, gang.size)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ import hashlib
 import json
 import math
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from synth_spark.core.seeds import stream_key
 from synth_spark.errors import SynthError
 from synth_spark.training import checkpoints
 from synth_spark.training.adam import Adam
+from synth_spark.training.counters import Counters
 from synth_spark.training.flat import Flat
 from synth_spark.training.pace import CHECKS, rate, steps_that_fit
 from synth_spark.training.rows import Rows, Tensors, count, steps_of
@@ -38,27 +39,6 @@ class LossNotFiniteError(SynthError):
     """The loss became infinite or not a number; the last good checkpoint is kept."""
 
     code = "SYN-601"
-
-
-@dataclass(slots=True)
-class Counters:
-    """Where a run stands; plain numbers, so that a checkpoint holds it as JSON."""
-
-    total_steps: int
-    step: int = 0
-    epoch: int = 0
-    step_in_epoch: int = 0
-    nats: float = 0.0  # summed over this epoch's examples so far
-    seen: float = 0.0  # this epoch's examples so far
-    clock_s: float = 0.0  # rank 0's, over all restarts
-    epoch_began_s: float = 0.0
-    next_check_s: float = 0.0
-    best_nats: float | None = None
-    best_epoch: int = 0
-    since_best: int = 0
-    cut: bool = False  # the minutes, not the epochs, set the number of steps
-    stopped: str = ""
-    curve: list[dict[str, float]] = field(default_factory=list)
 
 
 class Run:
@@ -116,6 +96,7 @@ class Run:
         """One step of all ranks together: the mean gradient over the whole batch."""
         at, flat, rows = self.at, self.flat, count(batch)
         flat.sums.zero_()
+        self.tell_steps()
         if rows:
             self.seed_noise(self.noise + at.step)
             nats = self.trainee.loss(self.module, self.moved(batch)).sum()
@@ -192,6 +173,7 @@ class Run:
         if not self.valid.total:
             return None
         self.module.eval()
+        self.tell_steps()
         sums = torch.zeros(2, dtype=torch.float64)
         with torch.no_grad(), self.flat.holding(self.mean):
             for i, batch in enumerate(self.valid.ordered(4 * self.schedule.batch_size)):
@@ -289,6 +271,14 @@ class Run:
         if self.device.type == "cpu":
             return batch
         return {n: t.to(self.device, non_blocking=True) for n, t in batch.items()}
+
+    def tell_steps(self) -> None:
+        """Tell a module that asks (a buffer `steps`) how many steps were taken.
+
+        It must not count them itself: a rank without rows in a batch does not call its loss.
+        """
+        if "steps" in dict(self.module.named_buffers(recurse=False)):
+            self.module.get_buffer("steps").fill_(self.at.step)
 
     def seed_noise(self, number: int) -> None:
         torch.default_generator.manual_seed(number & _LOW63)

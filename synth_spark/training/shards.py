@@ -127,8 +127,14 @@ def _held(trainee: Trainee, shards: Shards, gang: Collective) -> tuple[Rows, Row
         for side, encoded in zip(sides, shards.read(file), strict=True):
             if encoded.subjects:
                 side.append(trainee.examples(encoded))
-    train, valid = (Held(_stacked(side), gang.rank, gang.size) for side in sides)
-    return train, valid
+    train, valid = map(_stacked, sides)
+    return Held(train, gang.rank, gang.size), checked(trainee, valid, gang)
+
+
+def checked(trainee: Trainee, examples: Arrays, gang: Collective) -> Held:
+    """The held-back examples that a rank checks: its share, or all where the schedule says so."""
+    whole = trainee.schedule.check_whole
+    return Held(examples) if whole else Held(examples, gang.rank, gang.size)
 
 
 def _stacked(parts: list[Arrays]) -> Arrays:

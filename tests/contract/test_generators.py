@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from synth_spark.core.batch import Coded, Records
+from synth_spark.core.batch import Coded, Records, known_first, missing
 from synth_spark.core.conditions import (
     WEEKDAYS,
     Clause,
     Condition,
     ImpossibleConditionError,
 )
+from synth_spark.core.given import empty_like
 from synth_spark.core.local import Local
 from synth_spark.core.ports import learn
 from synth_spark.core.schema import Schema
@@ -64,6 +65,27 @@ def same(left: Records, right: Records) -> None:
             np.testing.assert_array_equal(value.texts(), other.texts(), name)
         else:
             np.testing.assert_array_equal(value, other, name)
+
+
+def test_known_cells_stay_and_gaps_are_filled_where_a_generator_says_so(case: Learned) -> None:
+    if case.schema.shape not in getattr(case.kind, "fills", ()):
+        return
+    rng, known = np.random.default_rng(4), case.records.take(np.arange(60))
+    cut: dict[str, Any] = {n: v[np.arange(60)] for n, v in known.columns.items()}
+    for name, values in cut.items():
+        gone = rng.random(60) < 0.5
+        empty = empty_like(case.schema.column(name), 60)
+        cut[name] = (
+            Coded(np.where(gone, -1, values.codes), values.labels)
+            if isinstance(values, Coded)
+            else np.where(gone, empty, values)
+        )
+    completer = case.model.completer()
+    filled, again = (completer.complete(Records.flat(cut), 3, 1) for _ in range(2))
+    same(filled, again)
+    same(Records.flat({n: known_first(v, filled.columns[n]) for n, v in cut.items()}), filled)
+    assert sum(missing(v).sum() for v in filled.columns.values()) < 20  # one bill in 20 is missing
+    assert not any(v.any() for v in completer.unknown(Records.flat(cut)).values())
 
 
 def test_drawn_records_have_the_schemas_columns_in_their_forms(case: Learned) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 import pytest
 
@@ -165,3 +166,40 @@ def test_a_run_folder_may_be_named_from_here(
     tables.create(spark, "run/twin", "x bigint", ["x"], {"seed": 1})
     assert tables.properties(spark, "run/twin") == {"seed": "1"}
     assert (tmp_path / "run" / "twin" / "_delta_log").is_dir()
+
+
+def test_a_twin_of_a_table_of_conditions_holds_its_rows(
+    spark: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = 300
+    real = {
+        "id": [f"u{i}" for i in range(rows)],
+        "plan": [("basic", "plus", "max")[i % 3] for i in range(rows)],
+        "months": [i * 7 % 48 for i in range(rows)],
+    }
+    data, out, wanted = (str(tmp_path / n) for n in ("t.csv", "twin.parquet", "wanted.csv"))
+    pa_csv.write_csv(pa.table(real), data)
+    Path(wanted).write_text("months,id,plan\n3,a,\n,b,max\n3,c,plus\n,,\n40,e,basic\n")
+    words = ["twin", data, "--out", out, "--generator", "independent"]
+    assert command([*words, "--given", wanted]) == 0
+    said = capsys.readouterr()
+    assert "id left out: made anew for every subject" in said.err
+    twin = pq.read_table(out)
+    assert twin.column_names == ["id", "plan", "months", "_given_row"]
+    assert twin["_given_row"].to_pylist() == [0, 1, 2, 3, 4]
+    plans, months = twin["plan"].to_pylist(), twin["months"].to_pylist()
+    assert (plans[1], plans[2], plans[4]) == ("max", "plus", "basic")
+    assert (months[0], months[2], months[4]) == (3, 3, 40)
+    assert None not in [*plans, *months]
+    assert not {"a", "b", "c", "e"} & set(twin["id"].to_pylist())
+    report = json.loads((tmp_path / "twin.run" / "report.json").read_text())
+    assert any(
+        "plan, months come from the rows of wanted.csv" in x for x in report["facts"]["not_tested"]
+    )
+    again = ["run", "--plan", str(tmp_path / "twin.run" / "plan.yaml"), "--dry-run"]
+    assert command(again) == 0
+    assert "one subject for each of 5 rows" in capsys.readouterr().out
+    assert command([*again, "--sample.subjects", "9"]) == 2
+    assert "[SYN-100] sample.subjects is 9" in capsys.readouterr().err
+    assert command([*again, "--sample.given", data + "x"]) == 2
+    assert "[SYN-220]" in capsys.readouterr().err

@@ -6,7 +6,7 @@ import pytest
 
 from synth_spark.core.schema import Column
 from synth_spark.spark.times import TimeFormatError, from_clock, java_format, to_clock
-from synth_spark.spark.typed import _as_kind
+from synth_spark.spark.typed import as_kind
 
 SPRING = 1711845000  # 2024-03-31 00:30 UTC, half an hour before the clocks of Berlin jump
 AUTUMN = 1729989000  # 2024-10-27 00:30 UTC, half an hour before they go back
@@ -107,7 +107,7 @@ def test_categories_are_written_as_people_would(spark) -> None:
         [(1.0, True), (2.5, False), (None, None), (1e3, True)], "x double, b boolean"
     )
     columns = [
-        _as_kind(frame[n], Column(name=n, kind="category"), t, "UTC")[0]
+        as_kind(frame[n], Column(name=n, kind="category"), t, "UTC")[0]
         for n, t in (("x", "double"), ("b", "boolean"))
     ]
     found = frame.select(*columns).collect()

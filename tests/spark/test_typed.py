@@ -7,7 +7,7 @@ import pyarrow as pa
 from synth_spark.core.schema import Column, Schema
 from synth_spark.spark.source import open_source
 from synth_spark.spark.twin_out import _as_source
-from synth_spark.spark.typed import _as_kind, typed
+from synth_spark.spark.typed import as_kind, typed
 from tests.spark_world import put
 
 
@@ -16,7 +16,7 @@ def test_numbers_with_a_decimal_comma_are_read_and_written_as_such(spark) -> Non
     texts = ["3,50", "1.234,5", "12.345.678,85", "-0,25", "7", "", "NA", "-", "x", "12.75"]
     frame = spark.createDataFrame([(t,) for t in texts], "charge string")
     column = Column(name="charge", kind="number", decimal_comma=True)
-    value, fits = _as_kind(frame["charge"], column, "string", "UTC")
+    value, fits = as_kind(frame["charge"], column, "string", "UTC")
     rows = frame.select(value.alias("charge"), fits.alias("fits"))
     read = [3.5, 1234.5, 12345678.85, -0.25, 7.0, None, None, None, None, None]
     fitting = [True] * 8 + [False] * 2

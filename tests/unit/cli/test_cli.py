@@ -97,6 +97,7 @@ def test_twin_hands_over_all_that_was_said(tmp_path: Path, calls: list[tuple[Any
     words = ["twin", str(data), "--out", "t.csv", "--key", "k", "--time", "t", "--seed", "4"]
     words += ["--generator", "independent", "--subjects", "9", "--run-folder", "r", "--overwrite"]
     words += ["--drop", "a b", "--drop", "c", "--resume", "if-possible", "--where", "a=1"]
+    words += ["--given", str(data)]
     assert cli.main(words) == 0
     assert calls == [
         (
@@ -109,6 +110,7 @@ def test_twin_hands_over_all_that_was_said(tmp_path: Path, calls: list[tuple[Any
                 "generator": "independent",
                 "subjects": 9,
                 "where": ("a=1",),
+                "given": str(data),
                 "seed": 4,
                 "run_folder": "r",
                 "overwrite": True,

@@ -6,7 +6,7 @@ import numpy as np
 
 from synth_spark.core.batch import Records
 from synth_spark.core.local import Local, bounded_sample
-from synth_spark.core.ports import Fold, Take, learn
+from synth_spark.core.ports import Fold, Take, Train, learn
 
 
 def rows(records: Records) -> dict[str, int]:
@@ -44,3 +44,14 @@ def test_a_sample_holds_both_bounds_and_whole_subjects() -> None:
 
 def test_all_subjects_come_when_they_fit() -> None:
     assert bounded_sample(some(5, 2), subjects=5, rows=10, seed=1).subjects == 5
+
+
+def test_the_seed_reaches_the_training() -> None:
+    seen = []
+
+    def train(request: Train, records: Records, seed: int) -> None:
+        seen.append((request, records.subjects, seed))
+
+    asked = Train(lambda records: records, None)
+    Local(some(5, 2), seed=7, train=train).answer(asked)
+    assert seen == [(asked, 5, 7)]

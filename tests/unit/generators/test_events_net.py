@@ -27,7 +27,7 @@ def model() -> EventsModel:
     params = EventsParams(min_subjects=1, leaf=15, trees=4, max_epochs=2, width=32, head=16)
     asked: list[Train] = []
 
-    def train(request: Train, records: object) -> object:
+    def train(request: Train, records: object, seed: int) -> object:
         asked.append(request)
         return training.train_local(request, records)
 

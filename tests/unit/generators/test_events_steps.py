@@ -8,7 +8,7 @@ import pytest
 from synth_spark.columns.category import Category
 from synth_spark.core.batch import Coded
 from synth_spark.generators._events_coder import EventColumn, Units
-from synth_spark.generators._events_steps import Steps, lift, moment
+from synth_spark.generators._events_steps import Steps, lift, moment, suited
 from synth_spark.generators._events_steps_table import markdown, transitions
 
 
@@ -48,6 +48,20 @@ def test_order_two_speaks_where_pairs_are_many_and_is_silent_where_they_are_few(
     assert big.second[0, 1, 2] / big.second[0, 1, 0] > 10  # behind 0 and 1 comes 2
     assert few.second[0, 1, 2] / few.second[0, 1, 0] < 3
     assert big.states == 1  # the value left tells nothing of the gap
+
+
+def test_an_hour_suits_a_value_as_often_as_it_comes_then_over_all_hours() -> None:
+    """100 units with 0 at 2 and 3 h, 1 at 12 h; then 0 at 12 h of a Saturday."""
+    values, hours = np.array([[0, 0, 1, 0]]), np.array([[2.0, 3.0, 12.0, 5 * 24 + 12.0]])
+    many = units(np.tile(values, (100, 1)), np.tile(hours, (100, 1)))
+    found = suited(many, np.array([0]), 3, weight=0.0)
+    assert found[0, 2, 0] == pytest.approx(1 / 0.75)
+    assert found[0, 12, :2] == pytest.approx([0, 1 / 0.25])
+    assert found[1, 12, :2] == pytest.approx([1 / 0.75, 0])
+    assert (found[..., 2] == 1).all()  # never came
+    near = suited(many, np.array([0]), 3, weight=100.0)
+    assert near[0, 12, 1] == pytest.approx((100 + 100 * 0.25) / (200 * 0.25))
+    assert near[0, 20, :2] == pytest.approx([1, 1])  # nothing ever happens then
 
 
 def test_a_lift_is_the_product_of_its_tables() -> None:

@@ -86,3 +86,20 @@ def test_rows_of_the_model_are_likelier_than_mixed_ones(model) -> None:
     assert own.shape == (1_000,)
     assert (own < 0).all()
     assert np.median(own) > np.median(other) + 1
+
+
+def test_means_of_a_drawn_column_follow_the_known_ones(model, fresh) -> None:
+    """Totals of rows that know months and price: 5 standard errors in each of 12 groups.
+
+    The noise of a total is 5 * sqrt(months); a test of 12 groups is wrong once in 100,000 times.
+    """
+    drawn = model.completed(without(fresh, "total", "third", "left"), 3).columns
+    off = drawn["total"] - drawn["months"] * drawn["price"]
+    assert np.isfinite(off).all()
+    quarter = np.searchsorted([15, 30, 45], drawn["months"])
+    for price in (10.0, 20.0, 35.0):
+        for q in range(4):
+            group = (drawn["price"] == price) & (quarter == q)
+            noise = 5 * np.sqrt(drawn["months"][group].mean())
+            # a fifth of the noise is what the bins of residuals may be off
+            assert abs(off[group].mean()) < 5 * noise / np.sqrt(group.sum()) + 0.2 * noise

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from synth_spark.core.batch import Coded, Records, Values
-from synth_spark.core.conditions import Clause, Condition, ImpossibleConditionError
+from synth_spark.core.conditions import Clause, Condition, ImpossibleConditionError, holding
 from synth_spark.core.local import Local
 from synth_spark.core.ports import learn
 from synth_spark.core.schema import Column, Schema
@@ -22,6 +22,15 @@ TABLE = Schema(
         Column(name="total", kind="number", source_type="double"),
         Column(name="third", kind="number", source_type="double"),
         Column(name="left", kind="category"),
+    ),
+)
+CLOCKED = Schema(
+    family="table",
+    shape="flat",
+    columns=(
+        Column(name="starts", kind="number", source_type="bigint"),
+        Column(name="ends", kind="number", source_type="bigint"),
+        Column(name="at", kind="time", source_type="timestamp_ntz"),
     ),
 )
 
@@ -95,3 +104,40 @@ def test_a_condition_on_early_columns_alone_takes_one_particle(model) -> None:
 def test_what_cannot_come_together_is_refused(model) -> None:
     with pytest.raises(ImpossibleConditionError):
         model.conditioned(Condition.parse(["months=50..", "total=..20"], TABLE))
+
+
+def clocked(rows: int = 2_000) -> Records:
+    """Shifts as clocks such as 930 for 9:30, the end soon after the start; times to the second."""
+    rng = np.random.default_rng(5)
+    minute = rng.integers(0, 1_300, rows)
+    ends = minute + rng.integers(0, 40, rows)
+    day = rng.integers(0, 200, rows) * 86_400 + rng.integers(0, 86_400, rows)
+    shown = {
+        "starts": (minute // 60 * 100 + minute % 60).astype(float),
+        "ends": (ends // 60 * 100 + ends % 60).astype(float),
+    }
+    at = np.datetime64("2024-01-01", "us") + day.astype("timedelta64[s]")
+    return Records.flat({**shown, "at": at})
+
+
+@pytest.fixture(scope="module")
+def shifts():
+    kind = GENERATORS.get("autoregressive")
+    story = kind.learn(CLOCKED, kind.Params(max_epochs=2), 1)
+    return learn(story, Local(clocked(), train=train_local))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "starts=900..1130",
+        "ends=1000",
+        "starts=1030..1075",
+        "at=2024-03-05",
+        "at=2024-03-05..2024-03-06",
+    ],
+)
+def test_clocks_and_days_hold_the_condition(shifts, text: str) -> None:
+    """1075 is no clock: the last minute of the range is then 10:59."""
+    condition = Condition.parse([text], CLOCKED)
+    assert holding(condition, shifts.conditioned(condition).sample(0, 500, 1)).all()

@@ -68,7 +68,7 @@ def records(rows=ROWS, seed=0):
     )
 
 
-def plain_loop(request, held):
+def plain_loop(request, held, seed=0):
     """The shortest loop that trains: no shards, no averaging, no schedule."""
     trainee = request.trainee
     torch.manual_seed(0)
@@ -95,7 +95,7 @@ class _Trained:
 def learned(parts=1):
     kept = {}
 
-    def train(request, held):
+    def train(request, held, seed):
         kept["module"], kept["request"] = plain_loop(request, held), request
         return kept["module"]
 
@@ -170,7 +170,7 @@ def test_a_wide_table_whose_columns_see_their_strongest_slots_only_folds_too(mon
     monkeypatch.setattr("synth_spark.generators._flat_learn.calibrated", lambda tables, *_: tables)
     kept = {}
 
-    def train(request, held):
+    def train(request, held, seed):
         kept["trained"] = plain_loop(request, held)
         return kept["trained"]
 
@@ -195,7 +195,7 @@ def test_a_table_larger_than_the_sample_is_counted_whole(monkeypatch):
     columns["add_on"] = Coded(adds, ("no", "yes"))
     kept = {}
 
-    def train(request, rows):
+    def train(request, rows, seed):
         kept["request"] = request
         return plain_loop(request, rows)
 

@@ -9,7 +9,8 @@ import pytest
 
 from synth_spark.core.batch import Coded, Records
 from synth_spark.core.schema import Column, Schema
-from synth_spark.generators._sim_counts import Ask, first_state, merge_first, second_state
+from synth_spark.generators._sim_counts import Ask, second_state
+from synth_spark.generators._sim_spans import first_state, merge_first
 
 SCHEMA = Schema(
     family="cdr",

@@ -48,5 +48,5 @@ def test_a_quota_has_one_size(quota: dict[str, object]) -> None:
 
 def test_a_generator_that_cannot_says_why_before_anything_starts() -> None:
     plan = plan_from({"sample": {"where": ["hour=3"]}})
-    with pytest.raises(CannotConditionError, match="clock"):
-        check_conditions(GENERATORS.get("markov"), "markov", plan.sample, EVENTS)
+    with pytest.raises(CannotConditionError, match="cut out"):
+        check_conditions(GENERATORS.get("transform"), "transform", plan.sample, EVENTS)

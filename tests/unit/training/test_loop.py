@@ -166,6 +166,46 @@ def test_ranks_with_unequal_shards_or_none_finish_together(tmp_path) -> None:
     assert apart(got[0].weights, got[2].weights) == 0.0
 
 
+def test_a_check_of_the_whole_is_the_same_on_any_number_of_ranks() -> None:
+    """The check is the number of rows in a batch, which is no mean over rows."""
+
+    class Counting(Fixed):
+        def loss(self, module, batch):
+            nats = super().loss(module, batch)
+            return nats if module.training else torch.full_like(nats, float(len(nats)))
+
+    for whole, found in ((True, 77.0), (False, (38 * 38 + 39 * 39) / 77)):
+        plan = Schedule(batch_size=64, max_epochs=1, check_whole=whole)
+        data, check = encoded(100), encoded(77, seed=1)
+        for got in on_threads(2, lambda g: fit(Counting(plan), data, check, g, seed=3)):  # noqa: B023
+            assert got.curve[0]["valid_nats"] == pytest.approx(found)
+
+
+def test_a_rank_without_rows_in_a_batch_knows_how_many_steps_were_taken() -> None:
+    """Three examples in batches of one: of two ranks the second has none in any batch."""
+    told: dict[int, list[float]] = {0: [], 1: []}
+
+    class Counting(Fixed):
+        def build(self):
+            module = super().build()
+            module.register_buffer("steps", torch.zeros(()))
+            return module
+
+    def work(gang):
+        class Noting(Counting):
+            def loss(self, module, batch):
+                if not module.training:
+                    told[gang.rank].append(float(module.steps))
+                return super().loss(module, batch)
+
+        plan = Schedule(batch_size=1, max_epochs=3, warmup_steps=0)
+        return fit(Noting(plan), encoded(3), encoded(8, seed=1), gang, seed=1)
+
+    left, right = on_threads(2, work)
+    assert told == {0: [3.0, 6.0, 9.0], 1: [3.0, 6.0, 9.0]}
+    assert left.weights["steps"] == right.weights["steps"] == 9
+
+
 def test_an_epoch_uses_every_example_once_held_or_spilled(tmp_path) -> None:
     numbers = {"n": np.arange(1000)[:, None]}
     held = [Held(numbers, rank, 2) for rank in (0, 1)]

@@ -1,0 +1,158 @@
+"""Compiled growth of one tree, and draws from the leaves of many."""
+
+# ruff: noqa: PLR0912 -- compiled loops take plain arrays and read as one story
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+LEVELS = 32  # bins of a column when a split is searched
+AROUND = 0.25  # of a leaf, to each side of a row
+FEATURE_SHARE = 0.7
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+def grow(codes, goal, leaf, picks):  # type: ignore[no-untyped-def]
+    """Nodes of one tree: column and level of each split, children, and where rows begin."""
+    rows, columns = codes.shape
+    most = picks.shape[0]
+    feature, level = np.full(most, -1, np.int32), np.zeros(most, np.int32)
+    child, start = np.zeros(most, np.int32), np.zeros(most, np.int32)
+    count = np.zeros(most, np.int32)
+    order = np.arange(rows)
+    spare = np.empty(rows, np.int64)
+    count[0] = rows
+    made, node = 1, 0
+    sums, sizes = np.zeros(LEVELS), np.zeros(LEVELS, np.int64)
+    while node < made:
+        a, b = start[node], start[node] + count[node]
+        if b - a >= 2 * leaf and made + 2 <= most:
+            total = 0.0
+            for i in range(a, b):
+                total += goal[order[i]]
+            base = total * total / (b - a)
+            best, best_column, best_level = base + 1e-6, -1, 0
+            for j in range(columns):
+                if picks[node, j] > FEATURE_SHARE and columns > 1:
+                    continue
+                sums[:] = 0.0
+                sizes[:] = 0
+                for i in range(a, b):
+                    sums[codes[order[i], j]] += goal[order[i]]
+                    sizes[codes[order[i], j]] += 1
+                left, n = 0.0, 0
+                for k in range(LEVELS - 1):
+                    left += sums[k]
+                    n += sizes[k]
+                    m = b - a - n
+                    if n < leaf or sizes[k] == 0:
+                        continue
+                    if m < leaf:
+                        break
+                    score = left * left / n + (total - left) * (total - left) / m
+                    if score > best:
+                        best, best_column, best_level = score, j, k
+            if best_column >= 0:
+                i, k = a, 0
+                for r in range(a, b):
+                    if codes[order[r], best_column] <= best_level:
+                        order[i] = order[r]
+                        i += 1
+                    else:
+                        spare[k] = order[r]
+                        k += 1
+                order[i:b] = spare[:k]
+                feature[node], level[node], child[node] = best_column, best_level, made
+                start[made], count[made] = a, i - a
+                start[made + 1], count[made + 1] = i, b - i
+                made += 2
+        node += 1
+    return feature[:made], level[:made], child[:made], start[:made], count[:made], order
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+def _other(values, start, n, at, side):  # type: ignore[no-untyped-def]
+    """The nearest place in a leaf whose value differs (rows may be equal); -1: none."""
+    near = at + side
+    while 0 <= near < n:
+        if values[start + near] != values[start + at]:
+            return near
+        near += side
+    return -1
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+def draw_values(  # type: ignore[no-untyped-def]
+    given,
+    uniforms,
+    feature,
+    threshold,
+    child,
+    start,
+    count,
+    roots,
+    values,
+    still,
+    exact,
+    column,
+    place,
+    nearby,
+):
+    """One value a row, of the leaf that it falls into, moved towards a neighbour."""
+    rows, trees = given.shape[0], len(roots) - 1
+    drawn = np.empty(rows)
+    for i in range(rows):
+        node = roots[min(int(uniforms[i, 0] * trees), trees - 1)]
+        while feature[node] >= 0:
+            step = 0 if given[i, feature[node]] <= threshold[node] else 1
+            node = child[node] + step
+        n = count[node]
+        at = min(int(uniforms[i, 1] * n), n - 1)
+        if column >= 0:  # one of the rows around in that column
+            own = place[start[node] : start[node] + n]
+            low = np.searchsorted(own, given[i, column], side="left")
+            high = np.searchsorted(own, given[i, column], side="right")
+            wide = max(AROUND * n, 5.0)
+            goal = abs(low - wide + uniforms[i, 1] * (high - low + 2 * wide))
+            goal = 2 * n - goal if goal >= n else goal
+            at = nearby[start[node] + min(max(int(goal), 0), n - 1)]
+        value = values[start[node] + at]
+        if not exact:
+            k = np.searchsorted(still, value)
+            if not (k < len(still) and still[k] == value):
+                side = 1 if uniforms[i, 2] < 0.5 else -1
+                near = _other(values, start[node], n, at, side)
+                if near < 0:
+                    near = _other(values, start[node], n, at, -side)
+                if near >= 0:
+                    other = values[start[node] + near]
+                    k = np.searchsorted(still, other)
+                    if not (k < len(still) and still[k] == other):
+                        value = value + (other - value) * uniforms[i, 3]
+        drawn[i] = value
+    return drawn
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+def draw_among(  # type: ignore[no-untyped-def]
+    given, uniforms, feature, threshold, child, start, count, roots, values, allowed, drawn, share
+):
+    """The same among allowed values only; `share` is how much of the leaf they are."""
+    trees = len(roots) - 1
+    for i in range(given.shape[0]):
+        node = roots[min(int(uniforms[i, 0] * trees), trees - 1)]
+        while feature[node] >= 0:
+            step = 0 if given[i, feature[node]] <= threshold[node] else 1
+            node = child[node] + step
+        held = 0
+        for k in range(start[node], start[node] + count[node]):
+            held += allowed[int(values[k])]
+        share[i] = held / count[node]
+        drawn[i] = 0
+        wanted = int(uniforms[i, 1] * held)
+        for k in range(start[node], start[node] + count[node]):
+            if allowed[int(values[k])]:
+                if wanted == 0:
+                    drawn[i] = values[k]
+                    break
+                wanted -= 1

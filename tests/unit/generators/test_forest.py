@@ -28,6 +28,23 @@ def test_draws_follow_the_column_that_matters() -> None:
     assert abs(drawn.mean() - Y.mean()) < 0.3  # 2.4 standard errors of a mean of 600
 
 
+def test_a_near_column_is_kept_within_the_leaves_too_and_the_mean_stays() -> None:
+    rng = np.random.default_rng(7)
+    count = np.ceil(np.exp(rng.normal(2, 1, 2_000)))
+    noise = rng.normal(size=(2_000, 2))
+    value = 0.3 * np.log(count) + 0.5 * noise[:, 0] + 0.3 * rng.normal(size=2_000)
+    given, tells = np.column_stack([noise, count]), np.corrcoef(np.log(count), value)[0, 1]
+    lost = {}
+    for near in (-1, 2):
+        forest = Forest.fit(given, value, leaf=40, seed=0, name="near", near=near)
+        drawn = forest.draw(given, rng.random((2_000, 4)))
+        lost[near] = tells - np.corrcoef(np.log(count), drawn)[0, 1]
+        # of the mean's own error (.63 / sqrt(2000) = .014) three: wrong in 1 of 400 runs
+        assert abs(drawn.mean() - value.mean()) < 0.042
+    assert lost[-1] > 0.06  # what leaves flatten
+    assert abs(lost[2]) < 0.04
+
+
 def test_every_leaf_holds_enough_rows() -> None:
     forest = fitted()
     leaves = np.flatnonzero(forest.feature < 0)

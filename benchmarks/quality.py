@@ -4,6 +4,7 @@
     make bench-quality SET=churn GENERATOR=autoregressive SEED=0    one of them
     make bench-quality QUICK=1                                  without mostlyai-qa's accuracy
     make bench-quality TABLE=FILE [TARGET=COLUMN] [KEY=COLUMN TIME=COLUMN]    a table of your own
+    make bench-quality SET=cdr GENERATOR=autoregressive ARGS="--cores 1"    on one core, kept apart
     make bench-quality ARGS=--show                              only the table of the kept numbers
 
 The sets are the files of `benchmarks/sets/`. Each is measured with the generators that fit it,
@@ -68,7 +69,7 @@ def twin(one: BenchSet, train: Path, generator: str, seed: int) -> tuple[Path, d
 def keep(name: str, what: str, numbers: sets.Numbers, **more: Any) -> None:
     """Write the numbers of one set and generator (or of the floor)."""
     machine = {
-        "cores": os.cpu_count(),
+        "cores": len(os.sched_getaffinity(0)),
         "processor": platform.processor(),
         "python": platform.python_version(),
     }
@@ -88,7 +89,7 @@ def bench_floor(one: BenchSet, train: Path, holdout: Path, *, quick: bool) -> No
 
 
 def bench_one(
-    one: BenchSet, generator: str, seed: int, train: Path, holdout: Path, *, quick: bool
+    one: BenchSet, generator: str, seed: int, train: Path, holdout: Path, *, quick: bool, cores: int
 ) -> None:
     """Twin and score one set with one generator and seed; keep the numbers, print the line."""
     out, run = twin(one, train, generator, seed)
@@ -97,8 +98,9 @@ def bench_one(
     score_s = round(time.perf_counter() - start, 1)
     fit_s = run["timings_s"].get("fit of the generator")
     numbers |= {} if fit_s is None else {"fit_s": round(fit_s, 1)}
+    name = f"{generator}-seed{seed}" + f"-cores{cores}" * (cores > 0)
     keep(
-        one.name, f"{generator}-seed{seed}", numbers, generator=generator, seed=seed, quick=quick,
+        one.name, name, numbers, generator=generator, seed=seed, quick=quick,
         run=run, wall_s=run["wall_s"], score_s=score_s,
     )  # fmt: skip
     shown = "  ".join(f"{k} {v:.3f}" for k, v in numbers.items())
@@ -116,7 +118,7 @@ def bench_set(one: BenchSet, args: argparse.Namespace) -> None:
             continue
         seeds = SEEDS if args.seed is None else (args.seed,)
         for seed in seeds[:1] if generator == BASELINE else seeds:
-            bench_one(one, generator, seed, train, holdout, quick=args.quick)
+            bench_one(one, generator, seed, train, holdout, quick=args.quick, cores=args.cores or 0)
 
 
 def arguments() -> argparse.Namespace:
@@ -127,6 +129,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--set", choices=sets.names(), help="default: all")
     parser.add_argument("--generator", help="default: every one that fits the set")
     parser.add_argument("--seed", type=int, help="default: 0 and 1")
+    parser.add_argument("--cores", type=int, help="of those that there are; default: all")
     parser.add_argument("--quick", action="store_true", help="leave out mostlyai-qa's accuracy")
     parser.add_argument("--show", action="store_true", help="only print what is kept")
     parser.add_argument("--table", type=Path, help="a Parquet or CSV file in place of the sets")
@@ -146,6 +149,8 @@ def main() -> int:
     args = arguments()
     if args.bench:
         os.environ["SYNTH_SPARK_BENCH"] = str(args.bench.resolve())
+    if args.cores:
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: args.cores])
     if args.quick:
         os.environ["SYNTH_SPARK_BENCH_QUICK"] = "1"
     if args.table:

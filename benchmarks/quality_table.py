@@ -21,7 +21,7 @@ WORDS = {
 def kept(name: str, results: Path) -> tuple[dict[str, list[dict[str, float]]], dict[str, float]]:
     """Numbers of each generator of one set, one dictionary a seed, and the floor's."""
     found: dict[str, list[dict[str, float]]] = defaultdict(list)
-    for path in sorted(results.glob(f"{name}-*-seed*.json")):
+    for path in sorted(results.glob(f"{name}-*-seed[0-9].json")):
         raw = json.loads(path.read_text())
         if raw["set"] == name:
             found[raw["generator"]].append(raw["numbers"])

@@ -92,13 +92,13 @@ def module_and_input(length: int = 20) -> tuple[Any, dict[str, Any]]:
             inputs=1, after=42, pointer=10, times=5, jumps=2, cats=(3,), nums=(), width=16, head=8
         )
         shape = GptShape(
-            net=net, dense=40, own=4, tokens=30, layers=2, heads=2, context=8, fold=(0, 1, 2)
+            net=net, dense=43, own=4, tokens=30, layers=2, heads=2, context=8, fold=(0, 1, 2)
         )
         module = Gpt(shape).eval()
         for block in module.blocks:
             block.bias.data.normal_()
         batch = {
-            "x": torch.randn(1, length, 44),
+            "x": torch.randn(1, length, 47),
             "told": torch.randint(0, 30, (1, length, 4)),
             "segment": torch.ones(1, length, dtype=torch.int16),
             "prefix": torch.arange(length)[None] == 0,
@@ -120,10 +120,10 @@ def test_step_by_step_with_a_sliding_window_the_trunk_gives_what_torch_gives_at_
     expected = positions(module, batch)
     cache, out = Cache(trunk, 3, 8), np.empty((1, 16), np.float32)
     x, place = batch["x"][0].numpy(), np.array([2])
-    own = x[:, 40:] @ trunk.own.weight + trunk.own.bias
+    own = x[:, 43:] @ trunk.own.weight + trunk.own.bias
     for i in range(len(x)):
         told = batch["told"][0, i : i + 1].numpy()
-        cache.forward(x[i : i + 1, :40].copy(), own[i : i + 1], told, place, np.array([i]), out)
+        cache.forward(x[i : i + 1, :43].copy(), own[i : i + 1], told, place, np.array([i]), out)
         np.testing.assert_allclose(out[0], expected[i], atol=2e-3)
 
 
@@ -293,7 +293,7 @@ def test_a_restricted_draw_has_the_leaves_shares() -> None:
         np.array([0, -1, -1], np.int32), np.array([0.5, 0, 0], np.float32),
         np.array([1, 0, 0], np.int32), np.array([0, 0, 4], np.int32), np.array([8, 4, 4], np.int32),
         np.array([0, 3], np.int32), np.array([0, 0, 1, 2, 1, 2, 2, 2], np.float32),
-        np.zeros(0, np.float32), True,
+        np.zeros(0, np.float32), True, -1, np.zeros(8, np.float32), np.zeros(8, np.int32),
     )  # fmt: skip
     given = np.repeat([[0.0], [1.0]], 4_000, axis=0)
     u = np.random.default_rng(0).random((8_000, 4))

@@ -63,7 +63,7 @@ def test_a_column_in_both_the_table_and_the_clauses_is_refused() -> None:
     ("there", "generator", "field"),
     [
         (["region", "at"], "markov", "at"),
-        (["region", "hour"], "markov", "hour"),
+        (["region", "hour"], "transform", "hour"),
         (["region", "cell"], "transform", "cell"),
     ],
 )

@@ -160,7 +160,9 @@ def within(
     no more of a subject than the busiest has.
     """
     owner, anchor = np.repeat(drawn.owner, lengths), np.repeat(drawn.anchor, lengths)
-    place = np.arange(len(t)) - np.searchsorted(owner, owner)
+    at = np.arange(len(t))
+    first = np.append(True, owner[1:] != owner[:-1])[: len(t)]
+    place = at - np.maximum.accumulate(np.where(first, at, 0))
     kept = (anchor + t // DAY_S <= base.coder.last_day) | (place == 0)
     return np.asarray(kept & (place < base.histories.longest))
 

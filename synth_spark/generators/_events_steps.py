@@ -115,7 +115,7 @@ def suited(units: Units, starts: NDArray[np.int64], values: int, weight: float) 
     return np.ascontiguousarray(np.where(share > 0, found, 1.0).reshape(2, 24, -1))
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
 def moment(anchor, t, last):  # type: ignore[no-untyped-def]
     """Working day (0), weekend (1) or a unit's last event (2), and block of the day."""
     day = int(t // 86_400.0)
@@ -123,7 +123,7 @@ def moment(anchor, t, last):  # type: ignore[no-untyped-def]
     return 2 if last else kind, min(int((t - day * 86_400.0) // 7_200.0), BLOCKS - 1)
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+@njit(cache=True, nogil=True, error_model="numpy", inline="always")  # type: ignore[untyped-decorator, unused-ignore]
 def lift(first, second, when, weekend, block, before, last, v):  # type: ignore[no-untyped-def]
     """How much likelier value v is than what is owed says; -1 for a value before the first."""
     out = when[weekend, block, v]

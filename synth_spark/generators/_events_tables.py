@@ -19,7 +19,7 @@ SHARE_EDGES = np.array([0.08, 0.22, 0.42, 0.7])
 SUIT_EDGES = np.array([0.25, 0.6, 0.9, 1.15])
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
 def level(edges, x):  # type: ignore[no-untyped-def]
     """How many edges lie at or below x."""
     k = 0
@@ -35,14 +35,14 @@ def dwell_level(gap_s):  # type: ignore[no-untyped-def]
     return min(int(2 * np.log2(1.0 + max(gap_s, 0.0))), DWELLS - 1)
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
 def part_of_week(anchor, day):  # type: ignore[no-untyped-def]
     """0 Monday to Thursday, 1 Friday, 2 Saturday, 3 Sunday."""
     weekday = (anchor + day + 3) % 7
     return 0 if weekday < 4 else weekday - 3
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+@njit(cache=True, nogil=True, error_model="numpy", inline="always")  # type: ignore[untyped-decorator, unused-ignore]
 def pace_of(owed, left_s, edges):  # type: ignore[no-untyped-def]
     """Level of the events owed per hour that is left."""
     return level(edges, owed / (left_s / 3_600.0 + 0.5))
@@ -62,19 +62,19 @@ def pace_values(t, offsets, ends):  # type: ignore[no-untyped-def]
     return out[:m]
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
 def selfs_edges():  # type: ignore[no-untyped-def]
     """Edges of the levels of a unit's share of repeats."""
     return (0.2, 0.4, 0.6, 0.8)
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
 def to_stay_with(last, in_runs):  # type: ignore[no-untyped-def]
     """The value that an event stays with if it does not change: after a new id, the same one."""
     return SAME if in_runs and last == NEW else last
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
 def alike(c, in_runs, gap_level, event, before):  # type: ignore[no-untyped-def]
     """1 where the main category has not changed; for ids in runs, where the gap is a long one."""
     if in_runs:
@@ -82,7 +82,7 @@ def alike(c, in_runs, gap_level, event, before):  # type: ignore[no-untyped-def]
     return 1 if c > 0 and event[0] == before[0] else 0
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+@njit(cache=True, nogil=True, error_model="numpy", inline="always")  # type: ignore[untyped-decorator, unused-ignore]
 def suits_at(suits, anchor, t, v):  # type: ignore[no-untyped-def]
     """Level of how much likelier value v is at this hour of a working day or a weekend."""
     day = int(t // 86_400.0)
@@ -90,7 +90,7 @@ def suits_at(suits, anchor, t, v):  # type: ignore[no-untyped-def]
     return level(SUIT_EDGES, suits[rest, min(int((t - day * 86_400.0) // 3_600.0), 23), v])
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+@njit(cache=True, nogil=True, error_model="numpy", inline="always")  # type: ignore[untyped-decorator, unused-ignore]
 def number_context(parent, nums, i, first, j, num_level, num_start):  # type: ignore[no-untyped-def]
     """Level of the number that tells about a number: one of the same event, or its own last."""
     if parent == -2:

@@ -37,7 +37,7 @@ TRIES = 24
 OVER = 3  # gaps that lead out of the unit before it ends early
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+@njit(cache=True, nogil=True, error_model="numpy", inline="always")  # type: ignore[untyped-decorator, unused-ignore]
 def next_time(  # type: ignore[no-untyped-def]
     now, owed, gap, anchor, style, left_state, end, horizon, tick, cut, gap_sub, jump_lo, jump_hi,
     time, hours, slots, pace_edges, last_edges, state,
@@ -80,7 +80,7 @@ def next_time(  # type: ignore[no-untyped-def]
     return min(now + np.floor(uniform(state) * left / tick) * tick, max(horizon - tick, now))
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+@njit(cache=True, nogil=True, error_model="numpy", inline="always")  # type: ignore[untyped-decorator, unused-ignore]
 def next_category(  # type: ignore[no-untyped-def]
     c, i, n, gap, event, before, second_last, weekend, block, counts, shares, selfs, starts, width,
     in_runs, cat_parent, lifts, stays, moves, gap_edges, first, second, when, suits, anchor, t,
@@ -140,7 +140,7 @@ def next_category(  # type: ignore[no-untyped-def]
     return best
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
 def walk(  # type: ignore[no-untyped-def]
     key, offsets, anchors, clocks, first_day, ends, shares, selfs, means, starts, widths,
     in_runs, cat_parent, num_cat, num_num, num_level, pace_edges, last_edges, gap_edges, rooms,
@@ -157,6 +157,7 @@ def walk(  # type: ignore[no-untyped-def]
         state[0] = np.uint64(key) + np.uint64(u) * STRIDE
         n = offsets[u + 1] - offsets[u]
         counts[:] = 0.0
+        share, repeats = shares[u], selfs[u]
         gap = -1.0
         for i in range(n):
             r = at
@@ -183,7 +184,7 @@ def walk(  # type: ignore[no-untyped-def]
                 second_last = cats[r - 2, c] if i > 1 else -1
                 v = next_category(
                     c, i, n, gap, cats[r], cats_before, second_last, weekend, block, counts,
-                    shares[u], selfs[u], starts, widths[c], in_runs, cat_parent, lifts, stays,
+                    share, repeats, starts, widths[c], in_runs, cat_parent, lifts, stays,
                     moves, gap_edges, first, second, when, suits, anchors[u], t[r], weight, state,
                 )  # fmt: skip
                 cats[r, c] = v

@@ -81,7 +81,7 @@ def _this_travels():
 def on_ranks(spark: Any, folder: Path, found: dict[str, Trained], die: str) -> Callable[..., Any]:
     """Answers `Train` on two ranks; in the net called `die` one dies in the second epoch."""
 
-    def train(request: Any, records: Any) -> Trained:
+    def train(request: Any, records: Any, seed: int) -> Trained:
         encoded = request.encode(records)
         order = np.argsort(fingerprints(encoded), kind="stable").astype(np.int64)
         encoded, valid = encoded.take(order), np.arange(encoded.subjects) % 8 == 0
@@ -94,7 +94,7 @@ def on_ranks(spark: Any, folder: Path, found: dict[str, Trained], die: str) -> C
         watched = Watched(trainee, str(home / "notes"), dies)
         found[request.name] = train_on_ranks(
             spark, Train(request.encode, watched, request.name), shards, ranks=2,
-            collective="horovod", folder=home / "fit", seed=3,
+            collective="horovod", folder=home / "fit", seed=seed,
         )  # fmt: skip
         return found[request.name]
 
@@ -107,7 +107,7 @@ def test_two_ranks_agree_and_go_on_where_one_of_them_died(spark, tmp_path, name)
     schema, made = CASES[shape]
     kind, trained = GENERATORS.get(name), {}
     params = replace(GENERATORS.example(name), **settings)
-    engine = Local(made(), train=on_ranks(spark, tmp_path, trained, die=last))
+    engine = Local(made(), seed=3, train=on_ranks(spark, tmp_path, trained, die=last))
     model = learn(kind.learn(schema, params, 5), engine)
     assert tuple(trained) == NETS[name]
     assert (tmp_path / last / "notes" / "died").exists()

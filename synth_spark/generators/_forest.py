@@ -64,8 +64,8 @@ class Forest:
             exact: Values are integers and stay as they are.
             trees: Number of trees.
             near: A given column that matters within a leaf too: what is drawn is a value of one
-                of the rows around in it, half of the leaf or fewer. Leaves with many rows flatten
-                what a column tells, most of all at its ends.
+                of the rows around in it (`AROUND`). Leaves with many rows flatten what a column
+                tells, most of all at its ends.
         """
         rng = generator(seed, f"forest/{name}")
         edges = _edges(given)

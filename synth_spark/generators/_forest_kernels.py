@@ -113,7 +113,9 @@ def draw_values(  # type: ignore[no-untyped-def]
             own = place[start[node] : start[node] + n]
             low = np.searchsorted(own, given[i, column], side="left")
             high = np.searchsorted(own, given[i, column], side="right")
-            wide = max(AROUND * n, LEAST_AROUND)
+            wide = min(
+                max(AROUND * n, LEAST_AROUND), 0.5 * n
+            )  # so that one turn at an end is enough
             goal = abs(low - wide + uniforms[i, 1] * (high - low + 2 * wide))
             goal = 2 * n - goal if goal >= n else goal
             at = nearby[start[node] + min(max(int(goal), 0), n - 1)]

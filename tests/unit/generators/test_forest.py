@@ -46,7 +46,7 @@ def test_a_near_column_is_kept_within_the_leaves_too_and_the_mean_stays() -> Non
 
 
 def test_small_leaves_are_drawn_from_evenly_around_a_near_column() -> None:
-    """Of 320,000 draws a share's error is .0006; five rows in a leaf for eight asked values give .01.
+    """Of 320,000 draws a share's error is .0006; leaves of five rows for eight values add .01.
 
     A window wider than a leaf put .15 too much on the lowest row.
     """

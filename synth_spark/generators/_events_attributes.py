@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synth_spark.generators import _events_facts as facts
-from synth_spark.generators._events_coder import Coder, Units
+from synth_spark.generators._events_coder import RANKS, Coder, Units
 from synth_spark.generators._events_facts import Attribute, Floats, Slots
 from synth_spark.generators._events_stick import Stick
 from synth_spark.generators._forest import Forest
@@ -69,10 +69,12 @@ class Attributes:
             goal = table[rows, j] - (table[rows, level[j]] if j in level else 0.0)
             if column.role == "ratio":
                 n, anchor = measured["n"][rows], given["anchor"][rows]
+                if column.name == "distinct":
+                    n = np.minimum(n, slots.count[column.column])
                 goal = _divided(column, goal, n, anchor, coder.last_day)
             forests[j] = Forest.fit(
                 table[rows, :j], goal, leaf=leaf, seed=seed, name=f"{column.name}/{j}",
-                exact=column.role == "whole", trees=trees,
+                exact=column.role == "whole" or column.name == "distinct", trees=trees,
                 near=count if count < j else -1,
             )  # fmt: skip
         kept = table[some] if some.any() else table
@@ -116,11 +118,15 @@ class Attributes:
                     x[:, j] = self._taken(column, drawn, uniforms[:, j, 3], stick, held or {})
                 case "ratio" if column.name == "span":
                     x[:, j] = drawn * facts.room_days(given["anchor"], self.last_day)
+                case "ratio" if column.name == "distinct":
+                    slots = self._slots(column.column, held or {})
+                    ranks = RANKS if self.slots.ordered[column.column] else 0
+                    most = np.minimum(stick.n, slots)
+                    many = 1 + np.floor(drawn * (most - 1) + uniforms[:, j, 3])
+                    x[:, j] = stick.begin(many, slots, ranks)
                 case "ratio":
                     many = 1 + np.floor(drawn * (stick.n - 1) + uniforms[:, j, 3])
                     x[:, j] = self._bounded(column, x, many, stick)
-                case "whole" if column.name == "distinct":
-                    x[:, j] = stick.begin(drawn, self._slots(column.column, held or {}))
                 case _:
                     x[:, j] = self._bounded(column, x, drawn, stick)
         return x
@@ -135,7 +141,10 @@ class Attributes:
         """The part of what is left that one slot of a category takes."""
         slots = held.get(column.column)
         if slots is None:
-            return stick.take(drawn, u, column.place == self.slots.count[column.column] - 2)
+            last = column.place == self.slots.count[column.column] - 2
+            return stick.take(
+                drawn, u, last, self.slots.is_rank(column.column, column.place)
+            )
         if not slots[column.place]:
             return stick.skip()
         return stick.take(drawn, u, False) if slots[column.place + 1 :].any() else stick.take_all()
@@ -194,7 +203,7 @@ class Attributes:
         return {
             "columns": [[c.name, c.role, c.column, c.place] for c in self.columns],
             "forests": {str(j): f.state() for j, f in self.forests.items()},
-            "slots": [list(self.slots.of_token), self.slots.count],
+            "slots": [list(self.slots.of_token), self.slots.count, self.slots.ordered],
             "mean": self.mean,
             "std": self.std,
             "bounds": [self.horizon_days, self.most_events, self.last_day],
@@ -206,7 +215,7 @@ class Attributes:
         return cls(
             tuple(Attribute(*c) for c in state["columns"]),
             {int(j): Forest.from_state(f) for j, f in state["forests"].items()},
-            Slots(tuple(state["slots"][0]), state["slots"][1]),
+            Slots(tuple(state["slots"][0]), *state["slots"][1:]),
             state["mean"],
             state["std"],
             *state["bounds"],
@@ -232,7 +241,10 @@ def own_levels(columns: tuple[Attribute, ...]) -> dict[int, int]:
 
 
 def _divided(column: Attribute, values: Floats, n: Floats, anchor: Floats, last_day: int) -> Floats:
-    """What is learned of a ratio: a span by the days that are left, days by the later events."""
+    """What is learned of a ratio: a span by the days that are left, else by the later events.
+
+    Of distinct values the later events are as many as may bring one.
+    """
     if column.name == "span":
         return values / facts.room_days(anchor, last_day)
     return np.where(n > 1, (values - 1) / np.maximum(n - 1, 1), 1.0)  # the first has its own day

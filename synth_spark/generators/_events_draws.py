@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from synth_spark.generators._events_coder import RANKS
 from synth_spark.generators._events_kernels import (
     DAY,
     FAR,
@@ -182,11 +183,13 @@ def draw_slot(  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
 def draw_category(  # type: ignore[no-untyped-def]
-    unit, states, logits, bias, pointer, share, met, tokens, j
+    unit, states, logits, bias, pointer, share, met, tokens, j, count, s, at
 ):
     """Category j of the units: only values with a share, and that met the earlier tokens.
 
-    Logits past the values are weights of the features of each value (`pointer`).
+    Logits past the values are weights of the features of each value (`pointer`). Where the values
+    are ranks, from `at` on in the states `s` (0: they are not), none runs ahead of the one before:
+    of that one comes what has come and its share of what is left of `count`.
     """
     width = met.shape[2]
     features = logits.shape[1] - width
@@ -204,6 +207,10 @@ def draw_category(  # type: ignore[no-untyped-def]
             allowed = share[u, k] > 0
             for e in range(j):
                 allowed = allowed and met[e, tokens[a, e], k]
+            if at > 0 and 0 < k < RANKS:
+                left = max(count[u] - s[a, 1] - 1.0, 0.0)
+                ahead = s[a, at + k - 1] + left * share[u, k - 1]
+                allowed = allowed and s[a, at + k] + 1.0 <= ahead + 1e-6
             some = some or allowed
             if not allowed:
                 row[k] = FAR

@@ -14,7 +14,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from synth_spark.generators._events_coder import DAY_S, Coder, Units
+from synth_spark.generators._events_coder import DAY_S, RANKS, Coder, Units
 
 SLOTS = 12  # shares of a category: its heaviest values, the last slot for the rest
 Floats = NDArray[np.float64]
@@ -36,6 +36,7 @@ class Slots:
 
     of_token: tuple[NDArray[np.int32], ...]  # (tokens,) each
     count: NDArray[np.int64]  # (categories,)
+    ordered: NDArray[np.bool_]  # (categories,), ranks of the unit: none has more than that before
 
     @classmethod
     def learn(cls, coder: Coder, units: Units) -> Self:
@@ -47,7 +48,18 @@ class Slots:
             place = np.empty(column.tokens, np.int32)
             place[order] = np.minimum(np.arange(column.tokens), SLOTS - 1)
             tables.append(place)
-        return cls(tuple(tables), np.array([t.max() + 1 for t in tables], np.int64))
+        count = np.array([t.max() + 1 for t in tables], np.int64)
+        return cls(tuple(tables), count, ordered(coder))
+
+    def is_rank(self, j: int, place: int) -> bool:
+        """Whether a slot of an ordered category is one of the ranks."""
+        return bool(self.ordered[j]) and place in self.of_token[j][:RANKS]
+
+
+def ordered(coder: Coder) -> NDArray[np.bool_]:
+    """Which categories are ranks by the unit's own counts: of a subject with one unit."""
+    how = [c.how == "ranked" and not coder.episodes for c in coder.cats]
+    return np.array(how, np.bool_)
 
 
 def layout(coder: Coder, slots: Slots, given: tuple[str, ...]) -> tuple[Attribute, ...]:
@@ -75,7 +87,7 @@ def layout(coder: Coder, slots: Slots, given: tuple[str, ...]) -> tuple[Attribut
 def _shares(j: int, count: int) -> list[Attribute]:
     if count < 2:
         return []
-    out = [Attribute("distinct", "whole", j)]
+    out = [Attribute("distinct", "ratio", j)]
     for k in range(count):
         if k < count - 1:
             out.append(Attribute("share", "share", j, k))

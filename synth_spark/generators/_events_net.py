@@ -102,7 +102,7 @@ class EventsModel:
         with np.errstate(over="ignore"):
             random = np.arange(len(n), dtype=np.uint64) * STRIDE + key
         ahead = Ahead(
-            order[n[order] > 0], most, (drawn.anchor + 3) % 7,
+            order[n[order] > 0], most, n.astype(float), (drawn.anchor + 3) % 7,
             self.base.coder.room_s(drawn.anchor), shown, ease, scaled, shares,
             random[:, None],
         )  # fmt: skip

@@ -36,6 +36,7 @@ class Layout:
     widths: NDArray[np.int64]  # (categories,)
     numbers: NDArray[np.int64]  # (numbers,), vocabulary
     missing: NDArray[np.int64]  # (numbers,), token or -1
+    ordered: NDArray[np.bool_]  # (categories,), ranks: none has more events than the one before
     cut_s: float
     most_events: int
 
@@ -69,6 +70,11 @@ class Layout:
     @property
     def state_size(self) -> int:
         return _FIXED + 3 * len(self.widths) + self.values + 3 * self.main + len(self.numbers)
+
+    @property
+    def counts(self) -> int:
+        """Where the counts of the values stand in a state row."""
+        return _FIXED + 3 * len(self.widths)
 
     def packed(self) -> NDArray[np.float64]:
         """The layout as one array that the compiled functions read."""

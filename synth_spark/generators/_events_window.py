@@ -32,6 +32,7 @@ class Ahead:
 
     order: NDArray[np.int64]  # units in the order in which they enter the window
     most: NDArray[np.int64]  # (units,), greatest length
+    count: NDArray[np.float64]  # (units,), drawn length
     weekday: NDArray[np.int64]  # (units,), of the first day
     room: NDArray[np.float64]  # (units,), seconds that the unit has
     shown: NDArray[np.float64]  # (units, 2), count and time of the last event that it sees
@@ -117,6 +118,7 @@ class Window:
         self.far = np.empty(rows, np.int64)
         self.day, self.hour = np.empty(rows, np.int64), np.empty(rows, np.int64)
         self.pointer = np.zeros((rows, layout.main, layout.pointer), f32)
+        self.state_at = layout.counts
         self.tokens = np.zeros((rows, len(net.outs)), np.int32)
 
     def out(self, name: object, hidden: NDArray[np.float32], out: Linear) -> Any:
@@ -213,9 +215,11 @@ class _Window(Window):
             if j < len(support.cats):
                 met = support.cats[j]
                 share = self.ahead.shares[:, at : at + met.shape[2]]
+                ranks = self.state_at + at if self.walker.layout.ordered[j] else 0
                 draws.draw_category(
-                    unit, random, logits, out.bias, self.pointer, share, met, tokens, j
-                )
+                    unit, random, logits, out.bias, self.pointer, share, met, tokens, j,
+                    self.ahead.count, self.state, ranks,
+                )  # fmt: skip
                 at += met.shape[2]
             else:
                 k = j - len(support.cats)

@@ -45,7 +45,7 @@ def roll(
         random = np.arange(len(n), dtype=np.uint64) * STRIDE + np.uint64(key)
     weekday, room = rows["weekday"][:, 0], rows["room"][:, 0]
     ahead = Ahead(
-        order[n[order] > 0], most, weekday, room, told["shown"], told["ease"],
+        order[n[order] > 0], most, n.astype(float), weekday, room, told["shown"], told["ease"],
         (told["scaled"] / SCALE).astype(np.float32), (told["shares"] / 255).astype(np.float32),
         random[:, None],
     )  # fmt: skip

@@ -17,7 +17,9 @@ from synth_spark.generators._events_seen import encode
 from tests.unit.generators.events_world import SCHEMA, phones
 
 RECORDS = phones(60, 8)
-LAYOUT = stats.Layout(np.array([3, 2]), np.array([4]), np.array([3]), 7_200.0, 50)
+LAYOUT = stats.Layout(
+    np.array([3, 2]), np.array([4]), np.array([3]), np.zeros(2, bool), 7_200.0, 50
+)
 ROOM_S = 7 * 86_400.0
 
 

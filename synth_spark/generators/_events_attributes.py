@@ -203,7 +203,9 @@ class Attributes:
         return {
             "columns": [[c.name, c.role, c.column, c.place] for c in self.columns],
             "forests": {str(j): f.state() for j, f in self.forests.items()},
-            "slots": [list(self.slots.of_token), self.slots.count, self.slots.ordered],
+            "slots": [
+                list(self.slots.of_token), self.slots.count, self.slots.ordered, self.slots.alone,
+            ],
             "mean": self.mean,
             "std": self.std,
             "bounds": [self.horizon_days, self.most_events, self.last_day],

@@ -24,6 +24,8 @@ from synth_spark.generators._events_kernels import (
 )
 from synth_spark.generators._events_statistics import ROOM
 
+MORE = 1.2  # times its drawn count, the most events of a rank
+
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
 def is_open(t, weekday, open_hours):  # type: ignore[no-untyped-def]
@@ -183,13 +185,15 @@ def draw_slot(  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
 def draw_category(  # type: ignore[no-untyped-def]
-    unit, states, logits, bias, pointer, share, met, tokens, j, count, s, at
+    unit, states, logits, bias, pointer, share, met, tokens, j, count, s, at, before, alone
 ):
     """Category j of the units: only values with a share, and that met the earlier tokens.
 
-    Logits past the values are weights of the features of each value (`pointer`). Where the values
-    are ranks, from `at` on in the states `s` (0: they are not), none runs ahead of the one before:
-    of that one comes what has come and its share of what is left of `count`.
+    Logits past the values are weights of the features of each value (`pointer`). The last value
+    stands at `before` in the states `s`; none of the first `alone` values comes twice running. Where
+    the values are ranks their counts stand from `at` on (0: they are not): none goes far beyond its
+    share of `count`, nor runs ahead of the one before, of which comes what has come and its share
+    of what is left.
     """
     width = met.shape[2]
     features = logits.shape[1] - width
@@ -202,21 +206,25 @@ def draw_category(  # type: ignore[no-untyped-def]
             for k in range(width):
                 for f in range(features):
                     row[k] += weight[f] * pointer[a, k, f]
-        some = False
+        some, last = False, int(s[a, before])
         for k in range(width):
             allowed = share[u, k] > 0
             for e in range(j):
                 allowed = allowed and met[e, tokens[a, e], k]
-            if at > 0 and 0 < k < RANKS:
-                left = max(count[u] - s[a, 1] - 1.0, 0.0)
-                ahead = s[a, at + k - 1] + left * share[u, k - 1]
-                allowed = allowed and s[a, at + k] + 1.0 <= ahead + 1e-6
+            allowed = allowed and not (k < alone and k == last)
+            if at > 0 and k < RANKS:
+                most = share[u, k] * count[u] * MORE + 0.5
+                if k > 0:
+                    left = max(count[u] - s[a, 1] - 1.0, 0.0)
+                    most = min(most, s[a, at + k - 1] + left * share[u, k - 1] + 1e-6)
+                allowed = allowed and s[a, at + k] + 1.0 <= most
             some = some or allowed
             if not allowed:
                 row[k] = FAR
         if not some:
             for k in range(width):
-                row[k] = logits[a, k] + bias[k] if share[u, k] > 0 else FAR
+                other = k != last or k >= alone
+                row[k] = logits[a, k] + bias[k] if share[u, k] > 0 and other else FAR
         tokens[a, j] = max(softmax_pick(row, uniform(states[u])), 0)
 
 

@@ -14,8 +14,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from synth_spark.generators._events_coder import DAY_S, RANKS, Coder, Units
+from synth_spark.generators._events_coder import DAY_S, RANKS, Coder, EventColumn, Units
 
+EXPECTED = 20.0  # repeats by chance, from which it tells something that there is none
 SLOTS = 12  # shares of a category: its heaviest values, the last slot for the rest
 Floats = NDArray[np.float64]
 
@@ -37,6 +38,7 @@ class Slots:
     of_token: tuple[NDArray[np.int32], ...]  # (tokens,) each
     count: NDArray[np.int64]  # (categories,)
     ordered: NDArray[np.bool_]  # (categories,), ranks of the unit: none has more than that before
+    alone: NDArray[np.int64]  # (categories,), of the first so many values none comes twice running
 
     @classmethod
     def learn(cls, coder: Coder, units: Units) -> Self:
@@ -49,17 +51,24 @@ class Slots:
             place[order] = np.minimum(np.arange(column.tokens), SLOTS - 1)
             tables.append(place)
         count = np.array([t.max() + 1 for t in tables], np.int64)
-        return cls(tuple(tables), count, ordered(coder))
+        how = [c.how == "ranked" and not coder.episodes for c in coder.cats]
+        alone = [_alone(units, j, c) for j, c in enumerate(coder.cats)]
+        return cls(tuple(tables), count, np.array(how, np.bool_), np.array(alone, np.int64))
 
     def is_rank(self, j: int, place: int) -> bool:
         """Whether a slot of an ordered category is one of the ranks."""
         return bool(self.ordered[j]) and place in self.of_token[j][:RANKS]
 
 
-def ordered(coder: Coder) -> NDArray[np.bool_]:
-    """Which categories are ranks by the unit's own counts: of a subject with one unit."""
-    how = [c.how == "ranked" and not coder.episodes for c in coder.cats]
-    return np.array(how, np.bool_)
+def _alone(units: Units, j: int, column: EventColumn) -> int:
+    """Of so many values of a category none follows itself, where by chance some would; else 0."""
+    most = RANKS if column.how == "ranked" else column.tokens  # a rank's other values are many
+    inner = units.previous[1:] >= 0
+    now, last = units.cats[1:, j][inner], units.cats[:-1, j][inner]
+    both = (now < most) & (last < most)
+    share = np.bincount(now[both]) / max(both.sum(), 1)
+    by_chance = both.sum() * (share**2).sum()
+    return most if by_chance >= EXPECTED and (now != last)[both].all() else 0
 
 
 def layout(coder: Coder, slots: Slots, given: tuple[str, ...]) -> tuple[Attribute, ...]:

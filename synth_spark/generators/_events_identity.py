@@ -29,6 +29,7 @@ from synth_spark.generators._events_coder import (
 NEWS = 4  # levels of the share of new values among the other events so far
 LEVELS = 20  # of the number of other events so far: powers of the square root of 2
 FULL = 16  # events that a return looks back further for a value that may have more
+LEAST_PAIRS = 100  # of other values in a row, from which it tells something that all differ
 TRIES = 24  # to find a label that the subject has not yet
 BACKOFF = 5.0  # weight of overall popularity against the pairs seen
 
@@ -47,6 +48,7 @@ class Identity:
     fresh: NDArray[np.float64]  # (LEVELS, NEWS), chance that another value is new
     back: NDArray[np.float64]  # (LEVELS,), share of the returns by how many other events back
     rare: int  # the token that rare labels share, -1: none; a subject may have it more than once
+    alone: bool  # no other value comes twice running
 
     @classmethod
     def learn(cls, column: EventColumn, coder: Coder, sample: Records) -> Self:
@@ -55,11 +57,12 @@ class Identity:
         codes, owners = identity_codes(source, sample), sample.owners
         ranks = own_ranks(codes, owners)
         fresh, back = _fresh(codes, ranks, sample.offsets)
+        alone = _alone(codes, ranks, owners)
         if column.codec is None:
             none = np.zeros(0)
             empty = np.zeros(0, np.int64)
             starts = np.zeros(1, np.int64)
-            return cls(none, none, none, none, starts, empty, none, fresh, back, -1)
+            return cls(none, none, none, none, starts, empty, none, fresh, back, -1, alone)
         tokens = label_tokens(column, coder, sample)
         size = column.codec.vocabulary
         known = codes >= 0
@@ -87,6 +90,7 @@ class Identity:
             fresh,
             back,
             getattr(column.codec, "rare_token", -1),
+            alone,
         )
 
     def labels(self, subjects: int, rng: np.random.Generator) -> NDArray[np.int64]:
@@ -119,7 +123,7 @@ class Identity:
             rng: The block's random numbers.
         """
         u = rng.random((len(tokens), 3))
-        return np.asarray(_returns(tokens, offsets, self.fresh, self.back, u))
+        return np.asarray(_returns(tokens, offsets, self.fresh, self.back, self.alone, u))
 
     def wild(
         self,
@@ -170,6 +174,15 @@ def label_tokens(column: EventColumn, coder: Coder, records: Records) -> NDArray
 
     values = values_of(coder.schema.column(column.name), records)
     return np.asarray(column.codec.encode(values), dtype=np.int64)
+
+
+def _alone(
+    codes: NDArray[np.int64], ranks: NDArray[np.int64], owners: NDArray[np.int64]
+) -> bool:
+    """Whether no value beyond the ranks follows itself, where many follow another such."""
+    other = (ranks >= RANKS) & (codes >= 0)
+    both = other[1:] & other[:-1] & (owners[1:] == owners[:-1])
+    return bool(both.sum() >= LEAST_PAIRS and (codes[1:] != codes[:-1])[both].all())
 
 
 def _shares(counts: NDArray[Any]) -> NDArray[np.float64]:
@@ -247,7 +260,7 @@ def _lag(back, count, u, v):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
-def _returns(tokens, offsets, fresh, back, u):  # type: ignore[no-untyped-def]
+def _returns(tokens, offsets, fresh, back, alone, u):  # type: ignore[no-untyped-def]
     out = np.full(len(tokens), -1, np.int64)
     for i in range(len(offsets) - 1):
         a, b = offsets[i], offsets[i + 1]
@@ -263,7 +276,8 @@ def _returns(tokens, offsets, fresh, back, u):  # type: ignore[no-untyped-def]
                     lag = _lag(back, count, u[r, 1], u[r, 2])
                     for k in range(FULL):  # past those that have all that they may
                         value = past[(count - 1 - lag - k) % count]
-                        if events[value] < most:
+                        twice = alone and tokens[r - 1] == RANKS and value == out[r - 1]
+                        if events[value] < most and not twice:
                             found = value
                             break
                 out[r] = past[count] = found

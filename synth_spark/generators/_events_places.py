@@ -32,7 +32,7 @@ from synth_spark.generators._events_coder import (
 from synth_spark.generators._events_identity import Identity
 from synth_spark.generators._events_places_kernels import AWAY, BINS, DIRECT
 
-BACKOFF = 5.0  # weight, in first visits, of the coarser table
+BACKOFF = 1.0  # weight, in first visits, of the coarser table
 
 
 @dataclass(frozen=True, slots=True)

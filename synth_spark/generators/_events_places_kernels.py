@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from synth_spark.generators._events_kernels import STRIDE, pick, uniform
 
-BINS = 22  # of a distance: below 0.25 km, then four a decade
+BINS = 43  # of a distance: below 0.25 km, then eight a decade
 AWAY = 6  # levels of the distance from home
-DIRECT = 5  # levels of the number of direct ways between a place and the home
+DIRECT = 8  # levels of the number of direct ways between a place and the home
 KM_A_DEGREE = 111.195
 _FIRST_KM = 0.25
 _WIDE = 0.003  # degrees: the reach of a cell from which places in it are told apart
@@ -35,7 +35,7 @@ def bin_of(km):  # type: ignore[no-untyped-def]
     """Level of a distance."""
     if km < _FIRST_KM:
         return 0
-    return min(1 + int(4 * np.log10(km / _FIRST_KM)), BINS - 1)
+    return min(1 + int(8 * np.log10(km / _FIRST_KM)), BINS - 1)
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
@@ -43,13 +43,23 @@ def away_level(level):  # type: ignore[no-untyped-def]
     """Coarse level of a distance's bin: at home, below 0.8, 2.5, 14, 80 km, beyond."""
     if level == 0:
         return 0
-    if level < 3:
-        return 1
     if level < 5:
+        return 1
+    if level < 9:
         return 2
-    if level < 8:
+    if level < 15:
         return 3
-    return 4 if level < 11 else 5
+    return 4 if level < 21 else 5
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+def ways_level(ways):  # type: ignore[no-untyped-def]
+    """Level of a number of ways: 0, 1, 2, 3, from 4, 6, 10, 20."""
+    if ways < 4:
+        return ways
+    if ways < 10:
+        return 4 if ways < 6 else 5
+    return 6 if ways < 20 else 7
 
 
 def bins_of(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -107,7 +117,7 @@ def _first_visits(number, offsets):  # type: ignore[no-untyped-def]
                 continue
             if k > 0 and not seen[k]:
                 rows[found], before[found] = r, last
-                direct[found] = min(ways[k], DIRECT - 1)
+                direct[found] = ways_level(ways[k])
                 found += 1
             seen[k] = True
             last = r
@@ -178,7 +188,7 @@ def _towards(centre, reach, last, level, otherwise, state):  # type: ignore[no-u
     The inverse of `_inside`: of the spiral's turns the one nearest to the point.
     """
     u, turn = uniform(state), uniform(state) * 2 * np.pi
-    km = _FIRST_KM * u if level == 0 else _FIRST_KM * 10.0 ** ((level - 1 + u) / 4)
+    km = _FIRST_KM * u if level == 0 else _FIRST_KM * 10.0 ** ((level - 1 + u) / 8)
     x = last[0] + np.cos(turn) * km / KM_A_DEGREE
     y = last[1] + np.sin(turn) * km / KM_A_DEGREE / max(np.cos(np.radians(last[0])), 0.01)
     x, y = (x - centre[0]) / reach[0], (y - centre[1]) / reach[1]
@@ -223,7 +233,7 @@ def settle(  # type: ignore[no-untyped-def]
                 continue
             if own[k] < 0:
                 far = bin_of(apart_km(where[0, 0], where[0, 1], where[last, 0], where[last, 1]))
-                cdf = steps[min(ways[k], DIRECT - 1), away_level(far)]
+                cdf = steps[ways_level(ways[k]), away_level(far)]
                 goal = pick(cdf, uniform(state))
                 from_home, from_last = goal // BINS, goal % BINS
                 _weights(

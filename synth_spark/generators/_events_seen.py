@@ -13,7 +13,7 @@ from synth_spark.core.batch import MARK, Encoded, Records
 from synth_spark.core.seeds import uniforms
 from synth_spark.generators._events_coder import DAY_S, Units
 from synth_spark.generators._events_decode import Base
-from synth_spark.generators._events_facts import Floats, ordered
+from synth_spark.generators._events_facts import Floats
 from synth_spark.generators._events_plan import Contexts, token_shares
 from synth_spark.generators._events_statistics import Layout
 
@@ -51,7 +51,8 @@ class Seen:
             contexts.widths,
             np.diff(contexts.num_start),
             np.array([c.missing for c in base.coder.nums], np.int64),
-            ordered(base.coder),
+            attributes.slots.ordered,
+            attributes.slots.alone,
             clock.cut_s,
             base.coder.most_events,
         )

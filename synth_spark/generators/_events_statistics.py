@@ -37,6 +37,7 @@ class Layout:
     numbers: NDArray[np.int64]  # (numbers,), vocabulary
     missing: NDArray[np.int64]  # (numbers,), token or -1
     ordered: NDArray[np.bool_]  # (categories,), ranks: none has more events than the one before
+    alone: NDArray[np.int64]  # (categories,), of the first so many values none comes twice running
     cut_s: float
     most_events: int
 
@@ -72,9 +73,13 @@ class Layout:
         return _FIXED + 3 * len(self.widths) + self.values + 3 * self.main + len(self.numbers)
 
     @property
-    def counts(self) -> int:
+    def counts_at(self) -> int:
         """Where the counts of the values stand in a state row."""
         return _FIXED + 3 * len(self.widths)
+
+    def last_at(self, j: int) -> int:
+        """Where the last value of category j stands in a state row."""
+        return _FIXED + 3 * j
 
     def packed(self) -> NDArray[np.float64]:
         """The layout as one array that the compiled functions read."""

@@ -118,7 +118,6 @@ class Window:
         self.far = np.empty(rows, np.int64)
         self.day, self.hour = np.empty(rows, np.int64), np.empty(rows, np.int64)
         self.pointer = np.zeros((rows, layout.main, layout.pointer), f32)
-        self.state_at = layout.counts
         self.tokens = np.zeros((rows, len(net.outs)), np.int32)
 
     def out(self, name: object, hidden: NDArray[np.float32], out: Linear) -> Any:
@@ -200,6 +199,7 @@ class _Window(Window):
 
     def _values(self, n: int, unit: Any) -> None:
         net, support, random = self.walker.net, self.walker.support, self.ahead.random
+        layout = self.walker.layout
         if not net.outs:
             return  # events of nothing but a time
         v, hidden, tokens = self.v[:n], self.hidden[:n], self.tokens
@@ -215,10 +215,10 @@ class _Window(Window):
             if j < len(support.cats):
                 met = support.cats[j]
                 share = self.ahead.shares[:, at : at + met.shape[2]]
-                ranks = self.state_at + at if self.walker.layout.ordered[j] else 0
+                ranks = layout.counts_at + at if layout.ordered[j] else 0
                 draws.draw_category(
                     unit, random, logits, out.bias, self.pointer, share, met, tokens, j,
-                    self.ahead.count, self.state, ranks,
+                    self.ahead.count, self.state, ranks, layout.last_at(j), layout.alone[j],
                 )  # fmt: skip
                 at += met.shape[2]
             else:

@@ -30,7 +30,14 @@ from synth_spark.generators._events_coder import (
     own_ranks,
 )
 from synth_spark.generators._events_identity import Identity
-from synth_spark.generators._events_places_kernels import AWAY, BINS, DIRECT
+from synth_spark.generators._events_ways import (
+    AWAY,
+    BINS,
+    DIRECT,
+    away_of,
+    bins_of,
+    most_apart,
+)
 
 BACKOFF = 1.0  # weight, in first visits, of the coarser table
 
@@ -44,6 +51,7 @@ class Places:
     step_start: NDArray[np.int64]  # (labels + 1,), where the first visits from a label begin
     step_label: NDArray[np.int64]  # (steps,)
     step_count: NDArray[np.float64]  # (steps,)
+    apart: NDArray[np.int64]  # (DIRECT,), level of the distance within which places lie, by ways
 
     @classmethod
     def learn(cls, column: EventColumn, coder: Coder, sample: Records) -> Self:
@@ -57,8 +65,8 @@ class Places:
         rows, before, direct = kernels.first_visits(ranks, sample.offsets)
         home = kernels.homes(ranks, sample.offsets)[owners[rows]]
         at = (values[rows], values[before], values[home])
-        away = kernels.away_of(kernels.bins_of(at[1], at[2]))
-        pair = kernels.bins_of(at[0], at[2]) * BINS + kernels.bins_of(at[0], at[1])
+        away = away_of(bins_of(at[1], at[2]))
+        pair = bins_of(at[0], at[2]) * BINS + bins_of(at[0], at[1])
         counts = np.zeros((DIRECT, AWAY, BINS * BINS))
         np.add.at(counts, (direct, away, pair), 1.0)
         size = column.codec.vocabulary
@@ -66,7 +74,7 @@ class Places:
         start = np.searchsorted(joint // size, np.arange(size + 1))
         return cls(
             identity, _smoothed(counts), start.astype(np.int64), (joint % size).astype(np.int64),
-            seen.astype(float),
+            seen.astype(float), most_apart(ranks, sample.offsets, values),
         )  # fmt: skip
 
     def decode(
@@ -96,14 +104,14 @@ class Places:
         label, inside = kernels.settle(
             number, offsets, key, np.cumsum(who.first[:known]), who.popular[:known],
             who.pair_start, who.pair_label, who.pair_share, self.steps, self.step_start,
-            self.step_label, self.step_count, codec.centre, codec.reach,
+            self.step_label, self.step_count, self.apart, codec.centre, codec.reach,
         )  # fmt: skip
         label = np.where(number < 0, max(codec.missing_token, 0), label)
         return codec.decode(label.astype(np.int32), inside)
 
     def state(self) -> dict[str, Any]:
         """A tree for `core/wire.py`."""
-        names = ("steps", "step_start", "step_label", "step_count")
+        names = ("steps", "step_start", "step_label", "step_count", "apart")
         return {"identity": self.identity.state(), **{n: getattr(self, n) for n in names}}
 
     @classmethod

@@ -1,4 +1,4 @@
-"""Compiled pieces of `_events_places.py`: first visits, distances, and the draw of places."""
+"""Compiled pieces of `_events_places.py`: first visits, and the draw of places."""
 
 # ruff: noqa: PLR0912 -- compiled loops take plain arrays and read as one story
 from __future__ import annotations
@@ -10,90 +10,22 @@ from numba import njit
 from numpy.typing import NDArray
 
 from synth_spark.generators._events_kernels import STRIDE, pick, uniform
+from synth_spark.generators._events_ways import (
+    BINS,
+    FIRST_KM,
+    KM_A_DEGREE,
+    apart_km,
+    away_level,
+    bin_of,
+    steps_of,
+    ways_home,
+    ways_level,
+    ways_of,
+)
 
-BINS = 43  # of a distance: below 0.25 km, then eight a decade
-AWAY = 6  # levels of the distance from home
-DIRECT = 8  # levels of the number of direct ways between a place and the home
-KM_A_DEGREE = 111.195
-_FIRST_KM = 0.25
 _WIDE = 0.003  # degrees: the reach of a cell from which places in it are told apart
-_TRIES = 6  # places looked at in a wide cell
+_TRIES = 6  # places looked at in a wide cell, draws of a distance
 _SLOW = 4_096  # labels above which candidates are drawn by popularity instead of looked at in turn
-
-
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
-def apart_km(a, b, c, d):  # type: ignore[no-untyped-def]
-    """Kilometres between (a, b) and (c, d), degrees of latitude and longitude."""
-    half = np.sin(np.radians(c - a) / 2) ** 2
-    turn = np.sin(np.radians(d - b) / 2) ** 2
-    angle = half + np.cos(np.radians(a)) * np.cos(np.radians(c)) * turn
-    return 2 * np.degrees(np.arcsin(np.sqrt(min(angle, 1.0)))) * KM_A_DEGREE
-
-
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
-def bin_of(km):  # type: ignore[no-untyped-def]
-    """Level of a distance."""
-    if km < _FIRST_KM:
-        return 0
-    return min(1 + int(8 * np.log10(km / _FIRST_KM)), BINS - 1)
-
-
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
-def away_level(level):  # type: ignore[no-untyped-def]
-    """Coarse level of a distance's bin: at home, below 0.8, 2.5, 14, 80 km, beyond."""
-    if level == 0:
-        return 0
-    if level < 5:
-        return 1
-    if level < 9:
-        return 2
-    if level < 15:
-        return 3
-    return 4 if level < 21 else 5
-
-
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
-def ways_level(ways):  # type: ignore[no-untyped-def]
-    """Level of a number of ways: 0, 1, 2, 3, from 4, 6, 10, 20."""
-    if ways < 4:
-        return ways
-    if ways < 10:
-        return 4 if ways < 6 else 5
-    return 6 if ways < 20 else 7
-
-
-def bins_of(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Levels of the distances between places (rows, 2) in degrees, shape (rows,)."""
-    return np.asarray(_bins_of(np.ascontiguousarray(a), np.ascontiguousarray(b)))
-
-
-def away_of(level: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Coarse levels, shape as `level`."""
-    return np.array([away_level(k) for k in range(BINS)], np.int64)[level]
-
-
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
-def _bins_of(a, b):  # type: ignore[no-untyped-def]
-    out = np.empty(len(a), np.int64)
-    for i in range(len(a)):
-        out[i] = bin_of(apart_km(a[i, 0], a[i, 1], b[i, 0], b[i, 1]))
-    return out
-
-
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
-def _ways_home(number, a, b, ways):  # type: ignore[no-untyped-def]
-    """Direct ways between each number and number 0 in the rows a to b, into `ways`."""
-    ways[:] = 0
-    last = -1
-    for r in range(a, b):
-        now = number[r]
-        if now < 0:
-            continue
-        if last == 0 and now > 0:
-            ways[now] += 1
-        elif last > 0 and now == 0:
-            ways[last] += 1
-        last = now
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
@@ -109,7 +41,7 @@ def _first_visits(number, offsets):  # type: ignore[no-untyped-def]
             most = max(most, number[r] + 1)
         seen = np.zeros(most, np.bool_)
         ways = np.zeros(most, np.int64)
-        _ways_home(number, a, b, ways)
+        ways_home(number, a, b, ways)
         last = home[i]
         for r in range(a, b):
             k = number[r]
@@ -188,7 +120,7 @@ def _towards(centre, reach, last, level, otherwise, state):  # type: ignore[no-u
     The inverse of `_inside`: of the spiral's turns the one nearest to the point.
     """
     u, turn = uniform(state), uniform(state) * 2 * np.pi
-    km = _FIRST_KM * u if level == 0 else _FIRST_KM * 10.0 ** ((level - 1 + u) / 8)
+    km = FIRST_KM * u if level == 0 else FIRST_KM * 10.0 ** ((level - 1 + u) / 8)
     x = last[0] + np.cos(turn) * km / KM_A_DEGREE
     y = last[1] + np.sin(turn) * km / KM_A_DEGREE / max(np.cos(np.radians(last[0])), 0.01)
     x, y = (x - centre[0]) / reach[0], (y - centre[1]) / reach[1]
@@ -202,7 +134,7 @@ def _towards(centre, reach, last, level, otherwise, state):  # type: ignore[no-u
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
 def settle(  # type: ignore[no-untyped-def]
     number, offsets, key, first, popular, pair_start, pair_label, pair_share, steps, step_start,
-    step_label, step_count, centre, reach,
+    step_label, step_count, apart, centre, reach,
 ):  # fmt: skip
     """Label of each row and its place inside the label's cell."""
     size = len(popular)
@@ -217,7 +149,9 @@ def settle(  # type: ignore[no-untyped-def]
         for r in range(a, b):
             most = max(most, number[r] + 1)
         ways = np.zeros(most, np.int64)
-        _ways_home(number, a, b, ways)
+        ways_home(number, a, b, ways)
+        way = steps_of(number, a, b, most)
+        other, often = np.empty(most, np.int64), np.empty(most, np.int64)
         own = np.full(most, -1, np.int64)
         where = np.zeros((most, 3))
         home = min(np.searchsorted(first, uniform(state) * first[-1], side="right"), size - 1)
@@ -234,15 +168,26 @@ def settle(  # type: ignore[no-untyped-def]
             if own[k] < 0:
                 far = bin_of(apart_km(where[0, 0], where[0, 1], where[last, 0], where[last, 1]))
                 cdf = steps[ways_level(ways[k]), away_level(far)]
-                goal = pick(cdf, uniform(state))
-                from_home, from_last = goal // BINS, goal % BINS
+                bound = apart[ways_level(ways[k])]
+                from_home, from_last = BINS + 1, 0
+                for _ in range(_TRIES):  # else as near to the home as such places are
+                    if from_home > bound:
+                        goal = pick(cdf, uniform(state))
+                        from_home, from_last = goal // BINS, goal % BINS
+                from_home = min(from_home, bound)
                 _weights(
                     weight, home, own[last], popular, pair_start, pair_label, pair_share,
                     step_start, step_label, step_count,
                 )  # fmt: skip
+                near = 0
+                for e in range(ways_of(way, k, most, other, often)):
+                    m, bound = other[e], apart[ways_level(often[e])]
+                    if m != 0 and m != last and own[m] >= 0 and bound < BINS:
+                        other[near], often[near] = m, bound
+                        near += 1
                 best, u = _drawn(
-                    weight, used, where[0], where[last], from_home, from_last, centre, reach,
-                    upper, state,
+                    weight, used, where, last, from_home, from_last, other[:near], often[:near],
+                    centre, reach, upper, state,
                 )  # fmt: skip
                 own[k], where[k, 2] = best, u
                 where[k, 0], where[k, 1] = _inside(centre[best], reach[best], u)
@@ -254,14 +199,16 @@ def settle(  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
 def _drawn(  # type: ignore[no-untyped-def]
-    weight, used, home, last, from_home, from_last, centre, reach, upper, state,
+    weight, used, where, before, from_home, from_last, others, bounds, centre, reach, upper, state,
 ):  # fmt: skip
     """A label at the drawn distances, or as near to them as any is, and a place inside its cell.
 
+    It lies within `bounds` of `others`, places with which it has ways; or by as little outside.
     A wide cell is looked at by a few places inside, at the drawn distance from the last place
     where the cell reaches so far. A label of one position or of a fine cell
     is a subject's only once.
     """
+    home, last = where[0], where[before]
     size = len(weight)
     slow = size > _SLOW
     looked = _SLOW if slow else size
@@ -285,6 +232,9 @@ def _drawn(  # type: ignore[no-untyped-def]
             x, y = _inside(centre[k], reach[k], at)
             off = abs(bin_of(apart_km(x, y, home[0], home[1])) - from_home)
             off += abs(bin_of(apart_km(x, y, last[0], last[1])) - from_last)
+            for e in range(len(others)):
+                to = where[others[e]]
+                off += max(bin_of(apart_km(x, y, to[0], to[1])) - bounds[e], 0)
             if off < miss:
                 within[c], miss = at, off
         if miss < least:  # what was found before lies farther from the goal

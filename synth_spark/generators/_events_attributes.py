@@ -19,6 +19,8 @@ from synth_spark.generators._events_facts import Attribute, Floats, Slots
 from synth_spark.generators._events_stick import Stick
 from synth_spark.generators._forest import Forest
 
+SILENT = -20.0  # stands for a unit without events, far below all others
+LEAST_SPREAD = 0.2  # of the logarithm of a subject's counts
 Bools = NDArray[np.bool_]
 
 
@@ -67,6 +69,8 @@ class Attributes:
                 continue
             rows = _asked(column, table, columns, some)
             goal = table[rows, j] - (table[rows, level[j]] if j in level else 0.0)
+            if column.name == "n" and "level" in given:
+                goal = _beside(goal, given["level"], given["spread"])
             if column.role == "ratio":
                 n, anchor = measured["n"][rows], given["anchor"][rows]
                 if column.name == "distinct":
@@ -162,6 +166,8 @@ class Attributes:
 
     def _bounded(self, column: Attribute, x: Floats, drawn: Floats, stick: Stick) -> Floats:
         if column.name == "n":
+            if self.index("level") >= 0:
+                drawn = _counted(drawn, x[:, self.index("level")], x[:, self.index("spread")])
             stick.n = np.clip(np.rint(drawn), 0, self.most_events)
             return stick.n
         if column.name == "days":
@@ -240,6 +246,17 @@ def own_levels(columns: tuple[Attribute, ...]) -> dict[int, int]:
         if c.role in ("drawn", "share") and c.name not in ("span", "first") and name in place:
             out[j] = place[name]
     return out
+
+
+def _beside(n: Floats, level: Floats, spread: Floats) -> Floats:
+    """Counts beside the subject's own: in spreads from its level; `SILENT` for none."""
+    return np.where(n > 0, (np.log1p(n) - level) / (spread + LEAST_SPREAD), SILENT)
+
+
+def _counted(beside: Floats, level: Floats, spread: Floats) -> Floats:
+    """The counts that `_beside` was made from; one at least where it is not `SILENT`."""
+    n = np.expm1(np.minimum(level + beside * (spread + LEAST_SPREAD), 30.0))
+    return np.where(beside <= SILENT, 0.0, np.maximum(n, 1.0))
 
 
 def _divided(column: Attribute, values: Floats, n: Floats, anchor: Floats, last_day: int) -> Floats:

@@ -8,6 +8,7 @@ resemble one another and silent weeks come as they do.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -28,6 +29,7 @@ from synth_spark.generators._events_profile import (
     some_units,
 )
 from synth_spark.generators._forest import Forest
+from synth_spark.generators._trend import Trend
 
 CANDIDATES = 24  # of each subject, where own columns are bound
 
@@ -55,7 +57,8 @@ class Histories:
     """Draws subjects, then their units with all attributes."""
 
     names: tuple[str, ...]  # of a subject's columns, in the order in which they are drawn
-    forests: tuple[Forest, ...]
+    forests: tuple[Forest, ...]  # of what the trends leave over
+    trends: tuple[Trend, ...]  # of each of a subject's columns
     own: int  # the first so many are tokens of columns that belong to the subject
     attributes: Attributes
     episodes: bool
@@ -89,10 +92,18 @@ class Histories:
         least = leaf if not coder.episodes else int(np.clip(sample.subjects // 8, 2, leaf))
         least = int(np.clip(sample.subjects // 3, 1, least))
         grown = partial(Forest.fit, leaf=least, seed=seed, trees=trees)
-        forests = tuple(
-            grown(table[:, :j], table[:, j], name=f"subject/{name}", exact=_is_exact(name))
+        used = np.array([not _is_token(n) for n in names])
+        trends = tuple(
+            Trend.fit(table[:, :j], table[:, j], used[:j] & (not _is_exact(name)))
             for j, name in enumerate(names)
         )
+        forests = tuple(
+            grown(
+                table[:, :j], table[:, j] - trends[j].at(table[:, :j]),
+                name=f"subject/{name}", exact=_is_exact(name),
+            )
+            for j, name in enumerate(names)
+        )  # fmt: skip
         some = some_units(units, given, most_units, seed)
         attributes = Attributes.learn(
             coder,
@@ -102,7 +113,7 @@ class Histories:
             trees=trees,
         )
         longest = int(sample.lengths.max(initial=1))
-        made = cls(names, forests, len(own), attributes, coder.episodes, width, longest)
+        made = cls(names, forests, trends, len(own), attributes, coder.episodes, width, longest)
         return made, units
 
     def given(self, coder: Coder, records: Records, units: Units) -> dict[str, Floats]:
@@ -130,7 +141,8 @@ class Histories:
         if held is not None and held.own:
             x[:, : self.own], first = self.own_columns(subjects, rng, held.own)[0], self.own
         for j in range(first, len(self.forests)):
-            x[:, j] = self.forests[j].draw(x[:, :j], rng.random((subjects, 4)))
+            rest = self.forests[j].draw(x[:, :j], rng.random((subjects, 4)))
+            x[:, j] = self.trends[j].onto(x[:, :j], rest)
         return self.units_of(x, rng, held.slots if held is not None else None)
 
     def units_of(
@@ -228,6 +240,7 @@ class Histories:
         return {
             "names": list(self.names),
             "forests": [f.state() for f in self.forests],
+            "trends": [t.state() for t in self.trends],
             "own": self.own,
             "attributes": self.attributes.state(),
             "episodes": self.episodes,
@@ -241,6 +254,7 @@ class Histories:
         return cls(
             tuple(state["names"]),
             tuple(Forest.from_state(f) for f in state["forests"]),
+            tuple(Trend.from_state(t) for t in state["trends"]),
             state["own"],
             Attributes.from_state(state["attributes"]),
             state["episodes"],
@@ -251,4 +265,9 @@ class Histories:
 
 def _is_exact(name: str) -> bool:
     """Whether a subject's column holds whole things that are not moved."""
-    return name.startswith("own") or name in ("start", "count")
+    return _is_token(name) or name in ("start", "count")
+
+
+def _is_token(name: str) -> bool:
+    """Whether a subject's column is one of its own, not a habit of its profile."""
+    return re.fullmatch(r"own\d+", name) is not None

@@ -20,6 +20,8 @@ from synth_spark.generators._events_stick import Stick
 from synth_spark.generators._forest import Forest
 
 SILENT = -20.0  # stands for a unit without events, far below all others
+TURNS = 12  # draws of a count that must not be silent
+GOLDEN = 0.6180339887  # of a circle: turns by it come near one another last
 LEAST_SPREAD = 0.2  # of the logarithm of a subject's counts
 Bools = NDArray[np.bool_]
 
@@ -111,6 +113,8 @@ class Attributes:
             drawn = x[:, j]
             if j in self.forests:
                 drawn = self.forests[j].draw(x[:, :j], uniforms[:, j])
+                if column.name == "n" and "place" in given:
+                    self._begun(j, x, uniforms[:, j], drawn, given["place"] == 0)
             if j in level:
                 drawn = _around(column, x[:, level[j]], drawn, stick.n, uniforms[:, j, 3])
             match column.role:
@@ -134,6 +138,15 @@ class Attributes:
                 case _:
                     x[:, j] = self._bounded(column, x, drawn, stick)
         return x
+
+    def _begun(self, j: int, x: Floats, u: Floats, drawn: Floats, first: Bools) -> None:
+        """Draw counts again, in place, until a subject's first unit is not silent."""
+        for turn in range(1, TURNS):
+            again = first & (drawn <= SILENT)
+            if not again.any():
+                return
+            drawn[again] = self.forests[j].draw(x[again, :j], (u[again] + turn * GOLDEN) % 1.0)
+        drawn[first & (drawn <= SILENT)] = 0.0  # at the subject's level
 
     def _slots(self, j: int, held: Mapping[int, Bools]) -> int:
         """How many slots of a category may be filled."""
@@ -190,15 +203,25 @@ class Attributes:
         out = np.ones((len(x), count))
         left = np.ones(len(x))
         for k in range(count - 1):
-            at = next(
-                i
-                for i, c in enumerate(self.columns)
-                if (c.name, c.column, c.place) == ("share", j, k)
-            )
-            out[:, k] = left * x[:, at]
+            out[:, k] = left * x[:, self._place("share", j, k)]
             left = left - out[:, k]
         out[:, count - 1] = left
         return np.where(out < 1e-9, 0.0, out)
+
+    def put_shares(self, x: Floats, j: int, share: Floats) -> None:
+        """Write the shares of category j, shape (units, slots), into a table in place."""
+        left = np.ones(len(x))
+        for k in range(int(self.slots.count[j]) - 1):
+            x[:, self._place("share", j, k)] = share[:, k] / np.maximum(left, 1e-12)
+            left = np.maximum(left - share[:, k], 0)
+            if (at := self._place("left", j, k)) >= 0:
+                x[:, at] = left
+        x[:, self.index("top", j)] = share.max(axis=1)
+
+    def _place(self, name: str, j: int, k: int) -> int:
+        key = (name, j, k)
+        found = (i for i, c in enumerate(self.columns) if (c.name, c.column, c.place) == key)
+        return next(found, -1)
 
     def standard(self, x: Floats) -> NDArray[np.float32]:
         """Columns centred and scaled, cut at 4; shape as `x`."""

@@ -22,6 +22,7 @@ from synth_spark.core.seeds import generator
 from synth_spark.generators._events_attributes import Attributes, Bools
 from synth_spark.generators._events_coder import Coder, Units
 from synth_spark.generators._events_facts import Floats
+from synth_spark.generators._events_own import kept_own
 from synth_spark.generators._events_profile import (
     given_of,
     own_columns_of,
@@ -223,8 +224,6 @@ class Histories:
             u = rng.random((len(on), len(self.attributes.columns), 4))
             table = self.attributes.draw(given, u, slots)
             n = table[:, at]
-            if k == 0:
-                n = table[:, at] = np.maximum(n, 1)  # a history starts with an event
             n = table[:, at] = np.minimum(n, self.longest - done[on])
             done[on] += n
             that[on], before[on] = before[on], n
@@ -233,7 +232,10 @@ class Histories:
         owner = np.concatenate([p[0] for p in parts])
         order = np.argsort(owner, kind="stable")
         anchor = np.concatenate([p[1] for p in parts])[order]
-        return Drawn(owner[order], anchor, np.concatenate([p[2] for p in parts])[order], tokens)
+        table = np.concatenate([p[2] for p in parts])[order]
+        if not slots:
+            table = kept_own(self.attributes, table, owner[order], named)
+        return Drawn(owner[order], anchor, table, tokens)
 
     def state(self) -> dict[str, Any]:
         """A tree for `core/wire.py`."""

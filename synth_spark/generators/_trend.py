@@ -55,8 +55,6 @@ class Trend:
 
     def onto(self, given: Floats, rest: Floats) -> Floats:
         """Values with a rest on the line, in the range of the column; shape (rows,)."""
-        if not self.weights.any():
-            return rest
         return np.clip(self.at(given) + rest, self.low, self.high)
 
     def state(self) -> dict[str, Any]:

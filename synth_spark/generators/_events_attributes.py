@@ -159,9 +159,7 @@ class Attributes:
         slots = held.get(column.column)
         if slots is None:
             last = column.place == self.slots.count[column.column] - 2
-            return stick.take(
-                drawn, u, last, self.slots.is_rank(column.column, column.place)
-            )
+            return stick.take(drawn, u, last, self.slots.is_rank(column.column, column.place))
         if not slots[column.place]:
             return stick.skip()
         return stick.take(drawn, u, False) if slots[column.place + 1 :].any() else stick.take_all()
@@ -233,7 +231,10 @@ class Attributes:
             "columns": [[c.name, c.role, c.column, c.place] for c in self.columns],
             "forests": {str(j): f.state() for j, f in self.forests.items()},
             "slots": [
-                list(self.slots.of_token), self.slots.count, self.slots.ordered, self.slots.alone,
+                list(self.slots.of_token),
+                self.slots.count,
+                self.slots.ordered,
+                self.slots.alone,
             ],
             "mean": self.mean,
             "std": self.std,

@@ -190,10 +190,10 @@ def draw_category(  # type: ignore[no-untyped-def]
     """Category j of the units: only values with a share, and that met the earlier tokens.
 
     Logits past the values are weights of the features of each value (`pointer`). The last value
-    stands at `before` in the states `s`; none of the first `alone` values comes twice running. Where
-    the values are ranks their counts stand from `at` on (0: they are not): none goes far beyond its
-    share of `count`, nor runs ahead of the one before, of which comes what has come and its share
-    of what is left.
+    stands at `before` in the states `s`; of the first `alone` values none comes twice running.
+    Where the values are ranks, their counts stand from `at` on (0: they are not): none goes far
+    beyond its share of `count`, nor runs ahead of the one before, of which comes what has come and
+    its share of what is left.
     """
     width = met.shape[2]
     features = logits.shape[1] - width

@@ -176,9 +176,7 @@ def label_tokens(column: EventColumn, coder: Coder, records: Records) -> NDArray
     return np.asarray(column.codec.encode(values), dtype=np.int64)
 
 
-def _alone(
-    codes: NDArray[np.int64], ranks: NDArray[np.int64], owners: NDArray[np.int64]
-) -> bool:
+def _alone(codes: NDArray[np.int64], ranks: NDArray[np.int64], owners: NDArray[np.int64]) -> bool:
     """Whether no value beyond the ranks follows itself, where many follow another such."""
     other = (ranks >= RANKS) & (codes >= 0)
     both = other[1:] & other[:-1] & (owners[1:] == owners[:-1])

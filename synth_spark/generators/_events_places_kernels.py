@@ -182,7 +182,7 @@ def settle(  # type: ignore[no-untyped-def]
                 near = 0
                 for e in range(ways_of(way, k, most, other, often)):
                     m, bound = other[e], apart[ways_level(often[e])]
-                    if m != 0 and m != last and own[m] >= 0 and bound < BINS:
+                    if m not in (0, last) and own[m] >= 0 and bound < BINS:
                         other[near], often[near] = m, bound
                         near += 1
                 best, u = _drawn(

@@ -114,7 +114,7 @@ def steps_of(number, a, b, most):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
 def ways_of(steps, k, most, other, ways):  # type: ignore[no-untyped-def]
-    """The places that k has ways to, into `other`, and how many, into `ways`; gives their number."""
+    """The places to which k has ways, into `other`; how many, into `ways`; gives their number."""
     found = 0
     at = np.searchsorted(steps, k * most)
     while at < len(steps) and steps[at] < (k + 1) * most:
@@ -153,7 +153,7 @@ def _pairs(number, offsets, places):  # type: ignore[no-untyped-def]
 def most_apart(
     number: NDArray[np.int64], offsets: NDArray[np.int64], places: NDArray[np.float64]
 ) -> NDArray[np.int64]:
-    """The level of distance within which nearly all pairs of places lie, by the level of their ways.
+    """The level of distance within which nearly all pairs of places lie, by that of their ways.
 
     Args:
         number: A subject's own number of each row's place, -1: missing; shape (rows,).

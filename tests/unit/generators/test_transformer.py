@@ -114,7 +114,15 @@ def positions(module: Any, batch: dict[str, Any]) -> NDArray[np.float32]:
 
 def test_step_by_step_with_a_sliding_window_the_trunk_gives_what_torch_gives_at_once() -> None:
     module, batch = module_and_input()
-    layout = Layout(np.array([3]), np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(1, bool), np.zeros(1, int), 7_200.0, 50)
+    layout = Layout(
+        np.array([3]),
+        np.zeros(0, np.int64),
+        np.zeros(0, np.int64),
+        np.zeros(1, bool),
+        np.zeros(1, int),
+        7_200.0,
+        50,
+    )
     weights = {k: v.numpy() for k, v in module.state_dict().items()}
     trunk = Trunk.of(weights, layout)
     expected = positions(module, batch)

@@ -6,8 +6,6 @@ are near one another: `most_apart` learns how far apart they are at most, by how
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray

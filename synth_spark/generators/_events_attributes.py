@@ -16,13 +16,19 @@ from numpy.typing import NDArray
 from synth_spark.generators import _events_facts as facts
 from synth_spark.generators._events_coder import RANKS, Coder, Units
 from synth_spark.generators._events_facts import Attribute, Floats, Slots
+from synth_spark.generators._events_scales import (
+    SILENT,
+    around,
+    beside,
+    counted,
+    divided,
+    own_levels,
+)
 from synth_spark.generators._events_stick import Stick
 from synth_spark.generators._forest import Forest
 
-SILENT = -20.0  # stands for a unit without events, far below all others
 TURNS = 12  # draws of a count that must not be silent
 GOLDEN = 0.6180339887  # of a circle: turns by it come near one another last
-LEAST_SPREAD = 0.2  # of the logarithm of a subject's counts
 Bools = NDArray[np.bool_]
 
 
@@ -72,12 +78,12 @@ class Attributes:
             rows = _asked(column, table, columns, some)
             goal = table[rows, j] - (table[rows, level[j]] if j in level else 0.0)
             if column.name == "n" and "level" in given:
-                goal = _beside(goal, given["level"], given["spread"])
+                goal = beside(goal, given["level"], given["spread"])
             if column.role == "ratio":
                 n, anchor = measured["n"][rows], given["anchor"][rows]
                 if column.name == "distinct":
                     n = np.minimum(n, slots.count[column.column])
-                goal = _divided(column, goal, n, anchor, coder.last_day)
+                goal = divided(column, goal, n, anchor, coder.last_day)
             forests[j] = Forest.fit(
                 table[rows, :j], goal, leaf=leaf, seed=seed, name=f"{column.name}/{j}",
                 exact=column.role == "whole" or column.name == "distinct", trees=trees,
@@ -116,7 +122,7 @@ class Attributes:
                 if column.name == "n" and "place" in given:
                     self._begun(j, x, uniforms[:, j], drawn, given["place"] == 0)
             if j in level:
-                drawn = _around(column, x[:, level[j]], drawn, stick.n, uniforms[:, j, 3])
+                drawn = around(column, x[:, level[j]], drawn, stick.n, uniforms[:, j, 3])
             match column.role:
                 case "given":
                     x[:, j] = given[column.name]
@@ -178,7 +184,7 @@ class Attributes:
     def _bounded(self, column: Attribute, x: Floats, drawn: Floats, stick: Stick) -> Floats:
         if column.name == "n":
             if self.index("level") >= 0:
-                drawn = _counted(drawn, x[:, self.index("level")], x[:, self.index("spread")])
+                drawn = counted(drawn, x[:, self.index("level")], x[:, self.index("spread")])
             stick.n = np.clip(np.rint(drawn), 0, self.most_events)
             return stick.n
         if column.name == "days":
@@ -252,58 +258,6 @@ class Attributes:
             state["std"],
             *state["bounds"],
         )
-
-
-def own_levels(columns: tuple[Attribute, ...]) -> dict[int, int]:
-    """Columns that are drawn around a level of the subject's own, and where that level stands.
-
-    What is learned of them is the distance from the subject's level, so that a habit outlives the
-    leaves: its level is the subject's, not the mean of the units that share a leaf. The median gap
-    of a long history is drawn around the gap that would fill its span evenly.
-    """
-    place = {c.name: i for i, c in enumerate(columns) if c.role == "given" or c.name == "even"}
-    out = {}
-    for j, c in enumerate(columns):
-        name = f"stick{c.column}/{c.place}" if c.role == "share" else f"own_{c.name}"
-        name += str(c.column) if c.role == "drawn" and c.column >= 0 else ""
-        name = "even" if name == "own_gap" and "even" in place else name
-        if c.role in ("drawn", "share") and c.name not in ("span", "first") and name in place:
-            out[j] = place[name]
-    return out
-
-
-def _beside(n: Floats, level: Floats, spread: Floats) -> Floats:
-    """Counts beside the subject's own: in spreads from its level; `SILENT` for none."""
-    return np.where(n > 0, (np.log1p(n) - level) / (spread + LEAST_SPREAD), SILENT)
-
-
-def _counted(beside: Floats, level: Floats, spread: Floats) -> Floats:
-    """The counts that `_beside` was made from; one at least where it is not `SILENT`."""
-    n = np.expm1(np.minimum(level + beside * (spread + LEAST_SPREAD), 30.0))
-    return np.where(beside <= SILENT, 0.0, np.maximum(n, 1.0))
-
-
-def _divided(column: Attribute, values: Floats, n: Floats, anchor: Floats, last_day: int) -> Floats:
-    """What is learned of a ratio: a span by the days that are left, else by the later events.
-
-    Of distinct values the later events are as many as may bring one.
-    """
-    if column.name == "span":
-        return values / facts.room_days(anchor, last_day)
-    return np.where(n > 1, (values - 1) / np.maximum(n - 1, 1), 1.0)  # the first has its own day
-
-
-def _around(column: Attribute, level: Floats, away: Floats, n: Floats, u: Floats) -> Floats:
-    """A value by its distance from the subject's level, in the range that the column has."""
-    value = level + away
-    if column.role == "share":
-        return np.clip(value, 0, 1)
-    if column.name in ("night", "weekend", "self"):  # shares of the unit's events: whole events
-        events = np.maximum(n, 1)
-        return np.clip(np.floor(value * events + u), 0, events) / events
-    if column.name == "hour_mean":
-        return np.clip(value, 0, 24)
-    return value if column.name == "mean" else np.maximum(value, 0)
 
 
 def _asked(

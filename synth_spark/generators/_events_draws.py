@@ -22,7 +22,7 @@ from synth_spark.generators._events_kernels import (
     softmax_pick,
     uniform,
 )
-from synth_spark.generators._events_statistics import ROOM
+from synth_spark.generators._events_layout import ROOM
 
 MORE = 1.2  # times its drawn count, the most events of a rank
 

@@ -16,7 +16,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from synth_spark.generators._events_kernels import FAR, silu
-from synth_spark.generators._events_statistics import AFTER, AFTER_DENSE, Layout
+from synth_spark.generators._events_layout import AFTER, AFTER_DENSE, Layout
 
 F32 = NDArray[np.float32]
 

@@ -14,8 +14,8 @@ from synth_spark.core.seeds import uniforms
 from synth_spark.generators._events_coder import DAY_S, Units
 from synth_spark.generators._events_decode import Base
 from synth_spark.generators._events_facts import Floats
+from synth_spark.generators._events_layout import Layout
 from synth_spark.generators._events_plan import Contexts, token_shares
-from synth_spark.generators._events_statistics import Layout
 
 NOISE = 0.10  # log-normal noise on the count that the network is shown
 LOOSE = 0.2  # the same for episodes: a count that is taken loosely leaves no rush at the end

@@ -11,89 +11,20 @@ behind the others: training writes them out, sampling looks their weights up.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Self
-
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
 
-BEFORE = 31  # features before the time that do not depend on the columns
-OWED = 16  # place of the share still owed among them
-AFTER_DENSE = 11  # features of the time besides the weekday and the hour
-AFTER = AFTER_DENSE + 7 + 24
-POINTER = 10  # features of a value of the main category, before the second category's part
-SECOND = 6  # values of the second category that are remembered for a main value
-LAST = 3  # events back of which the categories are seen
-_T, _I, _GAPS, _TODAY, _DAYS, _DAY, _NIGHT, _HOURS, ROOM = 0, 1, 2, 5, 6, 7, 8, 9, 10
-_FIXED = 11
+from synth_spark.generators._events_layout import (
+    AFTER_DENSE,
+    BEFORE,
+    FIXED,
+    LAST,
+    POINTER,
+    ROOM,
+    SECOND,
+)
 
-
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """Sizes of the columns and of the arrays that follow from them."""
-
-    widths: NDArray[np.int64]  # (categories,)
-    numbers: NDArray[np.int64]  # (numbers,), vocabulary
-    missing: NDArray[np.int64]  # (numbers,), token or -1
-    ordered: NDArray[np.bool_]  # (categories,), ranks: none has more events than the one before
-    alone: NDArray[np.int64]  # (categories,), of the first so many values none comes twice running
-    cut_s: float
-    most_events: int
-
-    @property
-    def values(self) -> int:
-        return int(self.widths.sum())
-
-    @property
-    def main(self) -> int:
-        """Values of the main category, 0 if there is none."""
-        return int(self.widths[0]) if len(self.widths) else 0
-
-    @property
-    def second(self) -> int:
-        return min(int(self.widths[1]), SECOND) if len(self.widths) > 1 else 0
-
-    @property
-    def dense(self) -> int:
-        """Features before the time that are not one of many."""
-        return BEFORE + self.values + 3 * self.main + 2 * len(self.numbers)
-
-    @property
-    def before(self) -> int:
-        """Features before the time, without the attributes."""
-        return self.dense + LAST * self.values
-
-    @property
-    def pointer(self) -> int:
-        return POINTER + self.second
-
-    @property
-    def state_size(self) -> int:
-        return _FIXED + 3 * len(self.widths) + self.values + 3 * self.main + len(self.numbers)
-
-    @property
-    def counts_at(self) -> int:
-        """Where the counts of the values stand in a state row."""
-        return _FIXED + 3 * len(self.widths)
-
-    def last_at(self, j: int) -> int:
-        """Where the last value of category j stands in a state row."""
-        return _FIXED + 3 * j
-
-    def packed(self) -> NDArray[np.float64]:
-        """The layout as one array that the compiled functions read."""
-        head = [self.cut_s, self.most_events, len(self.widths), len(self.numbers)]
-        return np.concatenate([head, self.widths, self.numbers, self.missing]).astype(np.float64)
-
-    def state(self) -> dict[str, Any]:
-        """A tree for `core/wire.py`."""
-        return {name: getattr(self, name) for name in self.__slots__}
-
-    @classmethod
-    def from_state(cls, state: dict[str, Any]) -> Self:
-        """The layout that `state` came from."""
-        return cls(**state)
+_T, _I, _GAPS, _TODAY, _DAYS, _DAY, _NIGHT, _HOURS = 0, 1, 2, 5, 6, 7, 8, 9
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
@@ -105,12 +36,12 @@ def reset(s, p, room):  # type: ignore[no-untyped-def]
     s[_DAY] = -1.0
     c = int(p[2])
     for k in range(3 * c):
-        s[_FIXED + k] = -1.0
+        s[FIXED + k] = -1.0
     values = 0
     for j in range(c):
         values += int(p[4 + j])
     main = int(p[4]) if c > 0 else 0
-    at = _FIXED + 3 * c + values
+    at = FIXED + 3 * c + values
     s[at : at + 3 * main] = -1.0
     s[at + 3 * main :] = -1.0
 
@@ -163,7 +94,7 @@ def before(s, p, weekday, shown, last, out):  # type: ignore[no-untyped-def]
     values = 0
     for j in range(c):
         values += int(p[4 + j])
-    counts, at, share = _FIXED + 3 * c, BEFORE, 1.0 / max(i, 1.0)
+    counts, at, share = FIXED + 3 * c, BEFORE, 1.0 / max(i, 1.0)
     for v in range(values):
         out[at + v] = s[counts + v] * share
     at, place = at + values, counts + values
@@ -194,7 +125,7 @@ def last_values(s, p, rows):  # type: ignore[no-untyped-def]
     for j in range(int(p[2])):
         width = int(p[4 + j])
         for k in range(LAST):
-            last = int(s[_FIXED + 3 * j + k])
+            last = int(s[FIXED + 3 * j + k])
             if last >= 0:
                 rows[found] = start + k * width + last
                 found += 1
@@ -222,8 +153,8 @@ def after(s, p, weekday, t, share, out, pointer):  # type: ignore[no-untyped-def
     main, values = int(p[4]) if c > 0 else 0, 0
     for j in range(c):
         values += int(p[4 + j])
-    last = _FIXED + 3 * c + values
-    counts = _FIXED + 3 * c
+    last = FIXED + 3 * c + values
+    counts = FIXED + 3 * c
     second = min(int(p[5]), SECOND) if c > 1 else 0
     total = max(i, 1.0)
     for v in range(main):
@@ -265,9 +196,9 @@ def update(s, p, t, cats, nums):  # type: ignore[no-untyped-def]
     if hour < 6:
         s[_NIGHT] += 1
     s[_T], s[_DAY], s[_I] = t, day, i + 1
-    at = _FIXED + 3 * c
+    at = FIXED + 3 * c
     for j in range(c):
-        k = _FIXED + 3 * j
+        k = FIXED + 3 * j
         s[k + 2], s[k + 1], s[k] = s[k + 1], s[k], cats[j]
         s[at + cats[j]] += 1
         at += int(p[4 + j])

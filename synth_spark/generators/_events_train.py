@@ -13,6 +13,7 @@ from synth_spark.core.batch import Encoded
 from synth_spark.core.ports import Schedule
 from synth_spark.generators import _events_statistics as stats
 from synth_spark.generators._events_clock import DAY_S, HOUR_S, SLOT_S, Clock
+from synth_spark.generators._events_layout import AFTER, OWED, Layout
 from synth_spark.generators._events_seen import SCALE, Seen
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class EventTrainee:
 
         layout = self.seen.layout
         return NetShape(
-            inputs=self.seen.inputs, after=stats.AFTER, pointer=layout.pointer,
+            inputs=self.seen.inputs, after=AFTER, pointer=layout.pointer,
             times=self.clock.end + 1, jumps=self.jumps, cats=tuple(layout.widths.tolist()),
             nums=tuple(layout.numbers.tolist()), width=self.width, head=self.head,
             dropout=self.dropout,
@@ -54,7 +55,7 @@ class EventTrainee:
         e, layout = encoded.events, self.seen.layout
         rows = len(e["end"])
         x = np.empty((rows, layout.before), np.float32)
-        z = np.empty((rows, stats.AFTER), np.float16)
+        z = np.empty((rows, AFTER), np.float16)
         q = np.zeros((rows, layout.main, layout.pointer), np.float16)
         shares = e["shares"].astype(np.float32) / 255
         main = shares[:, : layout.main]
@@ -81,7 +82,7 @@ class EventTrainee:
         slices = module.slices(x)
         event = (clock[:, 0] != self.clock.end) & (clock[:, 0] >= 0)
         logits = module.time(slices[0]) + self._time_mask(
-            now, batch["room"], clock[:, 0], x[:, stats.OWED]
+            now, batch["room"], clock[:, 0], x[:, OWED]
         )
         total = nats_of(logits, clock[:, 0].clamp(min=0)) * (clock[:, 0] >= 0)
         at = torch.nonzero(clock[:, 1] >= 0)[:, 0]
@@ -151,7 +152,7 @@ class EventTrainee:
 
 
 def unrolled(
-    e: dict[str, NDArray[Any]], main: NDArray[Any], layout: stats.Layout,
+    e: dict[str, NDArray[Any]], main: NDArray[Any], layout: Layout,
     x: NDArray[Any], z: NDArray[Any], q: NDArray[Any], rows: int = 20_000,
 ) -> NDArray[np.float64]:  # fmt: skip
     """Features in runs of whole units of about `rows` rows, so that full floats are never kept."""

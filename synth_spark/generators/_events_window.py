@@ -19,7 +19,7 @@ from synth_spark.generators import _events_folded as folded
 from synth_spark.generators import _events_statistics as stats
 from synth_spark.generators._events_clock import Clock
 from synth_spark.generators._events_folded import Folded, Linear
-from synth_spark.generators._events_statistics import AFTER_DENSE, LAST, OWED, Layout
+from synth_spark.generators._events_layout import AFTER_DENSE, LAST, OWED, ROOM, Layout
 from synth_spark.generators._events_support import Support
 
 AT_ONCE = 512  # units in the window
@@ -234,7 +234,7 @@ def look(unit, s, p, weekday, shown, ease, x, hot, found):  # type: ignore[no-un
     """Statistics before the time."""
     for a in range(len(unit)):
         u = unit[a]
-        count = shown[u, 0] * (1 + ease[u] * max(s[a, 0], 0.0) / s[a, stats.ROOM])
+        count = shown[u, 0] * (1 + ease[u] * max(s[a, 0], 0.0) / s[a, ROOM])
         stats.before(s[a], p, weekday[u], count, shown[u, 1], x[a])
         found[a] = stats.last_values(s[a], p, hot[a])
 

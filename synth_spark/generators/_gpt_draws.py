@@ -24,7 +24,7 @@ from synth_spark.generators._events_kernels import (
     softmax_pick,
     uniform,
 )
-from synth_spark.generators._events_statistics import ROOM
+from synth_spark.generators._events_layout import ROOM
 
 NEAR = np.float32(-1e8)  # logits below it are never drawn
 GRID = 32  # places in a bin of gaps that are tried for an allowed moment

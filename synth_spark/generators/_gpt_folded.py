@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from synth_spark.generators._events_folded import F32, Folded, Linear
 from synth_spark.generators._events_kernels import exp32, silu
-from synth_spark.generators._events_statistics import Layout
+from synth_spark.generators._events_layout import Layout
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synth_spark.core.batch import Encoded
-from synth_spark.generators import _events_statistics as stats
 from synth_spark.generators._events_coder import Units
 from synth_spark.generators._events_decode import Base
+from synth_spark.generators._events_layout import AFTER
 from synth_spark.generators._events_seen import SCALE
 from synth_spark.generators._events_train import FAR, EventTrainee, nats_of, unrolled
 from synth_spark.generators._gpt_seen import Sight, pack
@@ -39,7 +39,7 @@ class GptTrainee(EventTrainee):
 
         layout, sight = self.seen.layout, self.sight
         net = NetShape(
-            inputs=1, after=stats.AFTER, pointer=layout.pointer, times=self.clock.end + 1,
+            inputs=1, after=AFTER, pointer=layout.pointer, times=self.clock.end + 1,
             jumps=self.jumps, cats=tuple(sight.widths.tolist()),
             nums=tuple(layout.numbers.tolist()), width=self.width, head=self.head,
             dropout=self.dropout,
@@ -61,7 +61,7 @@ class GptTrainee(EventTrainee):
         e, layout, sight = encoded.events, self.seen.layout, self.sight
         rows, end = len(e["end"]), e["end"][:, 0]
         x = np.empty((rows, layout.before), np.float32)
-        z = np.empty((rows, stats.AFTER), np.float16)
+        z = np.empty((rows, AFTER), np.float16)
         q = np.zeros((rows, layout.main, layout.pointer), np.float16)
         shares = e["shares"].astype(np.float32) / 255
         folded = {**e, "cats": sight.folded(e["cats"])}

@@ -18,7 +18,7 @@ from synth_spark.generators import _events_folded as folded
 from synth_spark.generators import _events_statistics as stats
 from synth_spark.generators import _gpt_draws as draws
 from synth_spark.generators._events_clock import Clock
-from synth_spark.generators._events_statistics import AFTER_DENSE, OWED
+from synth_spark.generators._events_layout import AFTER_DENSE, OWED
 from synth_spark.generators._events_support import Support
 from synth_spark.generators._events_window import Ahead, Events, Window, look, look_again
 from synth_spark.generators._gpt_folded import Cache, Trunk

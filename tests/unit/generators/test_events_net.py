@@ -12,12 +12,13 @@ from synth_spark.generators import _events_folded as folded
 from synth_spark.generators import _events_statistics as stats
 from synth_spark.generators._events_folded import Folded
 from synth_spark.generators._events_kernels import FAR, exp32, softmax_pick
+from synth_spark.generators._events_layout import AFTER, AFTER_DENSE, BEFORE, LAST, Layout
 from synth_spark.generators._events_net import EventsModel, EventsParams, learn_events
 from synth_spark.generators._events_seen import encode
 from tests.unit.generators.events_world import SCHEMA, phones
 
 RECORDS = phones(60, 8)
-LAYOUT = stats.Layout(
+LAYOUT = Layout(
     np.array([3, 2]), np.array([4]), np.array([3]), np.zeros(2, bool), np.zeros(2, int), 7_200.0, 50
 )
 ROOM_S = 7 * 86_400.0
@@ -49,7 +50,7 @@ def test_walking_real_events_gives_the_features_that_sampling_sees() -> None:
     share = np.full((rows, 3), 1 / 3, np.float32)
     x = np.empty((rows, LAYOUT.before), np.float32)
     z, q = (
-        np.empty((rows, stats.AFTER), np.float32),
+        np.empty((rows, AFTER), np.float32),
         np.zeros((rows, 3, LAYOUT.pointer), np.float32),
     )
     p, weekday = LAYOUT.packed(), np.zeros(rows, np.int64)
@@ -57,14 +58,14 @@ def test_walking_real_events_gives_the_features_that_sampling_sees() -> None:
     room = np.full(rows, ROOM_S)
     stats.unroll(end, weekday, room, shown, t, cats, nums, share, p, LAYOUT.state_size, x, z, q)
     s, one = np.empty(LAYOUT.state_size), np.empty(LAYOUT.dense)
-    hot = np.empty(2 * stats.LAST, np.int64)
+    hot = np.empty(2 * LAST, np.int64)
     stats.reset(s, p, ROOM_S)
     for r in range(5, 8):  # the second unit starts afresh
         stats.before(s, p, 0, 4.0, 2.5 * 86_400.0, one)
         np.testing.assert_allclose(one, x[r, : LAYOUT.dense], atol=1e-6)
         ones = np.flatnonzero(x[r, LAYOUT.dense :])
         assert sorted(hot[: stats.last_values(s, p, hot)]) == ones.tolist()
-        assert len(ones) == 2 * min(r - 5, stats.LAST)
+        assert len(ones) == 2 * min(r - 5, LAST)
         stats.update(s, p, t[r], cats[r], nums[r])
 
 
@@ -73,7 +74,7 @@ def test_features_at_the_start_say_so_and_hold_no_past() -> None:
     stats.reset(s, LAYOUT.packed(), ROOM_S)
     stats.before(s, LAYOUT.packed(), 0, 10.0, ROOM_S, x)
     assert x[7] == 1.0
-    assert (x[stats.BEFORE :] == 0).sum() >= LAYOUT.dense - stats.BEFORE - 1
+    assert (x[BEFORE:] == 0).sum() >= LAYOUT.dense - BEFORE - 1
     assert stats.last_values(s, LAYOUT.packed(), np.empty(6, np.int64)) == 0
 
 
@@ -142,15 +143,15 @@ def _folded_logits(net, layout, x, z, q, tokens):
     own = x[:, layout.before :] @ net.own.weight + net.own.bias
     h = x[:, : layout.dense] @ net.dense
     folded.add_last(np.arange(len(x)), own, at, found, net.last, h)
-    g = np.empty((len(x), h.shape[1] + stats.AFTER_DENSE), np.float32)
+    g = np.empty((len(x), h.shape[1] + AFTER_DENSE), np.float32)
     folded.add_bias(h @ net.second.weight, net.second.bias, g)
     trunk, head = g[:, : h.shape[1]], len(net.outs[0].weight)
     hidden = np.empty((len(x), head), np.float32)
     folded.add_bias(trunk @ net.time.weight, net.time.bias, hidden)
     time = hidden @ net.time_out.weight + net.time_out.bias
-    g[:, h.shape[1] :] = z[:, : stats.AFTER_DENSE]
-    v, day = g @ net.values, z[:, stats.AFTER_DENSE : stats.AFTER_DENSE + 7].argmax(1)
-    hour = z[:, stats.AFTER_DENSE + 7 :].argmax(1)
+    g[:, h.shape[1] :] = z[:, :AFTER_DENSE]
+    v, day = g @ net.values, z[:, AFTER_DENSE : AFTER_DENSE + 7].argmax(1)
+    hour = z[:, AFTER_DENSE + 7 :].argmax(1)
     folded.add_clock(v, day, hour, net.weekday, net.hours, hidden)
     out = []
     for j, linear in enumerate(net.outs):

@@ -17,7 +17,7 @@ from synth_spark.core.ports import learn
 from synth_spark.core.schema import Column
 from synth_spark.generators import _events_choice, _gpt_draws
 from synth_spark.generators._events_kernels import FAR
-from synth_spark.generators._events_statistics import Layout
+from synth_spark.generators._events_layout import Layout
 from synth_spark.generators._forest import Forest
 from synth_spark.generators._gpt_folded import Cache, Trunk
 from synth_spark.generators._gpt_model import BadTasteError, TransformerModel

@@ -1,0 +1,67 @@
+"""On which scale an attribute of a unit is learned and drawn: as a part, or beside a level.
+
+A habit is drawn around the subject's own level, a count in spreads from the subject's own, what
+grows with the count or with the days that are left as a part of it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from synth_spark.generators import _events_facts as facts
+from synth_spark.generators._events_facts import Attribute, Floats
+
+SILENT = -20.0  # stands for a unit without events, far below all others
+LEAST_SPREAD = 0.2  # of the logarithm of a subject's counts
+
+
+def own_levels(columns: tuple[Attribute, ...]) -> dict[int, int]:
+    """Columns that are drawn around a level of the subject's own, and where that level stands.
+
+    What is learned of them is the distance from the subject's level, so that a habit outlives the
+    leaves: its level is the subject's, not the mean of the units that share a leaf. The median gap
+    of a long history is drawn around the gap that would fill its span evenly.
+    """
+    place = {c.name: i for i, c in enumerate(columns) if c.role == "given" or c.name == "even"}
+    out = {}
+    for j, c in enumerate(columns):
+        name = f"stick{c.column}/{c.place}" if c.role == "share" else f"own_{c.name}"
+        name += str(c.column) if c.role == "drawn" and c.column >= 0 else ""
+        name = "even" if name == "own_gap" and "even" in place else name
+        if c.role in ("drawn", "share") and c.name not in ("span", "first") and name in place:
+            out[j] = place[name]
+    return out
+
+
+def beside(n: Floats, level: Floats, spread: Floats) -> Floats:
+    """Counts beside the subject's own: in spreads from its level; `SILENT` for none."""
+    return np.where(n > 0, (np.log1p(n) - level) / (spread + LEAST_SPREAD), SILENT)
+
+
+def counted(beside: Floats, level: Floats, spread: Floats) -> Floats:
+    """The counts that `beside` was made from; one at least where it is not `SILENT`."""
+    n = np.expm1(np.minimum(level + beside * (spread + LEAST_SPREAD), 30.0))
+    return np.where(beside <= SILENT, 0.0, np.maximum(n, 1.0))
+
+
+def divided(column: Attribute, values: Floats, n: Floats, anchor: Floats, last_day: int) -> Floats:
+    """What is learned of a ratio: a span by the days that are left, else by the later events.
+
+    Of distinct values the later events are as many as may bring one.
+    """
+    if column.name == "span":
+        return values / facts.room_days(anchor, last_day)
+    return np.where(n > 1, (values - 1) / np.maximum(n - 1, 1), 1.0)  # the first has its own day
+
+
+def around(column: Attribute, level: Floats, away: Floats, n: Floats, u: Floats) -> Floats:
+    """A value by its distance from the subject's level, in the range that the column has."""
+    value = level + away
+    if column.role == "share":
+        return np.clip(value, 0, 1)
+    if column.name in ("night", "weekend", "self"):  # shares of the unit's events: whole events
+        events = np.maximum(n, 1)
+        return np.clip(np.floor(value * events + u), 0, events) / events
+    if column.name == "hour_mean":
+        return np.clip(value, 0, 24)
+    return value if column.name == "mean" else np.maximum(value, 0)

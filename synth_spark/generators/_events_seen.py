@@ -81,7 +81,8 @@ class Seen:
         attributes = base.histories.attributes
         z = np.sqrt(-2 * np.log(np.maximum(u[:, 0], 1e-12))) * np.cos(2 * np.pi * u[:, 1])
         at = attributes.index("n")
-        shown = x[:, at] * np.exp((LOOSE if self.loose else NOISE) * z) * pace
+        few = 1 - 1 / np.sqrt(np.maximum(x[:, at], 1))  # a count of one or two is kept to
+        shown = x[:, at] * np.exp((LOOSE if self.loose else NOISE) * few * z) * pace
         seen = x.copy()
         seen[:, at] = shown
         other = np.sqrt(-2 * np.log(np.maximum(u[:, 0], 1e-12))) * np.sin(2 * np.pi * u[:, 1])

@@ -125,9 +125,10 @@ def measure(rows: int, epochs: int, repeats: int, scratch: Path) -> dict[str, An
     trainee = replace(request.trainee, schedule=plan)
     request, encoded = replace(request, trainee=trainee), request.encode(records)
     shards = write_shards(scratch / "shards", encoded, np.zeros(rows, bool), files=2)
-    wide = replace(request, trainee=replace(trainee, schedule=_wide(plan)))
+    wide = replace(request, trainee=replace(trainee, schedule=_wide(plan, 4)))
     ways: dict[str, Callable[[str], tuple[float, float]]] = {}
-    for kind, asked in (("", request), (", 4x batch", wide)):
+    wider = replace(request, trainee=replace(trainee, schedule=_wide(plan, 8)))
+    for kind, asked in (("", request), (", 4x batch", wide), (", 8x batch", wider)):
         ways |= {
             f"bare torch loop{kind}": partial(_bare, asked, encoded),
             f"1 rank{kind}": partial(_one, asked, encoded),
@@ -150,16 +151,30 @@ def measure(rows: int, epochs: int, repeats: int, scratch: Path) -> dict[str, An
         "examples_per_s": medians,
         "examples_per_cpu_s": {n: round(statistics.median(f)) for n, f in cpu.items()},
         "spread": {n: [round(min(f)), round(max(f))] for n, f in runs.items()},
+        "two_ranks": two_ranks(medians),
         "to_bare": {name: round(m / medians[_bare_of(name)], 3) for name, m in medians.items()},
     }  # fmt: skip
 
 
 def _bare_of(name: str) -> str:
-    return "bare torch loop, 4x batch" if name.endswith("4x batch") else "bare torch loop"
+    return "bare torch loop" + "".join(name.rpartition(", ")[1:] if "batch" in name else [])
 
 
-def _wide(plan: Schedule) -> Schedule:
-    return replace(plan, batch_size=4 * plan.batch_size)
+def two_ranks(medians: dict[str, int]) -> dict[str, float]:
+    """Examples a second of two ranks over those of one: of the same batch, of the same a rank."""
+    found = {}
+    for gang in ("horovod", "torch"):
+        for kind, one in (("", ""), (", 4x batch", ", 4x batch"), (", 8x batch", ", 4x batch")):
+            a_rank = "a rank's batch" if kind != one else "the batch"
+            two, alone = f"2 ranks, {gang}{kind}", f"1 rank{one}"
+            found[f"{two} / {alone} ({a_rank} is the same)"] = round(
+                medians[two] / medians[alone], 3
+            )
+    return found
+
+
+def _wide(plan: Schedule, times: int) -> Schedule:
+    return replace(plan, batch_size=times * plan.batch_size)
 
 
 def _bare(request: Train, encoded: Encoded, _: str) -> tuple[float, float]:
@@ -208,6 +223,8 @@ def main() -> int:
     RESULT.parent.mkdir(parents=True, exist_ok=True)
     RESULT.write_text(json.dumps({"machine": facts, **found}, indent=1) + "\n")
     print("examples per CPU second:", found["examples_per_cpu_s"])
+    for name, value in found["two_ranks"].items():
+        print(f"{name:<80} {value:.2f}")
     for name, value in found["examples_per_s"].items():
         print(f"{name:<28} {value:>10,} examples/s  {found['to_bare'][name]:.2f} of the bare loop")
     return 0

@@ -30,7 +30,7 @@ CELLS = 60
 
 
 def stays(subjects: int = 150, seed: int = 5) -> Records:
-    """Stays at three to six cells of one's own, the first of them most often, none twice running."""
+    """Stays at three to six cells of one's own, the first most often, none twice running."""
     rng = np.random.default_rng(seed)
     lengths = rng.integers(6, 16, subjects)
     cells, times = [], []

@@ -30,6 +30,7 @@ ROOT = HERE.parent
 sys.path.insert(0, str(ROOT))
 
 from benchmarks import quality_table, sets  # noqa: E402 -- the root is put on the path first
+from benchmarks.memory import Peak  # noqa: E402
 from benchmarks.sets import BenchSet, _table, _yardstick  # noqa: E402
 from synth_spark.core.shelf import GENERATORS  # noqa: E402
 
@@ -56,11 +57,13 @@ def twin(one: BenchSet, train: Path, generator: str, seed: int) -> tuple[Path, d
     command = [tool, "twin", train, "--out", out, *one.twin, "--generator", generator]
     command += ["--seed", seed, "--run-folder", run, "--overwrite"]
     start = time.perf_counter()
-    _yardstick.run(command)
+    with Peak() as peak:
+        _yardstick.run(command)
     wall_s = time.perf_counter() - start
     facts = json.loads((run / "report.json").read_text())["facts"]
     return out, {
         "wall_s": round(wall_s, 1),
+        "peak_mb": {"jvm": peak.mb["driver_jvm"], "python": peak.mb["worker"]},  # the largest
         "timings_s": facts["timings_s"],
         "sampling": facts["sampling"],
     }

@@ -55,6 +55,7 @@ class Attributes:
         leaf: int,
         seed: int,
         trees: int,
+        slots: Slots | None = None,
     ) -> Self:
         """Fit all forests on the units of a sample of subjects.
 
@@ -65,8 +66,9 @@ class Attributes:
             leaf: Least units in a leaf.
             seed: The run's seed.
             trees: Trees a column.
+            slots: Which share a token counts towards; None: by these units.
         """
-        slots = Slots.learn(coder, units)
+        slots = slots or Slots.learn(coder, units)
         columns = facts.layout(coder, slots, tuple(given))
         measured, counts = facts.measure(coder, slots, units)
         table = facts.table(columns, {**measured, **given}, counts)
@@ -134,10 +136,11 @@ class Attributes:
                     x[:, j] = drawn * facts.room_days(given["anchor"], self.last_day)
                 case "ratio" if column.name == "distinct":
                     slots = self._slots(column.column, held or {})
-                    ranks = RANKS if self.slots.ordered[column.column] else 0
+                    ranks = RANKS if self._in_order(column.column, held or {}) else 0
                     most = np.minimum(stick.n, slots)
                     many = 1 + np.floor(drawn * (most - 1) + uniforms[:, j, 3])
-                    x[:, j] = stick.begin(many, slots, ranks)
+                    apart = ranks > 0 and self.slots.alone[column.column] > 0
+                    x[:, j] = stick.begin(many, slots, ranks, apart)
                 case "ratio":
                     many = 1 + np.floor(drawn * (stick.n - 1) + uniforms[:, j, 3])
                     x[:, j] = self._bounded(column, x, many, stick)
@@ -158,14 +161,23 @@ class Attributes:
         """How many slots of a category may be filled."""
         return int(held[j].sum() if j in held else self.slots.count[j])
 
+    def _in_order(self, j: int, held: Mapping[int, Bools]) -> bool:
+        """Whether a category's slots are ranks that come in order: none of them is closed."""
+        return bool(self.slots.ordered[j]) and bool(j not in held or held[j][-RANKS:].all())
+
     def _taken(
         self, column: Attribute, drawn: Floats, u: Floats, stick: Stick, held: Mapping[int, Bools]
     ) -> Floats:
         """The part of what is left that one slot of a category takes."""
         slots = held.get(column.column)
-        if slots is None:
+        if self._in_order(column.column, held):
+            if slots is not None and not slots[column.place]:
+                return stick.skip()
+            kind = self.slots.kind(column.column, column.place)
             last = column.place == self.slots.count[column.column] - 2
-            return stick.take(drawn, u, last, self.slots.is_rank(column.column, column.place))
+            return stick.take(drawn, u, last, kind)
+        if slots is None:
+            return stick.take(drawn, u, column.place == self.slots.count[column.column] - 2)
         if not slots[column.place]:
             return stick.skip()
         return stick.take(drawn, u, False) if slots[column.place + 1 :].any() else stick.take_all()
@@ -213,14 +225,15 @@ class Attributes:
         return np.where(out < 1e-9, 0.0, out)
 
     def put_shares(self, x: Floats, j: int, share: Floats) -> None:
-        """Write the shares of category j, shape (units, slots), into a table in place."""
-        left = np.ones(len(x))
+        """Write shares of category j, shape (units, slots), into a table's units with events."""
+        rows = np.flatnonzero(x[:, self.index("n")] > 0)
+        share, left = share[rows], np.ones(len(rows))
         for k in range(int(self.slots.count[j]) - 1):
-            x[:, self._place("share", j, k)] = share[:, k] / np.maximum(left, 1e-12)
+            x[rows, self._place("share", j, k)] = share[:, k] / np.maximum(left, 1e-12)
             left = np.maximum(left - share[:, k], 0)
             if (at := self._place("left", j, k)) >= 0:
-                x[:, at] = left
-        x[:, self.index("top", j)] = share.max(axis=1)
+                x[rows, at] = left
+        x[rows, self.index("top", j)] = share.max(axis=1)
 
     def _place(self, name: str, j: int, k: int) -> int:
         key = (name, j, k)

@@ -189,15 +189,18 @@ def draw_category(  # type: ignore[no-untyped-def]
 ):
     """Category j of the units: only values with a share, and that met the earlier tokens.
 
+    A rule that no value keeps gives way: the counts of ranks first, then `alone`, then what met.
+
     Logits past the values are weights of the features of each value (`pointer`). The last value
     stands at `before` in the states `s`; of the first `alone` values none comes twice running.
-    Where the values are ranks, their counts stand from `at` on (0: they are not): none goes far
-    beyond its share of `count`, nor runs ahead of the one before, of which comes what has come and
-    its share of what is left.
+    Where the values are ranks, their counts stand from `at` on (0: they are not): none, nor what
+    is missing, goes far beyond its share of `count`, and no rank runs ahead of the one before, of
+    which comes what has come and its share of what is left.
     """
     width = met.shape[2]
     features = logits.shape[1] - width
     row, weight = np.empty(width, np.float32), np.empty(features, np.float32)
+    broken = np.empty(width, np.int64)
     for a in range(len(unit)):
         u = unit[a]
         plus(logits[a, :width], bias, row)
@@ -206,25 +209,26 @@ def draw_category(  # type: ignore[no-untyped-def]
             for k in range(width):
                 for f in range(features):
                     row[k] += weight[f] * pointer[a, k, f]
-        some, last = False, int(s[a, before])
+        least, last = 4, int(s[a, before])
         for k in range(width):
-            allowed = share[u, k] > 0
-            for e in range(j):
-                allowed = allowed and met[e, tokens[a, e], k]
-            allowed = allowed and not (k < alone and k == last)
-            if at > 0 and k < RANKS:
+            broken[k] = 0  # the gravest rule that the value breaks: of 1 count, 2 alone, 3 met
+            if at > 0 and k != RANKS:
                 most = share[u, k] * count[u] * MORE + 0.5
-                if k > 0:
+                if 0 < k < RANKS:
                     left = max(count[u] - s[a, 1] - 1.0, 0.0)
                     most = min(most, s[a, at + k - 1] + left * share[u, k - 1] + 1e-6)
-                allowed = allowed and s[a, at + k] + 1.0 <= most
-            some = some or allowed
-            if not allowed:
+                broken[k] = 1 if s[a, at + k] + 1.0 > most else 0
+            if k < alone and k == last:
+                broken[k] = 2
+            for e in range(j):
+                if not met[e, tokens[a, e], k]:
+                    broken[k] = 3
+            if share[u, k] <= 0:
+                broken[k] = 4  # the unit has none of it
+            least = min(least, broken[k])
+        for k in range(width):
+            if broken[k] > least or broken[k] == 4:
                 row[k] = FAR
-        if not some:
-            for k in range(width):
-                other = k != last or k >= alone
-                row[k] = logits[a, k] + bias[k] if share[u, k] > 0 and other else FAR
         tokens[a, j] = max(softmax_pick(row, uniform(states[u])), 0)
 
 

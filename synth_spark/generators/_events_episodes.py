@@ -21,7 +21,7 @@ from synth_spark.core.batch import Records
 from synth_spark.core.seeds import generator
 from synth_spark.generators._events_attributes import Attributes, Bools
 from synth_spark.generators._events_coder import Coder, Units
-from synth_spark.generators._events_facts import Floats
+from synth_spark.generators._events_facts import Floats, Slots
 from synth_spark.generators._events_own import kept_own
 from synth_spark.generators._events_profile import (
     given_of,
@@ -58,8 +58,8 @@ class Histories:
     """Draws subjects, then their units with all attributes."""
 
     names: tuple[str, ...]  # of a subject's columns, in the order in which they are drawn
-    forests: tuple[Forest, ...]  # of what the trends leave over
-    trends: tuple[Trend, ...]  # of each of a subject's columns
+    forests: tuple[Forest, ...]
+    trends: tuple[Trend, ...]  # of each of these columns
     own: int  # the first so many are tokens of columns that belong to the subject
     attributes: Attributes
     episodes: bool
@@ -79,10 +79,10 @@ class Histories:
     ) -> tuple[Self, Units]:
         """Fit on a sample of subjects; also returns its units."""
         units = coder.units(sample)
-        own = own_columns_of(coder, sample)
+        own, slots = own_columns_of(coder, sample), Slots.learn(coder, units)
         width = 7 if coder.mode == "week" else 1
         if coder.episodes:
-            subject = {**own, **profile_of(coder, units)}
+            subject = {**own, **profile_of(coder, units, slots)}
             given = given_of(subject, units)
         else:
             subject = {**own, "start": units.anchor.astype(float)}
@@ -94,21 +94,24 @@ class Histories:
         least = int(np.clip(sample.subjects // 3, 1, least))
         grown = partial(Forest.fit, leaf=least, seed=seed, trees=trees)
         used = np.array([not _is_token(n) for n in names])
-        trends = tuple(
-            Trend.fit(table[:, :j], table[:, j], used[:j] & (not _is_exact(name)))
+        forests = tuple(
+            grown(table[:, :j], table[:, j], name=f"subject/{name}", exact=_is_exact(name))
             for j, name in enumerate(names)
         )
-        forests = tuple(
-            grown(
-                table[:, :j], table[:, j] - trends[j].at(table[:, :j]),
-                name=f"subject/{name}", exact=_is_exact(name),
+        trends = tuple(
+            Trend.fit(
+                table[:, :j],
+                table[:, j],
+                used[:j] & (not _is_exact(name)),
+                partial(grown, name=f"subject/{name}/rest"),
             )
             for j, name in enumerate(names)
-        )  # fmt: skip
+        )
         some = some_units(units, given, most_units, seed)
         attributes = Attributes.learn(
             coder,
             *some,
+            slots=slots,
             leaf=int(np.clip(len(some[0].anchor) // 3, 1, leaf)),
             seed=seed,
             trees=trees,
@@ -125,7 +128,7 @@ class Histories:
                 **{k: v[units.owner] for k, v in own.items()},
                 "anchor": units.anchor.astype(float),
             }
-        return given_of({**own, **profile_of(coder, units)}, units)
+        return given_of({**own, **profile_of(coder, units, self.attributes.slots)}, units)
 
     def draw(self, subjects: int, seed: int, block: int, held: Held | None = None) -> Drawn:
         """Draw one block of subjects with the attributes of all their units.
@@ -142,9 +145,13 @@ class Histories:
         if held is not None and held.own:
             x[:, : self.own], first = self.own_columns(subjects, rng, held.own)[0], self.own
         for j in range(first, len(self.forests)):
-            rest = self.forests[j].draw(x[:, :j], rng.random((subjects, 4)))
-            x[:, j] = self.trends[j].onto(x[:, :j], rest)
+            x[:, j] = self.column(j, x, rng.random((subjects, 4)))
         return self.units_of(x, rng, held.slots if held is not None else None)
+
+    def column(self, j: int, x: Floats, u: Floats) -> Floats:
+        """A subject's column j given those before it in `x`; u of shape (subjects, 4)."""
+        before = x[:, :j]
+        return self.trends[j].onto(before, self.forests[j].draw(before, u), u)
 
     def units_of(
         self, x: Floats, rng: np.random.Generator, slots: Mapping[int, Bools] | None = None
@@ -224,6 +231,8 @@ class Histories:
             u = rng.random((len(on), len(self.attributes.columns), 4))
             table = self.attributes.draw(given, u, slots)
             n = table[:, at]
+            if k == 0:
+                n = table[:, at] = np.maximum(n, 1)  # a history starts with an event
             n = table[:, at] = np.minimum(n, self.longest - done[on])
             done[on] += n
             that[on], before[on] = before[on], n

@@ -8,7 +8,7 @@ attributes, the calendar of an episode).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Self
+from typing import Literal, Self
 
 import numpy as np
 from numba import njit
@@ -42,22 +42,28 @@ class Slots:
 
     @classmethod
     def learn(cls, coder: Coder, units: Units) -> Self:
-        """Heaviest values first, the rest in the last slot."""
+        """Heaviest values first, the rest in the last slot; of ordered ranks those last."""
         tables = []
+        ordered = [c.how == "ranked" and not coder.episodes for c in coder.cats]
         for j, column in enumerate(coder.cats):
             rows = np.bincount(units.cats[:, j], minlength=column.tokens)
             order = np.argsort(-rows, kind="stable")
+            if ordered[j]:  # missing, other, own 1st, 2nd, ...
+                tokens = np.arange(column.tokens)
+                order = np.concatenate([tokens[RANKS:][::-1], tokens[:RANKS]])
             place = np.empty(column.tokens, np.int32)
             place[order] = np.minimum(np.arange(column.tokens), SLOTS - 1)
             tables.append(place)
         count = np.array([t.max() + 1 for t in tables], np.int64)
-        how = [c.how == "ranked" and not coder.episodes for c in coder.cats]
         alone = [_alone(units, j, c) for j, c in enumerate(coder.cats)]
-        return cls(tuple(tables), count, np.array(how, np.bool_), np.array(alone, np.int64))
+        return cls(tuple(tables), count, np.array(ordered, np.bool_), np.array(alone, np.int64))
 
-    def is_rank(self, j: int, place: int) -> bool:
-        """Whether a slot of an ordered category is one of the ranks."""
-        return bool(self.ordered[j]) and place in self.of_token[j][:RANKS]
+    def kind(self, j: int, place: int) -> Literal["missing", "other", "rank"]:
+        """What a slot of an ordered category holds."""
+        behind = int(self.count[j]) - RANKS - place  # 1: the slot before the ranks
+        if behind <= 0:
+            return "rank"
+        return "other" if behind == 1 else "missing"
 
 
 def _alone(units: Units, j: int, column: EventColumn) -> int:

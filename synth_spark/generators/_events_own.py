@@ -46,5 +46,5 @@ def kept_own(
             scale = np.clip((own + 1e-6) / (total + 1e-6), 1 / MOST, MOST)
             share = share * scale[owner]
             share /= np.maximum(share.sum(axis=1, keepdims=True), 1e-12)
-        attributes.put_shares(out, j, np.where(n[:, None] > 0, share, attributes.shares(x, j)))
+        attributes.put_shares(out, j, share)
     return out

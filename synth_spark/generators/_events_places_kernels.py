@@ -25,6 +25,7 @@ from synth_spark.generators._events_ways import (
 
 _WIDE = 0.003  # degrees: the reach of a cell from which places in it are told apart
 _TRIES = 6  # places looked at in a wide cell, draws of a distance
+_OTHERS = 8  # places with ways to a new one that bound where it lies
 _SLOW = 4_096  # labels above which candidates are drawn by popularity instead of looked at in turn
 
 
@@ -132,6 +133,20 @@ def _towards(centre, reach, last, level, otherwise, state):  # type: ignore[no-u
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+def _nearest(other, bound, near, m, limit):  # type: ignore[no-untyped-def]
+    """Take place m in among the first of `other`, those with the least bounds; gives how many."""
+    at = near
+    if near == _OTHERS:
+        at = 0
+        for e in range(near):
+            at = e if bound[e] > bound[at] else at
+        if bound[at] <= limit:
+            return near
+    other[at], bound[at] = m, limit
+    return min(near + 1, _OTHERS)
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
 def settle(  # type: ignore[no-untyped-def]
     number, offsets, key, first, popular, pair_start, pair_label, pair_share, steps, step_start,
     step_label, step_count, apart, centre, reach,
@@ -168,23 +183,23 @@ def settle(  # type: ignore[no-untyped-def]
             if own[k] < 0:
                 far = bin_of(apart_km(where[0, 0], where[0, 1], where[last, 0], where[last, 1]))
                 cdf = steps[ways_level(ways[k]), away_level(far)]
-                bound = apart[ways_level(ways[k])]
-                from_home, from_last = BINS + 1, 0
-                for _ in range(_TRIES):  # else as near to the home as such places are
-                    if from_home > bound:
+                bound, bound_last, near = apart[ways_level(ways[k])], BINS, 0
+                for e in range(ways_of(way, k, most, other, often)):
+                    m, limit = other[e], apart[ways_level(often[e])]
+                    if m == last:
+                        bound_last = limit
+                    elif m != 0 and own[m] >= 0 and limit < BINS:
+                        near = _nearest(other, often, near, m, limit)
+                from_home, from_last = BINS + 1, BINS + 1
+                for _ in range(_TRIES):  # else as near as such places are
+                    if from_home > bound or from_last > bound_last:
                         goal = pick(cdf, uniform(state))
                         from_home, from_last = goal // BINS, goal % BINS
-                from_home = min(from_home, bound)
+                from_home, from_last = min(from_home, bound), min(from_last, bound_last)
                 _weights(
                     weight, home, own[last], popular, pair_start, pair_label, pair_share,
                     step_start, step_label, step_count,
                 )  # fmt: skip
-                near = 0
-                for e in range(ways_of(way, k, most, other, often)):
-                    m, bound = other[e], apart[ways_level(often[e])]
-                    if m not in (0, last) and own[m] >= 0 and bound < BINS:
-                        other[near], often[near] = m, bound
-                        near += 1
                 best, u = _drawn(
                     weight, used, where, last, from_home, from_last, other[:near], often[:near],
                     centre, reach, upper, state,

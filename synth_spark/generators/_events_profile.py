@@ -19,10 +19,10 @@ def own_columns_of(coder: Coder, records: Records) -> dict[str, Floats]:
     return {f"own{j}": column.astype(float) for j, column in enumerate(tokens)}
 
 
-def profile_of(coder: Coder, units: Units) -> dict[str, Floats]:
+def profile_of(coder: Coder, units: Units, slots: Slots) -> dict[str, Floats]:
     """What is a subject's own over all its units, each of shape (subjects,)."""
     subjects = int(units.owner.max(initial=-1)) + 1
-    facts, counts = measure(coder, Slots.learn(coder, units), units)
+    facts, counts = measure(coder, slots, units)
     some = units.lengths > 0
     owner = units.owner[some]
     active = np.maximum(np.bincount(owner, minlength=subjects), 1)

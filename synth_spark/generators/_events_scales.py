@@ -35,7 +35,8 @@ def own_levels(columns: tuple[Attribute, ...]) -> dict[int, int]:
 
 def beside(n: Floats, level: Floats, spread: Floats) -> Floats:
     """Counts beside the subject's own: in spreads from its level; `SILENT` for none."""
-    return np.where(n > 0, (np.log1p(n) - level) / (spread + LEAST_SPREAD), SILENT)
+    away = (np.log1p(n) - level) / (spread + LEAST_SPREAD)
+    return np.where(n > 0, np.maximum(away, SILENT / 2), SILENT)
 
 
 def counted(beside: Floats, level: Floats, spread: Floats) -> Floats:

@@ -61,7 +61,7 @@ class Forest:
             leaf: Least rows in a leaf.
             seed: The run's seed.
             name: The stream's name; two columns must not share one.
-            exact: Values are integers and stay as they are.
+            exact: Values stay as they are.
             trees: Number of trees.
             near: A given column that matters within a leaf too: what is drawn is a value of one
                 of the rows around in it (`AROUND`). Leaves with many rows flatten what a column
@@ -86,7 +86,7 @@ class Forest:
             np.concatenate([p[4] for p in parts]).astype(np.int32),
             nodes.astype(np.int32),
             np.concatenate([p[5] for p in parts]).astype(np.float32),
-            _spikes(target),
+            spikes(target),
             exact,
             near,
             np.concatenate([p[6] for p in parts]).astype(np.float32),
@@ -180,7 +180,7 @@ def _tied(target: NDArray[np.float64], rank: NDArray[np.float64]) -> NDArray[np.
     return np.asarray(means[inverse] / max(len(target), 1))
 
 
-def _spikes(target: NDArray[np.float64]) -> NDArray[np.float32]:
+def spikes(target: NDArray[np.float64]) -> NDArray[np.float32]:
     """Values that at least 3 % of the rows hold."""
     values, counts = np.unique(target.astype(np.float32), return_counts=True)
     return np.asarray(values[counts >= max(0.03 * len(target), 2)])

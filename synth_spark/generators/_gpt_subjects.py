@@ -170,7 +170,7 @@ class PromptedHistories(Histories):
         pick = np.minimum((upper <= goal[:, None]).sum(axis=1), many - 1)
         x = x.reshape(subjects, many, -1)[np.arange(subjects), pick]
         for j in range(self._upto(), len(self.forests)):
-            x[:, j] = self.forests[j].draw(x[:, :j], rng.random((subjects, 4)))
+            x[:, j] = self.column(j, x, rng.random((subjects, 4)))
         return self.units_of(x, rng)
 
     def _upto(self) -> int:
@@ -185,7 +185,7 @@ class PromptedHistories(Histories):
                 x[:, j], mass = draw_within(self.forests[j], x[:, :j], u, self.masks[j])
                 weight *= mass
             else:
-                x[:, j] = self.forests[j].draw(x[:, :j], u)
+                x[:, j] = self.column(j, x, u)
         return x, weight
 
 

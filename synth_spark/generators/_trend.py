@@ -2,66 +2,91 @@
 
 Trees with many rows in a leaf flatten how a column hangs on those before it, the more the fewer
 rows there are. A forest that is grown on what a ridge regression (Hoerl and Kennard, Technometrics
-1970) leaves over keeps the slope, and a draw is the line's value with a leaf's rest on it.
+1970) leaves over keeps the slope: a draw is the line's value with a leaf's rest on it. Values that
+many rows share (no nights at all) are left to the column's plain forest.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from synth_spark.generators._forest import Forest, spikes
+
 PENALTY = 10.0  # in rows: so many rows without any slope are added
-SPIKE = 0.2  # share of the rows that hold one value, from which a column has no line
+LEAST_ROWS = 20  # without those at spikes, below which a column has no line
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
 class Trend:
-    """The line of one column; with no weights it is 0 throughout."""
+    """The line of one column, and the forest of what it leaves over; without it there is none."""
 
     weights: Floats  # (columns before,)
     intercept: float
     low: float  # of the column's values
     high: float
+    rest: Forest | None
+    spikes: NDArray[np.float32]  # values that the line does not tell of
 
     @classmethod
-    def fit(cls, given: Floats, target: Floats, used: NDArray[np.bool_]) -> Self:
+    def fit(
+        cls,
+        given: Floats,
+        target: Floats,
+        used: NDArray[np.bool_],
+        grown: Callable[[Floats, Floats], Forest],
+    ) -> Self:
         """Fit the line of one column.
 
         Args:
             given: The columns before it, shape (rows, columns).
             target: The column, shape (rows,).
             used: Which of the columns before are numbers, shape (columns,).
+            grown: A forest on what is given and left over.
         """
-        none = cls(np.zeros(given.shape[1]), 0.0, float(target.min()), float(target.max()))
-        _, counts = np.unique(target, return_counts=True)
-        if not used.any() or counts.max() > max(SPIKE * len(target), 1):
-            return none
-        mean, scale = given.mean(axis=0), given.std(axis=0)
-        kept = used & (scale > 1e-9)
-        z = (given[:, kept] - mean[kept]) / scale[kept]
-        gram = z.T @ z + PENALTY * np.eye(z.shape[1])
+        shared = spikes(target)
+        rows = ~np.isin(target.astype(np.float32), shared)
+        low, high = float(target.min()), float(target.max())
+        z, y = given[rows], target[rows]
+        kept = used & (z.std(axis=0) > 1e-9) if len(z) else np.zeros(len(used), bool)
+        if len(z) < LEAST_ROWS or not kept.any():
+            return cls(np.zeros(given.shape[1]), 0.0, low, high, None, shared)
+        mean, scale = z[:, kept].mean(axis=0), z[:, kept].std(axis=0)
+        flat = (z[:, kept] - mean) / scale
+        gram = flat.T @ flat + PENALTY * np.eye(flat.shape[1])
         weights = np.zeros(given.shape[1])
-        weights[kept] = np.linalg.solve(gram, z.T @ (target - target.mean())) / scale[kept]
-        return cls(weights, float(target.mean() - weights @ mean), none.low, none.high)
+        weights[kept] = np.linalg.solve(gram, flat.T @ (y - y.mean())) / scale
+        intercept = float(y.mean() - weights[kept] @ mean)
+        rest = grown(z, y - (z @ weights + intercept))
+        return cls(weights, intercept, low, high, rest, shared)
 
-    def at(self, given: Floats) -> Floats:
-        """The line's values, shape (rows,)."""
-        return given @ self.weights + self.intercept
+    def onto(self, given: Floats, plain: Floats, uniforms: Floats) -> Floats:
+        """Values on the line, in the range of the column; shape (rows,).
 
-    def onto(self, given: Floats, rest: Floats) -> Floats:
-        """Values with a rest on the line, in the range of the column; shape (rows,)."""
-        return np.clip(self.at(given) + rest, self.low, self.high)
+        Args:
+            given: The columns before it, shape (rows, columns).
+            plain: What the column's own forest drew: it stays where it is a spike.
+            uniforms: Shape (rows, 4), in [0, 1), of that draw too.
+        """
+        if self.rest is None:
+            return plain
+        on = given @ self.weights + self.intercept + self.rest.draw(given, uniforms)
+        spike = np.isin(plain.astype(np.float32), self.spikes)
+        return np.where(spike, plain, np.clip(on, self.low, self.high))
 
     def state(self) -> dict[str, Any]:
         """A tree for `core/wire.py`."""
-        return {name: getattr(self, name) for name in self.__slots__}
+        rest = None if self.rest is None else self.rest.state()
+        return {**{name: getattr(self, name) for name in self.__slots__}, "rest": rest}
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> Self:
         """The line that `state` came from."""
-        return cls(**state)
+        rest = None if state["rest"] is None else Forest.from_state(state["rest"])
+        return cls(**{**state, "rest": rest})

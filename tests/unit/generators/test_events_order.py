@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 from synth_spark.core.batch import Coded, Records
+from synth_spark.core.conditions import Condition
 from synth_spark.core.local import Local
 from synth_spark.core.ports import learn
 from synth_spark.core.schema import Column, Schema
+from synth_spark.core.shelf import GENERATORS
 from synth_spark.generators._events_coder import RANKS, own_ranks
 from synth_spark.generators._events_net import EventsModel
 from synth_spark.generators._events_returns import never_twice
@@ -103,17 +105,52 @@ def test_other_values_are_told_apart_by_their_rows() -> None:
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
-def test_a_stick_of_ranks_leaves_for_those_behind_what_they_can_hold(share: float) -> None:
-    """By all counts that there are: 12 events on 4 ranks of 5."""
+@pytest.mark.parametrize(("missing", "distinct"), [(0.0, 4), (0.25, 5), (0.25, 12), (0.0, 11)])
+def test_a_stick_of_ranks_leaves_for_those_behind_what_they_can_hold(
+    share: float, missing: float, distinct: int
+) -> None:
+    """60 events; missing values and those beyond the ranks come first, then ten ranks."""
     stick = Stick(1)
-    stick.n = np.array([12.0])
-    stick.begin(np.array([4.0]), 5, ranks=5)
+    stick.n = np.array([60.0])
+    stick.begin(np.array([float(distinct)]), 12, ranks=RANKS)
     got = []
-    for k in range(4):
+    kinds = ["missing", "other", *["rank"] * (RANKS - 1)]
+    for k, kind in enumerate(kinds):
         left = stick.left.copy()
-        part = stick.take(np.array([share]), np.array([0.0]), last=k == 3, rank=True)
-        got.append(float((part * left)[0]))
+        part = np.array([missing if kind == "missing" else share])
+        taken = stick.take(part, np.array([0.0]), last=k == len(kinds) - 1, kind=kind)
+        got.append(float(np.rint(taken * left)[0]))
     got.append(float(stick.left[0]))
-    assert sum(got) == 12
-    assert sorted(got, reverse=True) == got
-    assert sum(x > 0 for x in got) == 4
+    assert sum(got) == 60
+    assert sum(x > 0 for x in got) == distinct
+    assert got[0] == 60 * missing
+    assert (got[1] > 0) == (distinct - (missing > 0) > RANKS)
+    assert sorted(got[2:], reverse=True) == got[2:]
+
+
+def test_missing_places_stay_as_many() -> None:
+    """Three in ten cells are missing; 400 drawn subjects of about ten events: error .008."""
+    records = stays()
+    gone = np.random.default_rng(0).random(records.rows) < 0.3
+    cell = records.columns["cell"]
+    coded = Coded(np.where(gone, -1, cell.codes).astype(np.int32), cell.labels)
+    given = Records({**records.columns, "cell": coded}, records.offsets)
+    for name in ("markov", "autoregressive"):
+        generator = GENERATORS.get(name)
+        params = generator.Params(min_subjects=1, **({} if name == "markov" else {"max_epochs": 3}))
+        local = Local(given, parts=2, seed=1, train=train_local)
+        found = learn(generator.learn(SCHEMA, params, 1), local).sample(0, 400, 1)
+        assert abs((found.columns["cell"].codes < 0).mean() - gone.mean()) < 0.06
+
+
+def test_a_condition_holds_where_values_alternate() -> None:
+    """Every second event is "out"; with nothing else allowed all are."""
+    records = stays()
+    side = np.concatenate([np.arange(n) % 2 for n in records.lengths])
+    columns = {"at": records.columns["at"], "cell": Coded(side.astype(np.int32), ("in", "out"))}
+    params = AutoregressiveParams(min_subjects=1, max_epochs=2)
+    local = Local(Records(columns, records.offsets), parts=2, seed=1, train=train_local)
+    model = learn(GENERATOR.learn(SCHEMA, params, 1), local)
+    assert model.seen.layout.alone[0] == 2
+    found = model.conditioned(Condition.parse(["cell=out"], SCHEMA)).sample(0, 200, 1)
+    assert {found.columns["cell"].labels[c] for c in found.columns["cell"].codes} == {"out"}

@@ -1,0 +1,94 @@
+"""Claims about subjects with many units: counts and shares by the subject's profile."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from synth_spark.core.batch import Records
+from synth_spark.generators._events_coder import Coder
+from synth_spark.generators._events_episodes import Drawn, Histories
+from synth_spark.generators._events_scales import SILENT, beside, counted
+from synth_spark.generators._gpt_subjects import PromptedHistories
+from tests.unit.generators.events_world import phones
+from tests.unit.generators.test_events_coder import learned
+
+SUBJECTS, WEEKS = 300, 8
+
+
+@pytest.fixture(scope="module")
+def world() -> tuple[Coder, Records, Histories]:
+    """Eighty phones of eight weeks; each keeps a share of its events between .1 and 1."""
+    records = phones(subjects=80, mean=500, days=7 * WEEKS)
+    rng = np.random.default_rng(6)
+    busy = rng.uniform(0.1, 1.0, 80)[records.owners]
+    kept = np.flatnonzero(rng.random(records.rows) < busy)
+    lengths = np.bincount(records.owners[kept], minlength=80)
+    columns = {name: column[kept] for name, column in records.columns.items()}
+    some = Records(columns, np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64))
+    coder = learned(some)
+    assert coder.episodes
+    histories, _ = Histories.learn(coder, some, leaf=20, seed=1, trees=5)
+    return coder, some, histories
+
+
+@pytest.fixture(scope="module")
+def drawn(world: tuple[Coder, Records, Histories]) -> Drawn:
+    return world[2].draw(SUBJECTS, 3, 0)
+
+
+def per_subject(drawn: Drawn, values: np.ndarray) -> np.ndarray:
+    out = np.zeros((SUBJECTS, values.shape[1]))
+    np.add.at(out, drawn.owner, values)
+    return out
+
+
+def test_counts_of_a_subjects_weeks_lie_around_its_own_level(
+    world: tuple[Coder, Records, Histories], drawn: Drawn
+) -> None:
+    """Real weeks: nearly all of the spread of log counts is between the phones."""
+    attributes = world[2].attributes
+    n = drawn.table[:, attributes.index("n")]
+    level = drawn.table[:, attributes.index("level")]
+    assert np.corrcoef(np.log1p(n), level)[0, 1] > 0.9
+
+
+def test_over_all_its_weeks_a_subjects_shares_are_its_own(
+    world: tuple[Coder, Records, Histories], drawn: Drawn
+) -> None:
+    attributes = world[2].attributes
+    n = drawn.table[:, attributes.index("n")]
+    first = np.searchsorted(drawn.owner, np.arange(SUBJECTS))
+    for j, slots in enumerate(attributes.slots.count):
+        if slots < 2:
+            continue
+        total = per_subject(drawn, attributes.shares(drawn.table, j) * n[:, None])
+        own = drawn.table[first, [c.name for c in attributes.columns].index(f"stick{j}/0")]
+        assert np.abs(total[:, 0] / total.sum(axis=1) - own).mean() < 0.01
+
+
+def test_every_history_begins_with_an_event(
+    world: tuple[Coder, Records, Histories], drawn: Drawn
+) -> None:
+    first = np.searchsorted(drawn.owner, np.arange(SUBJECTS))
+    assert (drawn.table[first, world[2].attributes.index("n")] >= 1).all()
+
+
+def test_a_history_drawn_under_no_restriction_is_as_busy_as_a_free_one(
+    world: tuple[Coder, Records, Histories], drawn: Drawn
+) -> None:
+    histories = world[2]
+    asked = PromptedHistories.over(histories, histories.attributes, {}, np.ones(7, bool), 7)
+    at = histories.attributes.index("n")
+    found = asked.draw(SUBJECTS, 3, 0)
+    means = [part.table[:, at].mean() for part in (drawn, found)]
+    error = drawn.table[:, at].std() / np.sqrt(SUBJECTS)  # a subject's weeks are alike
+    assert abs(means[0] - means[1]) < 5 * error
+
+
+def test_counts_come_back_from_beside_the_level() -> None:
+    n = np.array([0.0, 1.0, 7.0, 400.0])
+    level, spread = np.full(4, 2.0), np.array([0.0, 0.3, 1.0, 2.0])
+    found = beside(n, level, spread)
+    assert found[0] == SILENT
+    np.testing.assert_allclose(counted(found, level, spread), n, rtol=1e-6)

@@ -159,10 +159,11 @@ def most_apart(
         places: Latitude and longitude, shape (rows, 2).
 
     Returns:
-        Levels, shape (DIRECT,), none above that of fewer ways.
+        Levels, shape (DIRECT,), none above that of fewer ways; one way bounds nothing.
     """
     counts = _pairs(np.asarray(number, np.int64), offsets, np.ascontiguousarray(places))
     total = counts.sum(axis=1)
     found = (np.cumsum(counts, axis=1) < WITHIN * total[:, None]).sum(axis=1)
     bound = np.where(total >= LEAST_PAIRS, found, BINS)
+    bound[:2] = BINS  # what is gone once may be anywhere
     return np.asarray(np.minimum.accumulate(bound), np.int64)

@@ -33,12 +33,13 @@ def test_levels_of_ways_rise() -> None:
 
 
 def test_places_with_many_ways_are_bounded_by_those_that_were_seen() -> None:
-    """30 subjects go twelve times to a place 1 km east, once to one 100 km east."""
-    one = np.array([0, 1] * 6 + [0, 2])
-    places = np.column_stack([np.zeros(14), np.array([0.0, 1.0, 100.0])[one] / 111.195])
-    number, offsets = np.tile(one, 30), np.arange(31) * 14
+    """30 subjects go twelve times to a place 1 km east, twice to one 100 km east."""
+    one = np.array([0, 1] * 6 + [0, 2, 0])
+    places = np.column_stack([np.zeros(15), np.array([0.0, 1.0, 100.0])[one] / 111.195])
+    number, offsets = np.tile(one, 30), np.arange(31) * 15
     bound = most_apart(number, offsets, np.tile(places, (30, 1)))
-    assert bound[ways_level(1)] == bin_of(100.0)
+    assert bound[ways_level(1)] == BINS
+    assert bound[ways_level(2)] == bin_of(100.0)
     assert bound[ways_level(12)] == bin_of(1.0)
     assert (np.diff(bound) <= 0).all()
 

@@ -214,7 +214,7 @@ def draw_category(  # type: ignore[no-untyped-def]
             broken[k] = 0  # the gravest rule that the value breaks: of 1 count, 2 alone, 3 met
             if at > 0 and k != RANKS:
                 most = share[u, k] * count[u] * MORE + 0.5
-                if 0 < k < RANKS:
+                if 0 < k < RANKS and share[u, k - 1] >= share[u, k]:
                     left = max(count[u] - s[a, 1] - 1.0, 0.0)
                     most = min(most, s[a, at + k - 1] + left * share[u, k - 1] + 1e-6)
                 broken[k] = 1 if s[a, at + k] + 1.0 > most else 0

@@ -36,8 +36,7 @@ class Stick:
         self.left, self.top, self.slots_left = self.n.copy(), np.zeros_like(self.n), slots
         self.ranks = ranks
         self.cap = np.ceil(self.n / 2) if apart else self.n.copy()
-        least = np.minimum(self.n, 2 if apart else 1)
-        self.owed = np.clip(np.rint(distinct), least, np.minimum(self.n, slots))
+        self.owed = np.clip(np.rint(distinct), np.minimum(self.n, 1), np.minimum(self.n, slots))
         return self.owed.copy()
 
     def skip(self) -> Floats:
@@ -51,8 +50,11 @@ class Stick:
     def take(self, share: Floats, u: Floats, last: bool, kind: Kind = "plain") -> Floats:
         """The next slot's part of what is left; the count is whole.
 
-        A rank has no more than the one before, and enough for those behind to have no more.
+        A rank has no more than the one before, and enough for those behind to have no more. Where
+        one rank may not hold all, there are two.
         """
+        if kind == "rank":
+            self.owed = np.where((self.owed == 1) & (self.left > self.cap), 2, self.owed)
         want = np.floor(share * self.left + u)
         low = np.where(self.owed >= self.slots_left, 1, 0)
         high = np.where(self.owed > 0, self.left - np.maximum(self.owed - 1, 0), 0)

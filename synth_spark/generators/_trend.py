@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from synth_spark.generators._forest import Forest, spikes
 
 PENALTY = 10.0  # in rows: so many rows without any slope are added
+OTHERS = [2, 3, 0, 1]  # uniforms of the rest: those of the plain draw told whether it is a spike
 LEAST_ROWS = 20  # without those at spikes, below which a column has no line
 
 Floats = NDArray[np.float64]
@@ -29,7 +30,7 @@ class Trend:
 
     weights: Floats  # (columns before,)
     intercept: float
-    low: float  # of the column's values
+    low: float  # of the column's values that are no spikes
     high: float
     rest: Forest | None
     spikes: NDArray[np.float32]  # values that the line does not tell of
@@ -52,11 +53,10 @@ class Trend:
         """
         shared = spikes(target)
         rows = ~np.isin(target.astype(np.float32), shared)
-        low, high = float(target.min()), float(target.max())
         z, y = given[rows], target[rows]
         kept = used & (z.std(axis=0) > 1e-9) if len(z) else np.zeros(len(used), bool)
         if len(z) < LEAST_ROWS or not kept.any():
-            return cls(np.zeros(given.shape[1]), 0.0, low, high, None, shared)
+            return cls(np.zeros(given.shape[1]), 0.0, 0.0, 0.0, None, shared)
         mean, scale = z[:, kept].mean(axis=0), z[:, kept].std(axis=0)
         flat = (z[:, kept] - mean) / scale
         gram = flat.T @ flat + PENALTY * np.eye(flat.shape[1])
@@ -64,10 +64,10 @@ class Trend:
         weights[kept] = np.linalg.solve(gram, flat.T @ (y - y.mean())) / scale
         intercept = float(y.mean() - weights[kept] @ mean)
         rest = grown(z, y - (z @ weights + intercept))
-        return cls(weights, intercept, low, high, rest, shared)
+        return cls(weights, intercept, float(y.min()), float(y.max()), rest, shared)
 
     def onto(self, given: Floats, plain: Floats, uniforms: Floats) -> Floats:
-        """Values on the line, in the range of the column; shape (rows,).
+        """Values on the line, in the range of those that are no spikes; shape (rows,).
 
         Args:
             given: The columns before it, shape (rows, columns).
@@ -76,7 +76,7 @@ class Trend:
         """
         if self.rest is None:
             return plain
-        on = given @ self.weights + self.intercept + self.rest.draw(given, uniforms)
+        on = given @ self.weights + self.intercept + self.rest.draw(given, uniforms[:, OTHERS])
         spike = np.isin(plain.astype(np.float32), self.spikes)
         return np.where(spike, plain, np.clip(on, self.low, self.high))
 

@@ -128,6 +128,23 @@ def test_a_stick_of_ranks_leaves_for_those_behind_what_they_can_hold(
     assert sorted(got[2:], reverse=True) == got[2:]
 
 
+def test_where_no_value_comes_twice_running_none_has_more_than_half() -> None:
+    """All counts up to 12, with and without a missing one: units of nothing but missing stay so."""
+    for n in range(1, 13):
+        for missing in (0, 1, n):
+            stick = Stick(1)
+            stick.n = np.array([float(n)])
+            stick.begin(np.array([1.0 + (0 < missing < n)]), 12, ranks=RANKS, apart=True)
+            got = []
+            for kind in ("missing", "other", *["rank"] * (RANKS - 1)):
+                left, share = stick.left.copy(), float(missing) / n if kind == "missing" else 1.0
+                taken = stick.take(np.array([share]), np.zeros(1), last=False, kind=kind)
+                got.append(float(np.rint(taken * left)[0]))
+            assert sum(got) == n
+            assert got[0] == missing
+            assert max(got[1:]) <= -(-n // 2)
+
+
 def test_missing_places_stay_as_many() -> None:
     """Three in ten cells are missing; 400 drawn subjects of about ten events: error .008."""
     records = stays()

@@ -103,7 +103,7 @@ class Histories:
                 table[:, :j],
                 table[:, j],
                 used[:j] & (not _is_exact(name)),
-                partial(grown, name=f"subject/{name}/rest"),
+                partial(grown, name=f"subject/{name}/rest", exact=True),
             )
             for j, name in enumerate(names)
         )

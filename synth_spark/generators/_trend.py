@@ -19,6 +19,7 @@ from synth_spark.generators._forest import Forest, spikes
 
 PENALTY = 10.0  # in rows: so many rows without any slope are added
 OTHERS = [2, 3, 0, 1]  # uniforms of the rest: those of the plain draw told whether it is a spike
+LEAST_TOLD = 0.2  # of a column's variance, below which the line is left to the trees
 LEAST_ROWS = 20  # without those at spikes, below which a column has no line
 
 Floats = NDArray[np.float64]
@@ -54,16 +55,20 @@ class Trend:
         shared = spikes(target)
         rows = ~np.isin(target.astype(np.float32), shared)
         z, y = given[rows], target[rows]
+        none = cls(np.zeros(given.shape[1]), 0.0, 0.0, 0.0, None, shared)
         kept = used & (z.std(axis=0) > 1e-9) if len(z) else np.zeros(len(used), bool)
         if len(z) < LEAST_ROWS or not kept.any():
-            return cls(np.zeros(given.shape[1]), 0.0, 0.0, 0.0, None, shared)
+            return none
         mean, scale = z[:, kept].mean(axis=0), z[:, kept].std(axis=0)
         flat = (z[:, kept] - mean) / scale
         gram = flat.T @ flat + PENALTY * np.eye(flat.shape[1])
         weights = np.zeros(given.shape[1])
         weights[kept] = np.linalg.solve(gram, flat.T @ (y - y.mean())) / scale
         intercept = float(y.mean() - weights[kept] @ mean)
-        rest = grown(z, y - (z @ weights + intercept))
+        away = y - (z @ weights + intercept)
+        if _told(flat, gram, away, y) < LEAST_TOLD:
+            return none
+        rest = grown(z, away)
         return cls(weights, intercept, float(y.min()), float(y.max()), rest, shared)
 
     def onto(self, given: Floats, plain: Floats, uniforms: Floats) -> Floats:
@@ -90,3 +95,14 @@ class Trend:
         """The line that `state` came from."""
         rest = None if state["rest"] is None else Forest.from_state(state["rest"])
         return cls(**{**state, "rest": rest})
+
+
+def _told(flat: Floats, gram: Floats, away: Floats, y: Floats) -> float:
+    """Share of the variance that a line tells of rows that it was not fitted on, one at a time.
+
+    By each row's leverage (Allen, The relationship between variable selection and data
+    augmentation and a method for prediction, Technometrics 1974), the mean's own included.
+    """
+    leverage = np.einsum("ij,ji->i", flat, np.linalg.solve(gram, flat.T)) + 1 / len(y)
+    error = away / np.maximum(1 - leverage, 1e-3)
+    return float(1 - (error**2).sum() / max(((y - y.mean()) ** 2).sum(), 1e-12))

@@ -87,3 +87,10 @@ def test_a_line_comes_back_from_its_state() -> None:
     u, plain = np.random.default_rng(0).random((100, 4)), np.ones(100)
     np.testing.assert_array_equal(again.onto(x[:, :2], plain, u), trend.onto(x[:, :2], plain, u))
     assert trend.weights[1] == 0  # a column that is no number
+
+
+def test_a_line_that_tells_nothing_of_other_rows_is_not_drawn() -> None:
+    """Thirty columns of noise fit the 100 rows of another; they would not fit the next."""
+    rng = np.random.default_rng(3)
+    x = rng.normal(size=(100, 31))
+    assert Trend.fit(x[:, :30], x[:, 30], np.ones(30, bool), GROWN).rest is None

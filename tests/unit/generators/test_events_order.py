@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,6 @@ from synth_spark.core.batch import Coded, Records
 from synth_spark.core.conditions import Condition
 from synth_spark.core.local import Local
 from synth_spark.core.ports import learn
-from synth_spark.core.schema import Column, Schema
 from synth_spark.core.shelf import GENERATORS
 from synth_spark.generators._events_coder import RANKS, own_ranks
 from synth_spark.generators._events_net import EventsModel
@@ -17,17 +18,9 @@ from synth_spark.generators._events_returns import never_twice
 from synth_spark.generators._events_stick import Stick
 from synth_spark.generators.autoregressive import GENERATOR, AutoregressiveParams
 from synth_spark.training.loop import train_local
+from tests.unit.generators.events_world import SCHEMA as WORLD
 
-SCHEMA = Schema(
-    family="events",
-    shape="events",
-    key=Column(name="phone", kind="identifier"),
-    time="at",
-    columns=(
-        Column(name="at", kind="time", source_type="timestamp_ntz"),
-        Column(name="cell", kind="category"),
-    ),
-)
+SCHEMA = replace(WORLD, columns=tuple(c for c in WORLD.columns if c.name in ("at", "cell")))
 CELLS = 60
 
 

@@ -24,6 +24,8 @@ from synth_spark.generators._events_levels import (
     shared_nats,
 )
 
+NIGHTS = (0.04, 0.12)  # parts of a unit's events, edges of its rhythm
+
 
 @dataclass(frozen=True, slots=True)
 class Contexts:
@@ -104,7 +106,8 @@ class Contexts:
         """Rhythm of each unit: early or late without nights, some nights, many; shape (units,)."""
         night = x[:, attributes.index("night")]
         late = x[:, attributes.index("hour_mean")] > attributes.mean[attributes.index("hour_mean")]
-        return np.where(night < 0.01, late, 2 + (night > 0.12)).astype(np.int64)
+        some = 2 + np.searchsorted(NIGHTS, night, side="right")
+        return np.where(night < 0.01, late, some).astype(np.int64)
 
     def mean_levels(self, attributes: Attributes, x: Floats) -> NDArray[np.int64]:
         """Quarter of each number's mean in each unit, shape (units, numbers)."""

@@ -11,7 +11,7 @@ from numba import njit
 
 from synth_spark.generators._events_runs import NEW, SAME
 
-GAPS, SELF, SHARE, PACE, BLOCKS, PARTS, LAST, CLOCKS = 6, 5, 5, 7, 12, 4, 4, 4
+GAPS, SELF, SHARE, PACE, BLOCKS, PARTS, LAST, CLOCKS = 6, 5, 5, 7, 12, 4, 4, 5
 SUITS = 5  # how the hour suits a value
 DWELLS = 48  # levels of the gap behind an event: half powers of two of a second
 NUM_LEVELS = 5  # of another number: missing or before the first, then quarters

@@ -8,6 +8,7 @@ import pytest
 from synth_spark.core.batch import Records
 from synth_spark.generators._events_coder import Coder
 from synth_spark.generators._events_episodes import Drawn, Histories
+from synth_spark.generators._events_own import parts_kept
 from synth_spark.generators._events_scales import SILENT, beside, counted
 from synth_spark.generators._gpt_subjects import PromptedHistories
 from tests.unit.generators.events_world import phones
@@ -65,6 +66,13 @@ def test_over_all_its_weeks_a_subjects_shares_are_its_own(
         total = per_subject(drawn, attributes.shares(drawn.table, j) * n[:, None])
         own = drawn.table[first, [c.name for c in attributes.columns].index(f"stick{j}/0")]
         assert np.abs(total[:, 0] / total.sum(axis=1) - own).mean() < 0.01
+
+
+def test_parts_of_episodes_are_scaled_to_the_subjects_own_in_whole_events() -> None:
+    """By hand: of 4, 4, 4 events 2, 0, 1 become 1, 0, .5; of 2 events 1 becomes 1.8."""
+    part, n = np.array([0.5, 0.0, 0.25, 0.5, 0.0]), np.array([4.0, 4, 4, 2, 0])
+    kept = parts_kept(part, n, np.array([0, 0, 0, 1, 1]), np.array([0.125, 0.9]))
+    assert kept.tolist() == [0.25, 0.0, 0.25, 1.0, 0.0]
 
 
 def test_every_history_begins_with_an_event(

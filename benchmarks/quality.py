@@ -5,6 +5,7 @@
     make bench-quality QUICK=1                                  without mostlyai-qa's accuracy
     make bench-quality TABLE=FILE [TARGET=COLUMN] [KEY=COLUMN TIME=COLUMN]    a table of your own
     make bench-quality SET=cdr GENERATOR=autoregressive ARGS="--cores 1"    on one core, kept apart
+    make bench-quality SET=cdr SEED=0 ARGS="--draws 6"      that many twins a model: mean, spread
     make bench-quality ARGS=--show                              only the table of the kept numbers
 
 The sets are the files of `benchmarks/sets/`. Each is measured with the generators that fit it,
@@ -22,6 +23,7 @@ import os
 import platform
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +31,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 sys.path.insert(0, str(ROOT))
 
-from benchmarks import quality_table, sets  # noqa: E402 -- the root is put on the path first
+from benchmarks import draws, quality_table, sets  # noqa: E402 -- the root is put on the path first
 from benchmarks.memory import Peak  # noqa: E402
 from benchmarks.sets import BenchSet, _table, _yardstick  # noqa: E402
 from synth_spark.core.shelf import GENERATORS  # noqa: E402
@@ -69,7 +71,7 @@ def twin(one: BenchSet, train: Path, generator: str, seed: int) -> tuple[Path, d
     }
 
 
-def keep(name: str, what: str, numbers: sets.Numbers, **more: Any) -> None:
+def keep(name: str, what: str, numbers: Mapping[str, Any], **more: Any) -> None:
     """Write the numbers of one set and generator (or of the floor)."""
     machine = {
         "cores": len(os.sched_getaffinity(0)),
@@ -92,7 +94,7 @@ def bench_floor(one: BenchSet, train: Path, holdout: Path, *, quick: bool) -> No
 
 
 def bench_one(
-    one: BenchSet, generator: str, seed: int, train: Path, holdout: Path, *, quick: bool, cores: int
+    one: BenchSet, generator: str, seed: int, train: Path, holdout: Path, args: argparse.Namespace
 ) -> None:
     """Twin and score one set with one generator and seed; keep the numbers, print the line."""
     out, run = twin(one, train, generator, seed)
@@ -101,13 +103,17 @@ def bench_one(
     score_s = round(time.perf_counter() - start, 1)
     fit_s = run["timings_s"].get("fit of the generator")
     numbers |= {} if fit_s is None else {"fit_s": round(fit_s, 1)}
-    name = f"{generator}-seed{seed}" + f"-cores{cores}" * (cores > 0)
-    keep(
-        one.name, name, numbers, generator=generator, seed=seed, quick=quick,
-        run=run, wall_s=run["wall_s"], score_s=score_s,
-    )  # fmt: skip
+    name = f"{generator}-seed{seed}" + (f"-cores{args.cores}" if args.cores else "")
+    facts = {"generator": generator, "seed": seed, "quick": args.quick}
+    keep(one.name, name, numbers, **facts, run=run, wall_s=run["wall_s"], score_s=score_s)
     shown = "  ".join(f"{k} {v:.3f}" for k, v in numbers.items())
     print(f"{one.name} {generator} seed {seed}: {shown}  wall_s {run['wall_s']}", flush=True)
+    if args.draws > 1:
+        subjects = run["sampling"]["subjects"]
+        many = draws.scored(one, train, holdout, out.with_suffix(""), subjects, args.draws)
+        keep(one.name, f"{name}-draws", many, **facts)
+        shown = "  ".join(f"{k} {v:.3f} ({many['sd'][k]:.3f})" for k, v in many["mean"].items())
+        print(f"  mean (sd) of {args.draws} draws: {shown}", flush=True)
 
 
 def bench_set(one: BenchSet, args: argparse.Namespace) -> None:
@@ -121,7 +127,7 @@ def bench_set(one: BenchSet, args: argparse.Namespace) -> None:
             continue
         seeds = SEEDS if args.seed is None else (args.seed,)
         for seed in seeds[:1] if generator == BASELINE else seeds:
-            bench_one(one, generator, seed, train, holdout, quick=args.quick, cores=args.cores or 0)
+            bench_one(one, generator, seed, train, holdout, args)
 
 
 def arguments() -> argparse.Namespace:
@@ -133,6 +139,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--generator", help="default: every one that fits the set")
     parser.add_argument("--seed", type=int, help="default: 0 and 1")
     parser.add_argument("--cores", type=int, help="of those that there are; default: all")
+    parser.add_argument("--draws", type=int, default=1, help="twins of each model; default: 1")
     parser.add_argument("--quick", action="store_true", help="leave out mostlyai-qa's accuracy")
     parser.add_argument("--show", action="store_true", help="only print what is kept")
     parser.add_argument("--table", type=Path, help="a Parquet or CSV file in place of the sets")

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks import quality_table, sets
+from benchmarks import draws, quality_table, sets
 from benchmarks.sets import _distance, _mobility, at_least, at_most, campus, times_floor
 from benchmarks.sets import friends_family_weeks as weeks
 
@@ -167,3 +167,13 @@ def test_the_table_passes_a_number_only_if_every_seed_does(tmp_path: Path) -> No
     text = quality_table.markdown([one], tmp_path)
     assert "| toy | markov | gap_ks | 0.040 / 0.060 | ≤ 0.050 | – | – | miss |" in text
     assert "0 pass, 1 miss, 1 not measured" in text
+
+
+def test_a_larger_twin_is_cut_into_parts_with_no_subject_in_two(tmp_path: Path) -> None:
+    """Seven subjects in three parts: two each, and the seventh in none."""
+    owner = [f"s{k}" for k in (0, 0, 1, 2, 2, 2, 3, 4, 5, 5, 6)]
+    pd.DataFrame({"key": owner, "row": range(11)}).to_parquet(tmp_path / "twin.parquet")
+    found = [set(p["key"]) for p in draws.parts(tmp_path / "twin.parquet", "key", 3)]
+    assert found == [{"s0", "s1"}, {"s2", "s3"}, {"s4", "s5"}]
+    rows = [len(p) for p in draws.parts(tmp_path / "twin.parquet", None, 2)]
+    assert rows == [5, 5]

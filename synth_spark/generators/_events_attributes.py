@@ -23,6 +23,7 @@ from synth_spark.generators._events_scales import (
     counted,
     divided,
     own_levels,
+    slope_of,
 )
 from synth_spark.generators._events_stick import Stick
 from synth_spark.generators._forest import Forest
@@ -38,6 +39,7 @@ class Attributes:
 
     columns: tuple[Attribute, ...]
     forests: dict[int, Forest]  # by position of the column
+    slopes: dict[int, float]  # of a column on the level that it is drawn around
     slots: Slots
     mean: Floats  # (columns,), of the training table
     std: Floats  # (columns,), at least 1e-6
@@ -73,12 +75,16 @@ class Attributes:
         measured, counts = facts.measure(coder, slots, units)
         table = facts.table(columns, {**measured, **given}, counts)
         some, level, forests = units.lengths > 0, own_levels(columns), {}
+        slopes: dict[int, float] = {}
         count = next(j for j, c in enumerate(columns) if c.name == "n")
         for j, column in enumerate(columns):
             if column.role not in ("drawn", "whole", "ratio", "share"):
                 continue
             rows = _asked(column, table, columns, some)
-            goal = table[rows, j] - (table[rows, level[j]] if j in level else 0.0)
+            goal = table[rows, j]
+            if j in level:
+                slopes[j] = slope_of(columns[level[j]], table[rows, level[j]], goal)
+                goal = goal - slopes[j] * table[rows, level[j]]
             if column.name == "n" and "level" in given:
                 goal = beside(goal, given["level"], given["spread"])
             if column.role == "ratio":
@@ -94,7 +100,7 @@ class Attributes:
         kept = table[some] if some.any() else table
         std = np.maximum(kept.std(axis=0), 1e-6)
         bounds = coder.clock.horizon_days, coder.most_events, coder.last_day
-        return cls(columns, forests, slots, kept.mean(axis=0), std, *bounds)
+        return cls(columns, forests, slopes, slots, kept.mean(axis=0), std, *bounds)
 
     def table(self, coder: Coder, units: Units, given: dict[str, Floats]) -> Floats:
         """The real attributes of units, shape (units, columns)."""
@@ -124,7 +130,8 @@ class Attributes:
                 if column.name == "n" and "place" in given:
                     self._begun(j, x, uniforms[:, j], drawn, given["place"] == 0)
             if j in level:
-                drawn = around(column, x[:, level[j]], drawn, stick.n, uniforms[:, j, 3])
+                beside_it = self.slopes[j] * x[:, level[j]]
+                drawn = around(column, beside_it, drawn, stick.n, uniforms[:, j, 3])
             match column.role:
                 case "given":
                     x[:, j] = given[column.name]
@@ -249,6 +256,7 @@ class Attributes:
         return {
             "columns": [[c.name, c.role, c.column, c.place] for c in self.columns],
             "forests": {str(j): f.state() for j, f in self.forests.items()},
+            "slopes": {str(j): s for j, s in self.slopes.items()},
             "slots": [
                 list(self.slots.of_token),
                 self.slots.count,
@@ -266,6 +274,7 @@ class Attributes:
         return cls(
             tuple(Attribute(*c) for c in state["columns"]),
             {int(j): Forest.from_state(f) for j, f in state["forests"].items()},
+            {int(j): s for j, s in state["slopes"].items()},
             Slots(tuple(state["slots"][0]), *state["slots"][1:]),
             state["mean"],
             state["std"],

@@ -20,7 +20,7 @@ def own_levels(columns: tuple[Attribute, ...]) -> dict[int, int]:
 
     What is learned of them is the distance from the subject's level, so that a habit outlives the
     leaves: its level is the subject's, not the mean of the units that share a leaf. The median gap
-    of a long history is drawn around the gap that would fill its span evenly.
+    of a long history is drawn around the gap that would fill its span evenly (`slope_of`).
     """
     place = {c.name: i for i, c in enumerate(columns) if c.role == "given" or c.name == "even"}
     out = {}
@@ -31,6 +31,18 @@ def own_levels(columns: tuple[Attribute, ...]) -> dict[int, int]:
         if c.role in ("drawn", "share") and c.name not in ("span", "first") and name in place:
             out[j] = place[name]
     return out
+
+
+def slope_of(level: Attribute, at: Floats, values: Floats) -> float:
+    """How far a column goes with the level that it is drawn around, 0 to 1.
+
+    A habit goes with the subject's own wholly. The gap that fills a span evenly is another matter:
+    of a history in sessions the median gap is one within a session, and tells nothing of the span.
+    """
+    if level.name != "even":
+        return 1.0
+    away = at - at.mean()
+    return float(np.clip(away @ values / max(away @ away, 1e-12), 0.0, 1.0))
 
 
 def beside(n: Floats, level: Floats, spread: Floats) -> Floats:

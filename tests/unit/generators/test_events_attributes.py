@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from synth_spark.generators._events_attributes import Attributes, own_levels
 from synth_spark.generators._events_episodes import Histories
 from synth_spark.generators._events_facts import Attribute, Slots, measure
+from synth_spark.generators._events_scales import slope_of
 from tests.unit.generators.events_world import phones
 from tests.unit.generators.test_events_coder import learned
 
@@ -121,3 +123,12 @@ def test_a_subjects_weeks_resemble_one_another() -> None:
         for s in (odd, ~odd)
     ]
     assert np.corrcoef(np.log1p(means))[0, 1] > 0.8
+
+
+def test_a_gap_goes_with_the_even_one_as_far_as_the_records_say() -> None:
+    """By hand: gaps of half the even ones, and gaps that do not hang on them; habits do wholly."""
+    even, own = Attribute("even", "computed"), Attribute("own_gap", "given")
+    at = np.array([1.0, 2.0, 3.0, 4.0])
+    assert slope_of(even, at, 0.5 * at + 7) == pytest.approx(0.5)
+    assert slope_of(even, at, np.array([4.0, 5.0, 5.0, 4.0])) == 0.0
+    assert slope_of(own, at, np.zeros(4)) == 1.0

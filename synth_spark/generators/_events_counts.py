@@ -34,7 +34,8 @@ def learn_steps(base: Base, contexts: Contexts, sample: Records, weight: float) 
     inner = np.flatnonzero(units.previous >= 0)
     level = np.minimum(np.log2(1 + gap[inner]), 30).astype(np.int64)
     told = information(units.cats[inner - 1, 0].astype(np.int64), level)
-    steps = Steps.learn(units, shares, width, told=told, weight=weight)
+    alone = int(histories.attributes.slots.alone[0])
+    steps = Steps.learn(units, shares, width, told=told, weight=weight, alone=alone)
     return replace(steps, suits=suits)
 
 

@@ -21,10 +21,12 @@ from synth_spark.generators._events_levels import (
     number_parent,
     parent_of,
     quantiles,
-    shared_nats,
 )
 
 NIGHTS = (0.04, 0.12)  # parts of a unit's events, edges of its rhythm
+# The axes of the times in the order in which they are given up: rhythm, part of the week, last gap,
+# pace, and last of all the value left, so that a stay at home is as long as stays at home are.
+TIME_AXES = (0, 4, 3, 1, 5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +139,7 @@ class Contexts:
 
     def smoothed(self, counts: dict[str, NDArray[Any]], weight: float) -> dict[str, NDArray[Any]]:
         """Counts to what the walk reads: cumulative rows, chances to stay, relative lifts."""
-        time = _backed_off(counts["time"], weight, axes=_time_axes(counts["time"]))
+        time = _backed_off(counts["time"], weight, axes=TIME_AXES)
         stays = _backed_off(counts["stays"], weight, axes=(2, 3, 4, 1, 5))[..., 1]
         numbers = np.moveaxis(counts["numbers"], 0, -1).copy()
         for j in range(len(self.num_start) - 1):
@@ -209,18 +211,6 @@ def _within(units: Units, coder: Coder, attributes: Attributes) -> Floats:
         total = np.bincount(slots, rows)
         parts.append(rows / np.maximum(total[slots], 1))
     return np.concatenate(parts)
-
-
-def _time_axes(counts: NDArray[Any]) -> tuple[int, ...]:
-    """The axes of the times in the order in which they are given up.
-
-    Rhythm, part of the week, last gap; then the value left, unless it tells more than the pace.
-    """
-    told = {}
-    for axis in (1, 5):
-        others = tuple(a for a in range(counts.ndim - 1) if a != axis)
-        told[axis] = shared_nats(counts.sum(axis=others))
-    return (0, 4, 3, 1) if told[5] > told[1] else (0, 4, 3, 5, 1)
 
 
 def _backed_off(

@@ -2,7 +2,8 @@
 
 The walk draws the next value by what is still owed to each. These lifts say how much likelier
 than that each value is after the last one (order 1), after the last two (order 2) and in each
-part of the day, of working days, of weekends and at a unit's last event. A lift is counts seen
+part of the day, of working days and of weekends. The value of a unit's last event (a night at home)
+is drawn first and kept back, or what is owed would be used up before it. A lift is counts seen
 over counts expected, both with `weight` more: in a state of n events order 2 speaks with weight n
 / (n + weight) and hands the rest to order 1, which in the same way hands its rest to order 0,
 what is owed. They are fitted in turns by iterative scaling (Darroch and Ratcliff, Generalized
@@ -35,15 +36,18 @@ class Steps:
     """Lifts of the main category's values, and the states that times look at."""
 
     state_of: NDArray[np.int64]  # (values,), state of the value left; all 0 where it tells nothing
-    first: Floats  # (values, values): last, next
+    first: Floats  # (values + 1, values): last, next; the last row: a unit's first event
     second: Floats  # (values, values, values): last but one, last, next
-    when: Floats  # (3, BLOCKS, values): working day, weekend, a unit's last event; block of the day
+    when: Floats  # (2, BLOCKS, values): working day or weekend; block of the day
+    final: Floats  # (values,): a unit's last event, against the value's share of its events
     # (2, 24, values of all categories): how much likelier a value is on a working day, a weekend,
     # at an hour; by it the walk stays with a value or leaves it
     suits: Floats = field(default_factory=lambda: np.ones((2, 24, 1)))
 
     @classmethod
-    def learn(cls, units: Units, shares: Floats, width: int, *, told: float, weight: float) -> Self:
+    def learn(
+        cls, units: Units, shares: Floats, width: int, *, told: float, weight: float, alone: int = 0
+    ) -> Self:
         """Fit on the units of a sample.
 
         Args:
@@ -52,14 +56,16 @@ class Steps:
             width: Values of the main category; 0: there is none, or it is one of runs.
             told: Nats that the value left tells of the gap behind it.
             weight: In events; see the module.
+            alone: Of the first so many values none comes twice running.
         """
         size = max(width, 1)
         made = cls(
-            np.zeros(size, np.int64), np.ones((size, size)), np.ones((size, size, size)),
-            np.ones((3, BLOCKS, size)),
+            np.zeros(size, np.int64), np.ones((size + 1, size)), np.ones((size, size, size)),
+            np.ones((2, BLOCKS, size)), np.ones(size),
         )  # fmt: skip
         if not width or not len(units.t):
             return made
+        made.final[:] = _final(units, shares, weight)
         values = units.cats[:, 0].astype(np.int64)
         if told > TELLING:
             order = np.argsort(-np.bincount(values, minlength=width), kind="stable")
@@ -68,8 +74,8 @@ class Steps:
             table = (made.when, made.first, made.second)[sweep % 3]
             seen, expected = np.zeros((2, *table.shape))
             _expect(
-                units.offsets, units.anchor, units.t, values, shares, made.first, made.second,
-                made.when, sweep % 3, seen.reshape(-1), expected.reshape(-1),
+                units.offsets, units.anchor, units.t, values, shares, alone, made.first,
+                made.second, made.when, sweep % 3, seen.reshape(-1), expected.reshape(-1),
             )  # fmt: skip
             table *= (seen + weight) / (expected + weight)
             np.clip(table, 1 / MOST, MOST, out=table)
@@ -88,6 +94,16 @@ class Steps:
     def from_state(cls, state: dict[str, Any]) -> Self:
         """The steps that `state` came from."""
         return cls(**state)
+
+
+def _final(units: Units, shares: Floats, weight: float) -> Floats:
+    """How much likelier each value is as a unit's last event than by its share there."""
+    some = units.lengths > 0
+    ends = units.cats[units.offsets[1:][some] - 1, 0]
+    expected = shares[some].sum(axis=0)
+    more = weight * expected / expected.sum()
+    seen = np.bincount(ends, minlength=len(expected)) + more
+    return np.asarray(np.clip(seen / np.maximum(expected + more, 1e-9), 1 / MOST, MOST))
 
 
 def suited(units: Units, starts: NDArray[np.int64], values: int, weight: float) -> Floats:
@@ -116,27 +132,54 @@ def suited(units: Units, starts: NDArray[np.int64], values: int, weight: float) 
 
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
-def moment(anchor, t, last):  # type: ignore[no-untyped-def]
-    """Working day (0), weekend (1) or a unit's last event (2), and block of the day."""
+def moment(anchor, t):  # type: ignore[no-untyped-def]
+    """Working day (0) or weekend (1), and block of the day."""
     day = int(t // 86_400.0)
     kind = 1 if (anchor + day + 3) % 7 > 4 else 0
-    return 2 if last else kind, min(int((t - day * 86_400.0) // 7_200.0), BLOCKS - 1)
+    return kind, min(int((t - day * 86_400.0) // 7_200.0), BLOCKS - 1)
 
 
 @njit(cache=True, nogil=True, error_model="numpy", inline="always")  # type: ignore[untyped-decorator, unused-ignore]
 def lift(first, second, when, weekend, block, before, last, v):  # type: ignore[no-untyped-def]
     """How much likelier value v is than what is owed says; -1 for a value before the first."""
-    out = when[weekend, block, v]
-    if last >= 0:
-        out *= first[last, v]
-        if before >= 0:
-            out *= second[before, last, v]
+    out = when[weekend, block, v] * first[last if last >= 0 else len(first) - 1, v]
+    if before >= 0:
+        out *= second[before, last, v]
     return out
+
+
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
+def kept_back(shares, final, u):  # type: ignore[no-untyped-def]
+    """Value of a unit's last event, by its share and by how units end; -1: it has no shares."""
+    total = 0.0
+    for v in range(len(final)):
+        total += shares[v] * final[v]
+    goal, best = u * total, -1
+    for v in range(len(final)):
+        if shares[v] > 0:
+            best = v
+            goal -= shares[v] * final[v]
+            if goal < 0:
+                break
+    return best
+
+
+@njit(cache=True, nogil=True, error_model="numpy", inline="always")  # type: ignore[untyped-decorator, unused-ignore]
+def wanted(owed, v, kept, after, alone):  # type: ignore[no-untyped-def]
+    """Weight of value v that is still owed so many events, of which the last keeps one of `kept`.
+
+    With `after` events behind this one; of the first `alone` values none comes twice running.
+    """
+    if v == kept and after > 0:
+        if after == 1 and v < alone:
+            return OWED * OWED
+        owed -= 1.0
+    return max(owed, OWED)
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
 def _expect(  # type: ignore[no-untyped-def]
-    offsets, anchors, t, values, shares, first, second, when, which, seen, expected
+    offsets, anchors, t, values, shares, alone, first, second, when, which, seen, expected
 ):  # fmt: skip
     """Counts of one table (0 when, 1 first, 2 second), seen and expected by the walk's weights."""
     size = shares.shape[1]
@@ -148,24 +191,22 @@ def _expect(  # type: ignore[no-untyped-def]
         for i in range(a, b):
             last = values[i - 1] if i > a else -1
             before = values[i - 2] if i > a + 1 else -1
-            weekend, block = moment(anchors[u], t[i], i == b - 1)
+            weekend, block = moment(anchors[u], t[i])
             now = values[i]
             total = 0.0
             for v in range(size):
                 weight[v] = 0.0
                 if shares[u, v] > 0 and v != last:
-                    weight[v] = max(owed[v], OWED) * lift(
-                        first, second, when, weekend, block, before, last, v
-                    )
+                    weight[v] = wanted(owed[v], v, values[b - 1], b - 1 - i, alone)
+                    weight[v] *= lift(first, second, when, weekend, block, before, last, v)
                 total += weight[v]
             owed[now] -= 1.0
             at = (weekend * BLOCKS + block) * size
             if which == 1:
-                at = last * size
+                at = (last if last >= 0 else size) * size
             elif which == 2:
                 at = (before * size + last) * size
-            early = (which == 1 and last < 0) or (which == 2 and before < 0)
-            if now == last or total <= 0 or early:
+            if now == last or total <= 0 or (which == 2 and before < 0):
                 continue
             seen[at + now] += 1.0
             for v in range(size):

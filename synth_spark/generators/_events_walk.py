@@ -19,7 +19,7 @@ from synth_spark.generators._events_kernels import (
     pick,
     uniform,
 )
-from synth_spark.generators._events_steps import lift, moment
+from synth_spark.generators._events_steps import kept_back, lift, moment, wanted
 from synth_spark.generators._events_tables import (
     LAST,
     SHARE_EDGES,
@@ -82,9 +82,9 @@ def next_time(  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True, error_model="numpy", inline="always")  # type: ignore[untyped-decorator, unused-ignore]
 def next_category(  # type: ignore[no-untyped-def]
-    c, i, n, gap, event, before, second_last, weekend, block, counts, shares, selfs, starts, width,
-    in_runs, cat_parent, lifts, stays, moves, gap_edges, first, second, when, suits, anchor, t,
-    weight, state,
+    c, i, n, kept, gap, event, before, second_last, weekend, block, counts, shares, selfs, starts,
+    width, in_runs, alone, cat_parent, lifts, stays, moves, gap_edges, first, second, when, suits,
+    anchor, t, weight, state,
 ):  # fmt: skip
     """Token of category c of event i: stay with the last value, or what is still owed to each."""
     a = starts[c]
@@ -92,7 +92,7 @@ def next_category(  # type: ignore[no-untyped-def]
     g = level(gap_edges, gap)
     same = alike(c, in_runs[c], g, event, before)
     w = to_stay_with(before[c], in_runs[c])
-    if i > 0:
+    if i > 0 and not (w < alone[c] and w == before[c]):
         stay = stays[
             c,
             g,
@@ -110,7 +110,7 @@ def next_category(  # type: ignore[no-untyped-def]
         share = shares[a + v]
         p = 0.0
         if share > 0 and not (i > 0 and v == w):
-            p = max(share * n - counts[a + v], 0.02)
+            p = wanted(share * n - counts[a + v], v, kept, n - 1 - i, alone[c])
             if i > 0 and in_runs[c]:
                 p = moves[a + w, same, v]
             elif i > 0 and c > 0:
@@ -143,9 +143,9 @@ def next_category(  # type: ignore[no-untyped-def]
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
 def walk(  # type: ignore[no-untyped-def]
     key, offsets, anchors, clocks, first_day, ends, shares, selfs, means, starts, widths,
-    in_runs, cat_parent, num_cat, num_num, num_level, pace_edges, last_edges, gap_edges, rooms,
-    tick, cut, gap_sub, jump_lo, jump_hi, state_of, first, second, when, suits, time, hours,
-    first_hours, slots, stays, moves, lifts, numbers, num_start, t, cats, nums, lengths,
+    in_runs, alone, cat_parent, num_cat, num_num, num_level, pace_edges, last_edges, gap_edges,
+    rooms, tick, cut, gap_sub, jump_lo, jump_hi, state_of, first, second, when, final, suits, time,
+    hours, first_hours, slots, stays, moves, lifts, numbers, num_start, t, cats, nums, lengths,
 ):  # fmt: skip
     """Fill units with events, end to end (t, cats, nums, lengths in place); gives their number."""
     columns, numeric = cats.shape[1], nums.shape[1]
@@ -159,6 +159,7 @@ def walk(  # type: ignore[no-untyped-def]
         counts[:] = 0.0
         share, repeats = shares[u], selfs[u]
         gap = -1.0
+        kept = kept_back(share, final, uniform(state)) if columns and not in_runs[0] else -1
         for i in range(n):
             r = at
             if i == 0:
@@ -179,13 +180,14 @@ def walk(  # type: ignore[no-untyped-def]
                 t[r] = then
                 gap = t[r] - t[r - 1]
                 cats_before = cats[r - 1]
-            weekend, block = moment(anchors[u], t[r], i == n - 1)
+            weekend, block = moment(anchors[u], t[r])
             for c in range(columns):
                 second_last = cats[r - 2, c] if i > 1 else -1
                 v = next_category(
-                    c, i, n, gap, cats[r], cats_before, second_last, weekend, block, counts,
-                    share, repeats, starts, widths[c], in_runs, cat_parent, lifts, stays,
-                    moves, gap_edges, first, second, when, suits, anchors[u], t[r], weight, state,
+                    c, i, n, kept if c == 0 else -1, gap, cats[r], cats_before, second_last,
+                    weekend, block, counts, share, repeats, starts, widths[c], in_runs, alone,
+                    cat_parent, lifts, stays, moves, gap_edges, first, second, when, suits,
+                    anchors[u], t[r], weight, state,
                 )  # fmt: skip
                 cats[r, c] = v
                 counts[starts[c] + v] += 1

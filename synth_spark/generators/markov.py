@@ -127,7 +127,7 @@ class MarkovModel:
         cats = np.zeros((events, len(coder.cats)), np.int32)
         nums = np.zeros((events, len(coder.nums)), np.int32)
         first = x[:, attributes.index("first")]
-        c, clock = self.contexts, coder.clock
+        c, clock, steps = self.contexts, coder.clock, self.steps
         ends = (first + x[:, attributes.index("span")]) * DAY_S
         made = np.zeros(len(lengths), np.int64)
         events = walk(
@@ -135,12 +135,11 @@ class MarkovModel:
             offsets, drawn.anchor, c.clocks(attributes, x), np.floor(first).astype(np.int64),
             c.ends(ends, clock.horizon_s),
             self._shares(x), c.selfs(attributes, x), c.mean_levels(attributes, x),
-            c.starts, c.widths, c.in_runs, c.cat_parent, c.num_cat, c.num_num, c.num_level,
-            c.pace_edges, c.last_edges, c.gap_edges, coder.room_s(drawn.anchor), clock.tick_s,
-            clock.cut_s,
-            clock.gap_sub, clock.jump_lo, clock.jump_hi, self.steps.state_of, self.steps.first,
-            self.steps.second, self.steps.when, self.steps.suits, *self._tables(), c.num_start,
-            t, cats, nums, made,
+            c.starts, c.widths, c.in_runs, attributes.slots.alone, c.cat_parent, c.num_cat,
+            c.num_num, c.num_level, c.pace_edges, c.last_edges, c.gap_edges,
+            coder.room_s(drawn.anchor), clock.tick_s, clock.cut_s, clock.gap_sub, clock.jump_lo,
+            clock.jump_hi, steps.state_of, steps.first, steps.second, steps.when, steps.final,
+            steps.suits, *self._tables(), c.num_start, t, cats, nums, made,
         )  # fmt: skip
         return made, t[:events], cats[:events], nums[:events]
 

@@ -8,7 +8,8 @@ import pytest
 from synth_spark.columns.category import Category
 from synth_spark.core.batch import Coded
 from synth_spark.generators._events_coder import EventColumn, Units
-from synth_spark.generators._events_steps import Steps, lift, moment, suited
+from synth_spark.generators._events_plan import TIME_AXES, _backed_off
+from synth_spark.generators._events_steps import Steps, kept_back, lift, moment, suited, wanted
 from synth_spark.generators._events_steps_table import markdown, transitions
 
 
@@ -65,16 +66,52 @@ def test_an_hour_suits_a_value_as_often_as_it_comes_then_over_all_hours() -> Non
 
 
 def test_a_lift_is_the_product_of_its_tables() -> None:
-    first, second, when = np.full((2, 2), 3.0), np.full((2, 2, 2), 5.0), np.full((3, 12, 2), 2.0)
-    assert lift(first, second, when, 0, 0, -1, -1, 0) == 2.0
+    first, second, when = np.full((3, 2), 3.0), np.full((2, 2, 2), 5.0), np.full((2, 12, 2), 2.0)
+    first[-1] = 7.0  # of a unit's first event
+    assert lift(first, second, when, 0, 0, -1, -1, 0) == 14.0
     assert lift(first, second, when, 0, 0, -1, 1, 0) == 6.0
     assert lift(first, second, when, 0, 0, 1, 1, 0) == 30.0
 
 
-def test_a_moment_is_of_a_working_day_a_weekend_or_a_units_last_event() -> None:
-    assert moment(4, 3_600.0 * 13, False) == (0, 6)
-    assert moment(4, 86_400.0 * 5, False) == (1, 0)
-    assert moment(4, 86_400.0 * 5, True) == (2, 0)
+def test_a_moment_is_of_a_working_day_or_a_weekend() -> None:
+    assert moment(4, 3_600.0 * 13) == (0, 6)
+    assert moment(4, 86_400.0 * 5) == (1, 0)
+
+
+def test_how_units_end_is_told_against_the_shares_of_their_values() -> None:
+    """100 units of 0 1 2 0: 0 is half of the events and all of the last ones."""
+    values = np.tile([[0, 1, 2, 0]], (100, 1))
+    many = units(values, np.tile(np.arange(4.0), (100, 1)))
+    made = Steps.learn(many, shares(values, 3), 3, told=0.0, weight=20.0)
+    assert made.final == pytest.approx([(100 + 10) / (50 + 10), 5 / (25 + 5), 5 / (25 + 5)])
+
+
+def test_the_value_that_units_begin_with_is_lifted_there_alone() -> None:
+    """100 units of 0 1 2 1 2 0 in an order of their own, but for the 0 in front."""
+    rng = np.random.default_rng(3)
+    rest = np.array([rng.permutation([1, 2, 1, 2, 0]) for _ in range(400)])
+    values = np.column_stack([np.zeros(400, np.int64), rest])
+    hours = np.tile(np.arange(6.0) * 0.01 + 12, (400, 1))
+    made = Steps.learn(units(values, hours), shares(values, 3), 3, told=0.0, weight=15.0)
+    assert made.first[-1, 0] > 5 * made.first[-1, 1]
+    assert made.first[-1, 1] == pytest.approx(made.first[-1, 2], rel=0.2)
+    assert made.first[1, 0] < 1.5 * made.first[1, 2]
+
+
+def test_the_last_value_is_drawn_by_its_share_and_how_units_end() -> None:
+    share, final = np.array([0.5, 0.25, 0.25, 0.0]), np.array([2.0, 0.4, 1.6, 9.0])
+    u = (np.arange(1_500) + 0.5) / 1_500  # weights 1, .1, .4 and none
+    drawn = [kept_back(share, final, x) for x in u]
+    assert np.bincount(drawn, minlength=4).tolist() == [1_000, 100, 400, 0]
+    assert kept_back(np.zeros(4), final, 0.5) == -1
+
+
+def test_the_event_that_is_kept_back_is_not_owed_before_the_last() -> None:
+    assert wanted(3.0, 1, 1, 5, 0) == 2.0
+    assert wanted(3.0, 0, 1, 5, 0) == 3.0  # another value
+    assert wanted(1.0, 1, 1, 0, 2) == 1.0  # the last event itself
+    assert wanted(2.0, 1, 1, 1, 0) == 1.0  # may follow itself
+    assert wanted(2.0, 1, 1, 1, 2) < 0.001  # may not: it would be in its own way
 
 
 def test_the_table_tells_what_follows_and_after_how_long() -> None:
@@ -97,3 +134,15 @@ def test_the_table_tells_what_follows_and_after_how_long() -> None:
     text = markdown("place", [work, home])
     assert "| home | 40.0% |" in text
     assert "work 75%, gym 25%" in text
+
+
+def test_times_hang_on_the_value_left_before_they_hang_on_the_pace() -> None:
+    """Of 14 events, one for each of 7 paces and 2 values left, the value says which time comes.
+
+    Over all paces 7 events and 15 of both times: (7 + 15 / 2) / 22; finer tables only add to it.
+    """
+    counts = np.zeros((1, 7, 1, 1, 1, 2, 2))
+    counts[..., 0, 0] = counts[..., 1, 1] = 1
+    share = _backed_off(counts, 15.0, TIME_AXES)
+    assert share[0, 0, 0, 0, 0, 0, 0] > (7 + 15 / 2) / 22
+    assert share[0, 0, 0, 0, 0, 1, 0] < 1 - (7 + 15 / 2) / 22

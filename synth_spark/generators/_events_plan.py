@@ -24,9 +24,11 @@ from synth_spark.generators._events_levels import (
 )
 
 NIGHTS = (0.04, 0.12)  # parts of a unit's events, edges of its rhythm
-# The axes of the times in the order in which they are given up: rhythm, part of the week, last gap,
+NO_NIGHT = 0.001  # part of the events, added to that of a unit and to that of its rhythm
+MOST_TILT = 10.0  # times the odds of a night, and its inverse
+# The axes of the times in the order in which they are given up: part of the week, last gap, rhythm,
 # pace, and last of all the value left, so that a stay at home is as long as stays at home are.
-TIME_AXES = (0, 4, 3, 1, 5)
+TIME_AXES = (4, 3, 0, 1, 5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,7 @@ class Contexts:
     last_edges: Floats
     gap_edges: Floats
     to_end: bool  # the pace looks at the drawn last event, not at the horizon
+    nights: Floats  # (rhythms,), part of the events of units of that rhythm
 
     @classmethod
     def learn(cls, base: Base, sample: Records) -> Self:
@@ -90,6 +93,7 @@ class Contexts:
             np.array(num_num, np.int64),
             num_start, np.concatenate([np.zeros(0, np.int64), *levels]).astype(np.int64),
             means, quantiles(pace, tables.PACE - 1), quantiles(gaps_of(units), 2), edges, whole,
+            _nights(attributes, x),
         )  # fmt: skip
 
     def ends(self, drawn_s: Floats, horizon_s: float) -> Floats:
@@ -105,11 +109,15 @@ class Contexts:
         return out
 
     def clocks(self, attributes: Attributes, x: Floats) -> NDArray[np.int64]:
-        """Rhythm of each unit: early or late without nights, some nights, many; shape (units,)."""
+        """Rhythm of each unit; shape (units,)."""
+        return _rhythms(attributes, x)
+
+    def tilts(self, attributes: Attributes, x: Floats) -> Floats:
+        """Odds of a night in each unit against those of its rhythm, shape (units,)."""
         night = x[:, attributes.index("night")]
-        late = x[:, attributes.index("hour_mean")] > attributes.mean[attributes.index("hour_mean")]
-        some = 2 + np.searchsorted(NIGHTS, night, side="right")
-        return np.where(night < 0.01, late, some).astype(np.int64)
+        usual = self.nights[_rhythms(attributes, x)]
+        odds = (night + NO_NIGHT) * (1 - usual) / ((usual + NO_NIGHT) * np.maximum(1 - night, 0.01))
+        return np.asarray(np.clip(odds, 1 / MOST_TILT, MOST_TILT))
 
     def mean_levels(self, attributes: Attributes, x: Floats) -> NDArray[np.int64]:
         """Quarter of each number's mean in each unit, shape (units, numbers)."""
@@ -201,6 +209,21 @@ def token_shares(attributes: Attributes, contexts: Contexts, x: Floats) -> Float
         shares = attributes.shares(x, c)
         out[:, a : a + k] = shares[:, contexts.slot_of[a : a + k]] * contexts.within[a : a + k]
     return out
+
+
+def _rhythms(attributes: Attributes, x: Floats) -> NDArray[np.int64]:
+    """Early or late without nights, some nights, many; shape (units,)."""
+    night = x[:, attributes.index("night")]
+    late = x[:, attributes.index("hour_mean")] > attributes.mean[attributes.index("hour_mean")]
+    some = 2 + np.searchsorted(NIGHTS, night, side="right")
+    return np.where(night < 0.01, late, some).astype(np.int64)
+
+
+def _nights(attributes: Attributes, x: Floats) -> Floats:
+    """Part of the events of all units of each rhythm that fall in the night."""
+    n, of = x[:, attributes.index("n")], _rhythms(attributes, x)
+    nights = np.bincount(of, n * x[:, attributes.index("night")], tables.CLOCKS)
+    return np.asarray(nights / np.maximum(np.bincount(of, n, tables.CLOCKS), 1))
 
 
 def _within(units: Units, coder: Coder, attributes: Attributes) -> Floats:

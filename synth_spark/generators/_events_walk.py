@@ -34,21 +34,36 @@ from synth_spark.generators._events_tables import (
 )
 
 TRIES = 24
+NIGHT = 6  # hours from midnight
+EVENING = 10  # block of two hours in which it begins
 OVER = 3  # gaps that lead out of the unit before it ends early
 
 
 @njit(cache=True, nogil=True, error_model="numpy", inline="always")  # type: ignore[untyped-decorator, unused-ignore]
+def pick_hour(cdf, tilt, u):  # type: ignore[no-untyped-def]
+    """An hour by a cumulative row, the odds of the night (0 to 6 h) `tilt` times as large."""
+    night = cdf[NIGHT - 1]
+    tilted = night * tilt / (1.0 - night + night * tilt)
+    if u < tilted:
+        return pick(cdf, u / tilted * night)
+    return pick(cdf, night + (u - tilted) / (1.0 - tilted) * (1.0 - night))
+
+
+@njit(cache=True, nogil=True, error_model="numpy", inline="always")  # type: ignore[untyped-decorator, unused-ignore]
 def next_time(  # type: ignore[no-untyped-def]
-    now, owed, gap, anchor, style, left_state, end, horizon, tick, cut, gap_sub, jump_lo, jump_hi,
-    time, hours, slots, pace_edges, last_edges, state,
+    now, owed, gap, anchor, style, tilt, left_state, end, horizon, tick, cut, gap_sub, jump_lo,
+    jump_hi, time, hours, slots, pace_edges, last_edges, state,
 ):  # fmt: skip
     """Time of the next event in seconds, not before `now`, below the horizon; -1: the unit ends.
+
+    From the evening on a gap into the night is taken by how likely nights are in this unit.
 
     A unit whose gaps lead out of it again and again (a regular clock at its end) ends early.
     """
     past = 0
     today = int(now // 86_400.0)
     block = int((now - today * 86_400.0) // 7_200.0)
+    dark = block >= EVENING or block < NIGHT // 2
     pace = pace_of(owed, max(end - now, 0.0), pace_edges)
     last = level(last_edges, gap) if gap >= 0 else LAST - 1
     cdf = time[style, pace, block, last, part_of_week(anchor, today), left_state]
@@ -58,6 +73,10 @@ def next_time(  # type: ignore[no-untyped-def]
         if token < gaps:
             then = after_gap(now, gap_sub, token, tick, uniform(state))
             if then < horizon:
+                if dark:
+                    chance = tilt if then % 86_400.0 < NIGHT * HOUR else 1.0
+                    if uniform(state) * max(tilt, 1.0) > chance:
+                        continue
                 return then
             past += 1
             if past == OVER:
@@ -71,7 +90,9 @@ def next_time(  # type: ignore[no-untyped-def]
         if day * DAY >= horizon:
             continue
         earliest = now + cut if day == today else 0.0
-        hour = pick(hours[style, min(day - today, end_jump), block, left_state], uniform(state))
+        hour = pick_hour(
+            hours[style, min(day - today, end_jump), block, left_state], tilt, uniform(state)
+        )
         slot = pick(slots[hour], uniform(state))
         if day * DAY + hour * HOUR + (slot + 1) * SLOT <= earliest:
             continue
@@ -142,7 +163,7 @@ def next_category(  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
 def walk(  # type: ignore[no-untyped-def]
-    key, offsets, anchors, clocks, first_day, ends, shares, selfs, means, starts, widths,
+    key, offsets, anchors, clocks, tilts, first_day, ends, shares, selfs, means, starts, widths,
     in_runs, alone, cat_parent, num_cat, num_num, num_level, pace_edges, last_edges, gap_edges,
     rooms, tick, cut, gap_sub, jump_lo, jump_hi, state_of, first, second, when, final, suits, time,
     hours, first_hours, slots, stays, moves, lifts, numbers, num_start, t, cats, nums, lengths,
@@ -164,15 +185,16 @@ def walk(  # type: ignore[no-untyped-def]
             r = at
             if i == 0:
                 day = first_day[u]
-                hour = pick(first_hours[clocks[u], part_of_week(anchors[u], day)], uniform(state))
+                row = first_hours[clocks[u], part_of_week(anchors[u], day)]
+                hour = pick_hour(row, tilts[u], uniform(state))
                 slot = pick(slots[hour], uniform(state))
                 t[r] = moment_in(day, hour, slot, 0.0, tick, uniform(state))
                 cats_before = cats[r]
             else:
                 left = state_of[cats[r - 1, 0]] if columns else 0
                 then = next_time(
-                    t[r - 1], n - i, gap, anchors[u], clocks[u], left, ends[u], rooms[u], tick,
-                    cut, gap_sub, jump_lo, jump_hi, time, hours, slots, pace_edges, last_edges,
+                    t[r - 1], n - i, gap, anchors[u], clocks[u], tilts[u], left, ends[u], rooms[u],
+                    tick, cut, gap_sub, jump_lo, jump_hi, time, hours, slots, pace_edges, last_edges,
                     state,
                 )  # fmt: skip
                 if then < 0:

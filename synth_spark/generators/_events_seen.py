@@ -22,6 +22,7 @@ LOOSE = 0.2  # the same for episodes: a count that is taken loosely leaves no ru
 GATE = 0.3  # with more than this share of the shown count owed, the end is not on offer
 LOOSE_GATE = 0.5
 SPAN_NOISE = 0.1  # log-normal noise on the span up to the last event that it is shown
+LOOSE_SPAN = 0.02  # the same for episodes: where the count is loose, the last event is kept to
 SCALE = 4_096  # attributes lie in [-4, 4] and travel as whole numbers
 
 
@@ -86,7 +87,8 @@ class Seen:
         seen = x.copy()
         seen[:, at] = shown
         other = np.sqrt(-2 * np.log(np.maximum(u[:, 0], 1e-12))) * np.sin(2 * np.pi * u[:, 1])
-        span = x[:, attributes.index("span")] * np.exp(SPAN_NOISE * other)
+        noise = LOOSE_SPAN if self.loose else SPAN_NOISE
+        span = x[:, attributes.index("span")] * np.exp(noise * other)
         last = (x[:, attributes.index("first")] + span) * DAY_S
         return np.column_stack([shown, last]), attributes.standard(seen)[:, self.columns]
 

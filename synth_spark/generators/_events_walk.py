@@ -194,8 +194,8 @@ def walk(  # type: ignore[no-untyped-def]
                 left = state_of[cats[r - 1, 0]] if columns else 0
                 then = next_time(
                     t[r - 1], n - i, gap, anchors[u], clocks[u], tilts[u], left, ends[u], rooms[u],
-                    tick, cut, gap_sub, jump_lo, jump_hi, time, hours, slots, pace_edges, last_edges,
-                    state,
+                    tick, cut, gap_sub, jump_lo, jump_hi, time, hours, slots, pace_edges,
+                    last_edges, state,
                 )  # fmt: skip
                 if then < 0:
                     break

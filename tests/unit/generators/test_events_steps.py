@@ -11,6 +11,7 @@ from synth_spark.generators._events_coder import EventColumn, Units
 from synth_spark.generators._events_plan import TIME_AXES, _backed_off
 from synth_spark.generators._events_steps import Steps, kept_back, lift, moment, suited, wanted
 from synth_spark.generators._events_steps_table import markdown, transitions
+from synth_spark.generators._events_walk import pick_hour
 
 
 def units(values: np.ndarray, hours: np.ndarray) -> Units:
@@ -146,3 +147,13 @@ def test_times_hang_on_the_value_left_before_they_hang_on_the_pace() -> None:
     share = _backed_off(counts, 15.0, TIME_AXES)
     assert share[0, 0, 0, 0, 0, 0, 0] > (7 + 15 / 2) / 22
     assert share[0, 0, 0, 0, 0, 1, 0] < 1 - (7 + 15 / 2) / 22
+
+
+def test_an_hour_is_picked_with_the_odds_of_the_night_tilted() -> None:
+    """By hand: nights .2 of the row, odds 1/4; doubled they are 1/2, a part of 1/3."""
+    row = np.zeros(24)
+    row[[3, 12, 18]] = 0.2, 0.6, 0.2
+    hours = [pick_hour(np.cumsum(row), 2.0, u) for u in (np.arange(3_000) + 0.5) / 3_000]
+    found = np.bincount(hours, minlength=24) / 3_000
+    assert found[[3, 12, 18]] == pytest.approx([1 / 3, 0.5, 1 / 6], abs=1e-3)
+    assert pick_hour(np.cumsum(row), 1.0, 0.19) == 3

@@ -6,7 +6,9 @@
     make bench-quality TABLE=FILE [TARGET=COLUMN] [KEY=COLUMN TIME=COLUMN]    a table of your own
     make bench-quality SET=cdr GENERATOR=autoregressive ARGS="--cores 1"    on one core, kept apart
     make bench-quality SET=cdr SEED=0 ARGS="--draws 6"      that many twins a model: mean, spread
-    make bench-quality ARGS=--show                              only the table of the kept numbers
+    make bench-quality ARGS=--show                          only the table of the kept numbers
+    make bench-quality ARGS="--show --long"                 a line for each number
+    make bench-quality ARGS="--show --readme"               and put the table into the README
 
 The sets are the files of `benchmarks/sets/`. Each is measured with the generators that fit it,
 with `independent` and with real records that took no part, the floor. The yardstick of some of them
@@ -39,7 +41,8 @@ from synth_spark.core.shelf import GENERATORS  # noqa: E402
 DATA = ROOT / "bench-data"
 RESULTS = HERE / "results" / "quality"
 SEEDS = (0, 1)
-BASELINE = "independent"
+README = ROOT / "README.md"
+MARKS = "<!-- quality -->\n", "<!-- end of quality -->"
 
 
 def parts(one: BenchSet, data: Path) -> tuple[Path, Path]:
@@ -120,14 +123,22 @@ def bench_set(one: BenchSet, args: argparse.Namespace) -> None:
     """All that was asked for of one set."""
     train, holdout = parts(one, args.data)
     bench_floor(one, train, holdout, quick=args.quick)
-    asked = [args.generator] if args.generator else [BASELINE, *one.generators]
+    asked = [args.generator] if args.generator else [quality_table.BASELINE, *one.generators]
     for generator in asked:
         if generator not in GENERATORS.names():
             print(f"{one.name} {generator}: left out, there is no generator of that name")
             continue
         seeds = SEEDS if args.seed is None else (args.seed,)
-        for seed in seeds[:1] if generator == BASELINE else seeds:
+        for seed in seeds[:1] if generator == quality_table.BASELINE else seeds:
             bench_one(one, generator, seed, train, holdout, args)
+
+
+def write_readme() -> None:
+    """Put the table of all kept numbers between its marks in the README."""
+    text, (begin, end) = README.read_text(), MARKS
+    before, rest = text.split(begin)
+    table = quality_table.summary([sets.load(name) for name in sets.names()], RESULTS)
+    README.write_text(before + begin + table + "\n" + end + rest.split(end)[1])
 
 
 def arguments() -> argparse.Namespace:
@@ -142,6 +153,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--draws", type=int, default=1, help="twins of each model; default: 1")
     parser.add_argument("--quick", action="store_true", help="leave out mostlyai-qa's accuracy")
     parser.add_argument("--show", action="store_true", help="only print what is kept")
+    parser.add_argument("--long", action="store_true", help="a line for each number")
+    parser.add_argument("--readme", action="store_true", help="put the table into the README")
     parser.add_argument("--table", type=Path, help="a Parquet or CSV file in place of the sets")
     parser.add_argument("--target", help="with --table: column that a classifier is to predict")
     parser.add_argument("--key", help="with --table: column that names the subject of each event")
@@ -169,7 +182,10 @@ def main() -> int:
         asked = [sets.load(name) for name in ([args.set] if args.set else sets.names())]
     for one in asked if not args.show else ():
         bench_set(one, args)
-    print("\n" + quality_table.markdown(asked, RESULTS))
+    print("\n" + (quality_table.markdown if args.long else quality_table.summary)(asked, RESULTS))
+    print(quality_table.rivals([one.name for one in asked]))
+    if args.readme:
+        write_readme()
     return 0
 
 

@@ -10,6 +10,9 @@ from typing import Any
 from benchmarks.sets import BenchSet, Goal, _yardstick
 
 HEAD = ("set", "generator", "number", "value", "target", "floor", "independent", "")
+SHORT = ("set", "generator", "met", "numbers (target; floor; independent)", "beside")
+BESIDE = ("dcr_excess", "fit_s")
+BASELINE = "independent"
 WORDS = {
     "at most": "≤ {:.3f}",
     "at least": "≥ {:.3f}",
@@ -32,10 +35,10 @@ def kept(name: str, results: Path) -> tuple[dict[str, list[dict[str, float]]], d
 def rows(one: BenchSet, results: Path) -> list[list[str]]:
     """The lines of one set: a line for each generator and number."""
     found, floor = kept(one.name, results)
-    base = (found.get("independent") or [{}])[0]
+    base = (found.get(BASELINE) or [{}])[0]
     out = []
     for generator in [g for g in one.generators if g in found] + sorted(
-        g for g in found if g not in (*one.generators, "independent")
+        g for g in found if g not in (*one.generators, BASELINE)
     ):
         goals = one.goals.get(generator, {})
         names = list(dict.fromkeys(n for numbers in found[generator] for n in numbers))
@@ -63,7 +66,65 @@ def markdown(asked: list[BenchSet], results: Path) -> str:
     table = [HEAD, tuple("---" for _ in HEAD), *lines]
     text = "\n".join("| " + " | ".join(row) + " |" for row in table)
     counts = ", ".join(f"{ends.count(word)} {word}" for word in ("pass", "miss", "not measured"))
-    return f"{text}\n\n{counts}\n{_rivals([one.name for one in asked])}"
+    return f"{text}\n\n{counts}"
+
+
+def summary(asked: list[BenchSet], results: Path) -> str:
+    """One line a set and generator: how many targets each seed meets, and the numbers with them.
+
+    In brackets the target, the floor and `independent`; a number in bold misses. Of numbers without
+    a target those of `BESIDE`, or all where there are no targets.
+    """
+    lines = ["| " + " | ".join(row) + " |" for row in (SHORT, ("---",) * len(SHORT))]
+    for one in asked:
+        found, floor = kept(one.name, results)
+        base = (found.pop(BASELINE, None) or [{}])[0]
+        for generator in [g for g in one.generators if g in found]:
+            goals, runs = one.goals.get(generator, {}), found[generator]
+            met = [
+                sum(n in r and bool(g.met(r[n], floor.get(n))) for n, g in goals.items())
+                for r in runs
+            ]
+            parts = [
+                _part(name, goal, [r[name] for r in runs], floor.get(name), base.get(name))
+                for name, goal in goals.items()
+                if all(name in r for r in runs)
+            ]
+            beside = [
+                f"{name} {_listed([r[name] for r in runs])}"
+                for name in (BESIDE if goals else runs[0])
+                if name not in goals and all(name in r for r in runs)
+            ]
+            within = f"{', '.join(map(str, met))} of {len(goals)}"
+            row = (one.name, f"`{generator}`", within, "; ".join(parts), "; ".join(beside))
+            lines.append("| " + " | ".join(row) + " |")
+    return "\n".join(lines)
+
+
+def _part(
+    name: str, goal: Goal, values: list[float], floor: float | None, base: float | None
+) -> str:
+    text = f"{name} {_listed(values)}"
+    if not all(goal.met(v, floor) for v in values):
+        text = f"**{text}**"
+    bound = goal.bound(floor)
+    sign = "≥" if goal.kind == "at least" else "≤"
+    beside = [f"{sign} {_short(bound)}", _short(floor), _short(base)]
+    while beside[-1] == "-":
+        beside.pop()
+    return f"{text} ({'; '.join(beside)})"
+
+
+def _listed(values: list[float]) -> str:
+    return ", ".join(_short(v) for v in values)
+
+
+def _short(value: float | None) -> str:
+    """Three decimals and no zero before the point; whole seconds and the like with one."""
+    if value is None:
+        return "-"
+    text = f"{value:.3f}" if abs(value) < 5 else f"{value:.0f}"
+    return text.replace("0.", ".", 1) if text.lstrip("-").startswith("0.") else text
 
 
 def _target(goal: Goal | None) -> str:
@@ -83,7 +144,7 @@ def _verdict(goal: Goal | None, values: list[float], floor: float | None) -> str
     return "pass" if all(met) else "miss"
 
 
-def _rivals(names: list[str]) -> str:
+def rivals(names: list[str]) -> str:
     """Figures of other tools on the same sets, as they were measured once."""
     known: dict[str, Any] = json.loads(_yardstick.RIVALS.read_text())
     lines = [

@@ -167,6 +167,8 @@ def test_the_table_passes_a_number_only_if_every_seed_does(tmp_path: Path) -> No
     text = quality_table.markdown([one], tmp_path)
     assert "| toy | markov | gap_ks | 0.040 / 0.060 | ≤ 0.050 | – | – | miss |" in text
     assert "0 pass, 1 miss, 1 not measured" in text
+    short = quality_table.summary([one], tmp_path).splitlines()[2]
+    assert short.startswith("| toy | `markov` | 1, 0 of 2 | **gap_ks .040, .060** (≤ .050)")
 
 
 def test_a_larger_twin_is_cut_into_parts_with_no_subject_in_two(tmp_path: Path) -> None:

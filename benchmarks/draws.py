@@ -23,6 +23,8 @@ def parts(twin: Path, key: str | None, draws: int) -> Iterator[pd.DataFrame]:
     table = pd.read_parquet(twin)
     number = np.arange(len(table)) if key is None else pd.factorize(table[key])[0]
     each = (int(number.max()) + 1) // draws
+    if each < 1:
+        raise SystemExit(f"{draws} draws of a twin of {number.max() + 1} subjects are too many")
     for k in range(draws):
         yield table[number // each == k].reset_index(drop=True)
 

@@ -76,6 +76,7 @@ class Attributes:
         table = facts.table(columns, {**measured, **given}, counts)
         some, level, forests = units.lengths > 0, own_levels(columns), {}
         slopes: dict[int, float] = {}
+        n = measured["n"]
         count = next(j for j, c in enumerate(columns) if c.name == "n")
         for j, column in enumerate(columns):
             if column.role not in ("drawn", "whole", "ratio", "share"):
@@ -83,15 +84,15 @@ class Attributes:
             rows = _asked(column, table, columns, some)
             goal = table[rows, j]
             if j in level:
-                slopes[j] = slope_of(columns[level[j]], table[rows, level[j]], goal)
+                slopes[j] = slope_of(columns[level[j]], table[rows, level[j]], goal, n[rows])
                 goal = goal - slopes[j] * table[rows, level[j]]
             if column.name == "n" and "level" in given:
                 goal = beside(goal, given["level"], given["spread"])
             if column.role == "ratio":
-                n, anchor = measured["n"][rows], given["anchor"][rows]
+                least, anchor = n[rows], given["anchor"][rows]
                 if column.name == "distinct":
-                    n = np.minimum(n, slots.count[column.column])
-                goal = divided(column, goal, n, anchor, coder.last_day)
+                    least = np.minimum(least, slots.count[column.column])
+                goal = divided(column, goal, least, anchor, coder.last_day)
             forests[j] = Forest.fit(
                 table[rows, :j], goal, leaf=leaf, seed=seed, name=f"{column.name}/{j}",
                 exact=column.role == "whole" or column.name == "distinct", trees=trees,
@@ -154,6 +155,11 @@ class Attributes:
                 case _:
                     x[:, j] = self._bounded(column, x, drawn, stick)
         return x
+
+    @property
+    def own_nights(self) -> bool:
+        """Whether the nights of a subject's episodes are to be its own over all of them."""
+        return True
 
     def _begun(self, j: int, x: Floats, u: Floats, drawn: Floats, first: Bools) -> None:
         """Draw counts again, in place, until a subject's first unit is not silent."""

@@ -27,7 +27,8 @@ def learn_steps(base: Base, contexts: Contexts, sample: Records, weight: float) 
     width = int(contexts.widths[0]) if len(contexts.widths) else 0
     suits = suited(units, contexts.starts, int(contexts.widths.sum()), weight)
     if not width or contexts.in_runs[0]:
-        steps = Steps.learn(units, np.zeros((len(x), 1)), 0, told=0.0, weight=weight)
+        none = np.zeros((len(x), 1))
+        steps = Steps.learn(units, none, 0, told=0.0, weight=weight, size=max(width, 1))
         return replace(steps, suits=suits)
     shares = np.ascontiguousarray(token_shares(histories.attributes, contexts, x)[:, :width])
     gap = units.t - units.previous

@@ -22,6 +22,7 @@ from synth_spark.generators._events_episodes import Drawn
 from synth_spark.generators._events_facts import Floats
 from synth_spark.generators._events_kernels import moment_in
 from synth_spark.generators._events_tables import CLOCKS
+from synth_spark.generators._events_walk import NIGHT
 from synth_spark.generators._open_hours import Bools, stand_open, week_hours
 
 Ints = NDArray[np.int64]
@@ -36,19 +37,24 @@ class Spans:
     owner: Ints
     anchor: Ints
     rhythm: Ints  # below CLOCKS
+    tilt: Floats  # odds of a night against those of the rhythm
     events: Floats
     first: Ints  # first day, from the anchor
     last: Ints  # last day
 
     @classmethod
-    def of(cls, base: Base, drawn: Drawn, rhythm: Ints) -> Self:
+    def of(cls, base: Base, drawn: Drawn, rhythm: Ints, tilt: Floats) -> Self:
         """From drawn units; days after the records' last one are none of them."""
         at, x = base.histories.attributes.index, drawn.table
         most = base.coder.room_s(drawn.anchor) / DAY_S - 1
         first = np.minimum(np.floor(x[:, at("first")]), most)
         last = np.clip(np.floor(x[:, at("first")] + x[:, at("span")]), first, most)
         days = (first.astype(np.int64), last.astype(np.int64))
-        return cls(drawn.owner, drawn.anchor, rhythm, np.rint(x[:, at("n")]), *days)
+        return cls(drawn.owner, drawn.anchor, rhythm, tilt, np.rint(x[:, at("n")]), *days)
+
+    def tilted(self, share: Floats) -> Floats:
+        """Shares of hours, shape (units, 24), with the night of each unit."""
+        return np.hstack([share[:, :NIGHT] * self.tilt[:, None], share[:, NIGHT:]])
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +99,7 @@ class OpenHours:
         for day in range(7):
             offset = (day - spans.anchor - 3) % 7  # 1970-01-01 was a Thursday
             times = (spans.last - offset) // 7 - (spans.first - 1 - offset) // 7
-            of_day = self.share[spans.rhythm, day]
+            of_day = spans.tilted(self.share[spans.rhythm, day])
             inside += times * (of_day * self.opened[day]).sum(axis=1)
             every += times * of_day.sum(axis=1)
         return np.asarray(spans.events * inside / np.maximum(every, 1e-12))
@@ -154,6 +160,7 @@ class OpenHours:
         days = np.arange(spans.first[unit], spans.last[unit] + 1)
         weekday = (spans.anchor[unit] + days + 3) % 7
         weights = self.share[spans.rhythm[unit], weekday] * self.opened[weekday]
+        weights[:, :NIGHT] *= spans.tilt[unit]
         day, hour = divmod(_above(np.cumsum(weights.reshape(-1)), u[0]), 24)
         slot = _above(self.slots[hour], u[1])
         return float(moment_in(days[day], hour, slot, 0.0, tick_s, u[2]))

@@ -47,8 +47,9 @@ def kept_own(
             share = share * scale[owner]
             share /= np.maximum(share.sum(axis=1, keepdims=True), 1e-12)
         attributes.put_shares(out, j, share)
-    at = attributes.index("night")
-    out[:, at] = parts_kept(out[:, at], n, owner, named["own_night"])
+    if attributes.own_nights:
+        at = attributes.index("night")
+        out[:, at] = parts_kept(out[:, at], n, owner, named["own_night"])
     return out
 
 

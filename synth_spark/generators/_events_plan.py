@@ -26,9 +26,7 @@ from synth_spark.generators._events_levels import (
 NIGHTS = (0.04, 0.12)  # parts of a unit's events, edges of its rhythm
 NO_NIGHT = 0.001  # part of the events, added to that of a unit and to that of its rhythm
 MOST_TILT = 10.0  # times the odds of a night, and its inverse
-# The axes of the times in the order in which they are given up: part of the week, last gap, rhythm,
-# pace, and last of all the value left, so that a stay at home is as long as stays at home are.
-TIME_AXES = (4, 3, 0, 1, 5)
+NIGHT_EVENTS = 100.0  # weight, in events, of all rhythms together in a rhythm's part of nights
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +114,8 @@ class Contexts:
         """Odds of a night in each unit against those of its rhythm, shape (units,)."""
         night = x[:, attributes.index("night")]
         usual = self.nights[_rhythms(attributes, x)]
-        odds = (night + NO_NIGHT) * (1 - usual) / ((usual + NO_NIGHT) * np.maximum(1 - night, 0.01))
-        return np.asarray(np.clip(odds, 1 / MOST_TILT, MOST_TILT))
+        mine, its = ((p + NO_NIGHT) / (1 - p + NO_NIGHT) for p in (night, usual))
+        return np.asarray(np.clip(mine / its, 1 / MOST_TILT, MOST_TILT))
 
     def mean_levels(self, attributes: Attributes, x: Floats) -> NDArray[np.int64]:
         """Quarter of each number's mean in each unit, shape (units, numbers)."""
@@ -147,7 +145,7 @@ class Contexts:
 
     def smoothed(self, counts: dict[str, NDArray[Any]], weight: float) -> dict[str, NDArray[Any]]:
         """Counts to what the walk reads: cumulative rows, chances to stay, relative lifts."""
-        time = _backed_off(counts["time"], weight, axes=TIME_AXES)
+        time = _times(counts["time"], weight)
         stays = _backed_off(counts["stays"], weight, axes=(2, 3, 4, 1, 5))[..., 1]
         numbers = np.moveaxis(counts["numbers"], 0, -1).copy()
         for j in range(len(self.num_start) - 1):
@@ -222,8 +220,10 @@ def _rhythms(attributes: Attributes, x: Floats) -> NDArray[np.int64]:
 def _nights(attributes: Attributes, x: Floats) -> Floats:
     """Part of the events of all units of each rhythm that fall in the night."""
     n, of = x[:, attributes.index("n")], _rhythms(attributes, x)
-    nights = np.bincount(of, n * x[:, attributes.index("night")], tables.CLOCKS)
-    return np.asarray(nights / np.maximum(np.bincount(of, n, tables.CLOCKS), 1))
+    nights = n * x[:, attributes.index("night")]
+    usual = NIGHT_EVENTS * nights.sum() / max(n.sum(), 1)
+    by_rhythm = np.bincount(of, nights, tables.CLOCKS) + usual
+    return np.asarray(by_rhythm / (np.bincount(of, n, tables.CLOCKS) + NIGHT_EVENTS))
 
 
 def _within(units: Units, coder: Coder, attributes: Attributes) -> Floats:
@@ -234,6 +234,39 @@ def _within(units: Units, coder: Coder, attributes: Attributes) -> Floats:
         total = np.bincount(slots, rows)
         parts.append(rows / np.maximum(total[slots], 1))
     return np.concatenate(parts)
+
+
+def _times(counts: NDArray[Any], weight: float) -> NDArray[np.float64]:
+    """Shares of the time tokens; what is told of them is given up where events are few.
+
+    The part of the week first, then the last gap and the rhythm. Then the pace and the value left
+    each speak by themselves, their lifts over the hour's shares multiplied: a busy unit hurries,
+    and a stay at home is as long as stays at home are.
+
+    Args:
+        counts: Shape (rhythms, paces, blocks of the day, last gaps, parts, values left, tokens).
+        weight: In events, of the coarser table.
+    """
+    pace, value = 1, 5
+    levels = [counts.astype(np.float64)]
+    for axis in (4, 3, 0):
+        levels.append(levels[-1].sum(axis=axis, keepdims=True))
+    both = levels[-1]
+    of_pace, of_value = (both.sum(axis=axis, keepdims=True) for axis in (value, pace))
+    block = of_pace.sum(axis=pace, keepdims=True)
+    total = block.sum(axis=2, keepdims=True) + 1e-9
+    hour = _mixed(block, total / total.sum(axis=-1, keepdims=True), weight)
+    share = _mixed(of_pace, hour, weight) * _mixed(of_value, hour, weight) / hour
+    share = share / share.sum(axis=-1, keepdims=True)
+    for level in reversed(levels):
+        share = _mixed(level, share, weight)
+    return np.asarray(share / share.sum(axis=-1, keepdims=True))
+
+
+def _mixed(
+    counts: NDArray[np.float64], coarser: NDArray[np.float64], weight: float
+) -> NDArray[np.float64]:
+    return np.asarray((counts + weight * coarser) / (counts.sum(axis=-1, keepdims=True) + weight))
 
 
 def _backed_off(
@@ -249,7 +282,7 @@ def _backed_off(
     total = levels[-1].sum(axis=tuple(range(counts.ndim - 1)), keepdims=True) + 1e-9
     share = total / total.sum(axis=-1, keepdims=True)
     for level in reversed(levels):
-        share = (level + weight * share) / (level.sum(axis=-1, keepdims=True) + weight)
+        share = _mixed(level, share, weight)
     if strict >= 0:
         others = tuple(a for a in range(counts.ndim - 1) if a != strict)
         seen = counts.sum(axis=others, keepdims=True) > 0

@@ -33,16 +33,18 @@ def own_levels(columns: tuple[Attribute, ...]) -> dict[int, int]:
     return out
 
 
-def slope_of(level: Attribute, at: Floats, values: Floats) -> float:
+def slope_of(level: Attribute, at: Floats, values: Floats, n: Floats) -> float:
     """How far a column goes with the level that it is drawn around, 0 to 1.
 
     A habit goes with the subject's own wholly. The gap that fills a span evenly is another matter:
     of a history in sessions the median gap is one within a session, and tells nothing of the span.
+    Histories of one or two events do not count: their gap is their span.
     """
-    if level.name != "even":
+    many = n > 2
+    if level.name != "even" or not many.any():
         return 1.0
-    away = at - at.mean()
-    return float(np.clip(away @ values / max(away @ away, 1e-12), 0.0, 1.0))
+    away = at[many] - at[many].mean()
+    return float(np.clip((away * values[many]).sum() / max((away**2).sum(), 1e-12), 0.0, 1.0))
 
 
 def beside(n: Floats, level: Floats, spread: Floats) -> Floats:

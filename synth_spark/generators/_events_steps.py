@@ -46,8 +46,9 @@ class Steps:
 
     @classmethod
     def learn(
-        cls, units: Units, shares: Floats, width: int, *, told: float, weight: float, alone: int = 0
-    ) -> Self:
+        cls, units: Units, shares: Floats, width: int, *, told: float, weight: float,
+        alone: int = 0, size: int = 1,
+    ) -> Self:  # fmt: skip
         """Fit on the units of a sample.
 
         Args:
@@ -57,8 +58,9 @@ class Steps:
             told: Nats that the value left tells of the gap behind it.
             weight: In events; see the module.
             alone: Of the first so many values none comes twice running.
+            size: Values that the tables have room for, where `width` is 0.
         """
-        size = max(width, 1)
+        size = width or size
         made = cls(
             np.zeros(size, np.int64), np.ones((size + 1, size)), np.ones((size, size, size)),
             np.ones((2, BLOCKS, size)), np.ones(size),

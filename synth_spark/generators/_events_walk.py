@@ -35,6 +35,7 @@ from synth_spark.generators._events_tables import (
 
 TRIES = 24
 NIGHT = 6  # hours from midnight
+MOST_LEAN = 3.0  # of the tilt in what is taken: more would leave nothing in so many tries
 EVENING = 10  # block of two hours in which it begins
 OVER = 3  # gaps that lead out of the unit before it ends early
 
@@ -56,14 +57,16 @@ def next_time(  # type: ignore[no-untyped-def]
 ):  # fmt: skip
     """Time of the next event in seconds, not before `now`, below the horizon; -1: the unit ends.
 
-    From the evening on a gap into the night is taken by how likely nights are in this unit.
+    From the evening on what is drawn is taken by how likely nights are in this unit.
 
     A unit whose gaps lead out of it again and again (a regular clock at its end) ends early.
     """
     past = 0
     today = int(now // 86_400.0)
     block = int((now - today * 86_400.0) // 7_200.0)
-    dark = block >= EVENING or block < NIGHT // 2
+    dark = block < NIGHT // 2 or (block >= EVENING and (today + 1) * DAY < horizon)
+    lean = min(tilt, MOST_LEAN)
+    taken = 1.0 / max(lean, 1.0)
     pace = pace_of(owed, max(end - now, 0.0), pace_edges)
     last = level(last_edges, gap) if gap >= 0 else LAST - 1
     cdf = time[style, pace, block, last, part_of_week(anchor, today), left_state]
@@ -72,11 +75,9 @@ def next_time(  # type: ignore[no-untyped-def]
         token = pick(cdf, uniform(state))
         if token < gaps:
             then = after_gap(now, gap_sub, token, tick, uniform(state))
+            if dark and uniform(state) > taken * (lean if then % DAY < NIGHT * HOUR else 1.0):
+                continue
             if then < horizon:
-                if dark:
-                    chance = tilt if then % 86_400.0 < NIGHT * HOUR else 1.0
-                    if uniform(state) * max(tilt, 1.0) > chance:
-                        continue
                 return then
             past += 1
             if past == OVER:
@@ -90,9 +91,10 @@ def next_time(  # type: ignore[no-untyped-def]
         if day * DAY >= horizon:
             continue
         earliest = now + cut if day == today else 0.0
-        hour = pick_hour(
-            hours[style, min(day - today, end_jump), block, left_state], tilt, uniform(state)
-        )
+        row = hours[style, min(day - today, end_jump), block, left_state]
+        if dark and uniform(state) > taken * (1.0 + row[NIGHT - 1] * (lean - 1.0)):
+            continue
+        hour = pick_hour(row, tilt, uniform(state))
         slot = pick(slots[hour], uniform(state))
         if day * DAY + hour * HOUR + (slot + 1) * SLOT <= earliest:
             continue

@@ -76,6 +76,11 @@ class PromptedAttributes(Attributes):
         own = {f.name: getattr(of, f.name) for f in fields(Attributes)}
         return cls(**own, kept=kept, single=frozenset(single), clock=clock, silent=episodes)
 
+    @property
+    def own_nights(self) -> bool:
+        """Not where the condition says how many of the events are nights."""
+        return self.clock is None or bool(np.isnan(self.clock.night))
+
     def draw(
         self, given: dict[str, Floats], uniforms: Floats, held: Mapping[int, Bools] | None = None
     ) -> Floats:

@@ -92,9 +92,8 @@ class MarkovModel:
         return in_open_hours(records, self.base.coder.schema.time, hours.opened)
 
     def _spans(self, drawn: Drawn) -> Spans:
-        return Spans.of(
-            self.base, drawn, self.contexts.clocks(self.base.histories.attributes, drawn.table)
-        )
+        c, attributes, x = self.contexts, self.base.histories.attributes, drawn.table
+        return Spans.of(self.base, drawn, c.clocks(attributes, x), c.tilts(attributes, x))
 
     def _under_clock(self, asked: Asked, condition: Condition) -> MarkovModel:
         """With the open hours, by where events lie of some subjects that hold the rest."""

@@ -128,7 +128,8 @@ def test_a_subjects_weeks_resemble_one_another() -> None:
 def test_a_gap_goes_with_the_even_one_as_far_as_the_records_say() -> None:
     """By hand: gaps of half the even ones, and gaps that do not hang on them; habits do wholly."""
     even, own = Attribute("even", "computed"), Attribute("own_gap", "given")
-    at = np.array([1.0, 2.0, 3.0, 4.0])
-    assert slope_of(even, at, 0.5 * at + 7) == pytest.approx(0.5)
-    assert slope_of(even, at, np.array([4.0, 5.0, 5.0, 4.0])) == 0.0
-    assert slope_of(own, at, np.zeros(4)) == 1.0
+    at, n = np.array([1.0, 2.0, 3.0, 4.0, 0.0]), np.array([9.0, 9.0, 3.0, 9.0, 1.0])
+    assert slope_of(even, at, 0.5 * at + 7, n) == pytest.approx(0.5)
+    assert slope_of(even, at, np.array([4.0, 5.0, 5.0, 4.0, 0.0]), n) == 0.0  # but of one event
+    assert slope_of(own, at, np.zeros(5), n) == 1.0
+    assert slope_of(even, at, np.zeros(5), np.ones(5)) == 1.0

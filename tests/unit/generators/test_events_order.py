@@ -16,6 +16,7 @@ from synth_spark.generators._events_coder import RANKS, own_ranks
 from synth_spark.generators._events_net import EventsModel
 from synth_spark.generators._events_returns import never_twice
 from synth_spark.generators._events_stick import Stick
+from synth_spark.generators._events_tables import CLOCKS
 from synth_spark.generators.autoregressive import GENERATOR, AutoregressiveParams
 from synth_spark.generators.markov import MarkovModel
 from synth_spark.training.loop import train_local
@@ -107,6 +108,30 @@ def test_the_walk_too_draws_no_place_twice_running() -> None:
     inner[np.concatenate([[0], np.cumsum(made)[:-1]])] = False
     both = inner[1:] & (cats[:-1, 0] < RANKS) & (cats[1:, 0] < RANKS)
     assert (cats[1:, 0] == cats[:-1, 0])[both].mean() < 0.001  # where nothing else is left
+
+
+def test_busy_units_of_the_walk_have_most_of_the_events_that_they_were_drawn_with() -> None:
+    """A third of the subjects has three times the stays of the others; some units end early."""
+    model = walked(stays(wide=50))
+    drawn = model.base.histories.draw(400, 1, 0)
+    n = drawn.table[:, model.base.histories.attributes.index("n")]
+    made = model._events(drawn, 1, 0)[0]
+    busy = n >= 17
+    assert busy.sum() > 80
+    assert made[busy].sum() > 0.9 * n[busy].sum()
+
+
+def test_a_unit_with_the_nights_of_its_rhythm_is_not_tilted() -> None:
+    model = walked(stays())
+    x = model.base.histories.draw(50, 1, 0).table
+    at = model.base.histories.attributes.index("night")
+    x[:, at] = 1.0
+    contexts = replace(model.contexts, nights=np.ones(CLOCKS))
+    assert (contexts.tilts(model.base.histories.attributes, x) == 1.0).all()
+    x[:, at] = 0.9  # odds 9 against those of .95, 19
+    contexts = replace(model.contexts, nights=np.full(CLOCKS, 0.95))
+    tilts = contexts.tilts(model.base.histories.attributes, x)
+    assert tilts == pytest.approx(9 / 19, rel=0.05)
 
 
 def test_the_walk_ends_at_home_as_often_as_real_units_do() -> None:

@@ -10,11 +10,16 @@ from synth_spark.generators._events_coder import Coder
 from synth_spark.generators._events_episodes import Drawn, Histories
 from synth_spark.generators._events_own import parts_kept
 from synth_spark.generators._events_scales import SILENT, beside, counted
-from synth_spark.generators._gpt_subjects import PromptedHistories
+from synth_spark.generators._gpt_subjects import (
+    ClockShares,
+    PromptedAttributes,
+    PromptedHistories,
+)
 from tests.unit.generators.events_world import phones
 from tests.unit.generators.test_events_coder import learned
 
 SUBJECTS, WEEKS = 300, 8
+EVERY_DAY = np.ones(7, bool)
 
 
 @pytest.fixture(scope="module")
@@ -86,12 +91,23 @@ def test_a_history_drawn_under_no_restriction_is_as_busy_as_a_free_one(
     world: tuple[Coder, Records, Histories], drawn: Drawn
 ) -> None:
     histories = world[2]
-    asked = PromptedHistories.over(histories, histories.attributes, {}, np.ones(7, bool), 7)
+    asked = PromptedHistories.over(histories, histories.attributes, {}, EVERY_DAY, 7)
     at = histories.attributes.index("n")
     found = asked.draw(SUBJECTS, 3, 0)
     means = [part.table[:, at].mean() for part in (drawn, found)]
     error = drawn.table[:, at].std() / np.sqrt(SUBJECTS)  # a subject's weeks are alike
     assert abs(means[0] - means[1]) < 5 * error
+
+
+def test_hours_of_the_night_that_were_asked_for_are_not_scaled_to_the_subjects_own(
+    world: tuple[Coder, Records, Histories],
+) -> None:
+    histories, hours = world[2], np.isin(np.arange(24), (1, 2, 3))
+    clock = ClockShares.of(np.concatenate([np.full(24, 100), np.full(7, 300)]), hours, EVERY_DAY)
+    asked = PromptedAttributes.over(histories.attributes, {}, set(), clock, episodes=True)
+    found = PromptedHistories.over(histories, asked, {}, EVERY_DAY, 7).draw(60, 3, 0).table
+    on = found[:, asked.index("n")] > 0
+    assert (found[on, asked.index("night")] == 1).all()
 
 
 def test_counts_come_back_from_beside_the_level() -> None:

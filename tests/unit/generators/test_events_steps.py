@@ -8,7 +8,7 @@ import pytest
 from synth_spark.columns.category import Category
 from synth_spark.core.batch import Coded
 from synth_spark.generators._events_coder import EventColumn, Units
-from synth_spark.generators._events_plan import TIME_AXES, _backed_off
+from synth_spark.generators._events_plan import _times
 from synth_spark.generators._events_steps import Steps, kept_back, lift, moment, suited, wanted
 from synth_spark.generators._events_steps_table import markdown, transitions
 from synth_spark.generators._events_walk import pick_hour
@@ -137,16 +137,14 @@ def test_the_table_tells_what_follows_and_after_how_long() -> None:
     assert "work 75%, gym 25%" in text
 
 
-def test_times_hang_on_the_value_left_before_they_hang_on_the_pace() -> None:
-    """Of 14 events, one for each of 7 paces and 2 values left, the value says which time comes.
-
-    Over all paces 7 events and 15 of both times: (7 + 15 / 2) / 22; finer tables only add to it.
-    """
-    counts = np.zeros((1, 7, 1, 1, 1, 2, 2))
-    counts[..., 0, 0] = counts[..., 1, 1] = 1
-    share = _backed_off(counts, 15.0, TIME_AXES)
-    assert share[0, 0, 0, 0, 0, 0, 0] > (7 + 15 / 2) / 22
-    assert share[0, 0, 0, 0, 0, 1, 0] < 1 - (7 + 15 / 2) / 22
+def test_where_events_are_few_the_pace_and_the_value_left_speak_by_themselves() -> None:
+    """By hand: 3:1 for the pace, 3:1 for the value left and 5:3 in all make .9 : .167 of both."""
+    counts = np.zeros((1, 2, 1, 1, 1, 2, 2))
+    counts[0, 0, 0, 0, 0, 0] = 4_000, 4_000
+    counts[0, 1, 0, 0, 0, 0] = counts[0, 0, 0, 0, 0, 1] = 3_000, 1_000
+    share = _times(counts, 15.0)
+    assert share[0, 1, 0, 0, 0, 1, 0] == pytest.approx(0.9 / (0.9 + 0.25**2 / 0.375), abs=0.01)
+    assert share[0, 0, 0, 0, 0, 0, 0] == pytest.approx(0.5, abs=0.01)
 
 
 def test_an_hour_is_picked_with_the_odds_of_the_night_tilted() -> None:

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from synth_spark.generators.autoregressive import AutoregressiveParams
     from synth_spark.models.columns import Layout
 
+_SMALL_ROWS = 4_000  # below it more caution
+_SMALL_EPOCHS = 22
 _USUAL_ROWS = 5_634  # the table on which decay, dropout and epochs were chosen
 _MOST_EPOCHS = 30  # small tables are not read more often than that
 _PIECE_ROWS = 4_096  # that the network is asked about at once
@@ -113,11 +115,12 @@ def schedule_of(rows: int, params: AutoregressiveParams) -> Schedule:
     """Steps grow with the square root of the rows: 30 epochs at 5,600 rows, 11 at 50,000.
 
     2 at a million, 1 above 1.3 million; `max_minutes` then cuts the schedule to what fits. Below
-    1,000 rows fewer epochs, 23 at 300: more of them come nearer to the records without telling
-    more about rows that were not seen.
+    4,000 rows 22 at most: more of them come nearer to the records without telling more about rows
+    that were not seen.
     """
-    small = rows < 4_000
-    wanted = min(30 * sqrt(_USUAL_ROWS / rows), _MOST_EPOCHS, 30 * (rows / _FEW_ROWS) ** 0.25)
+    small = rows < _SMALL_ROWS
+    most = _SMALL_EPOCHS if small else _MOST_EPOCHS
+    wanted = min(30 * sqrt(_USUAL_ROWS / rows), most, 30 * (rows / _FEW_ROWS) ** 0.25)
     by_rows = ceil(wanted) if rows <= SAMPLE_ROWS else max(int(wanted), 1)
     return Schedule(
         batch_size=params.batch_size or (128 if small else 256),
@@ -132,8 +135,8 @@ def schedule_of(rows: int, params: AutoregressiveParams) -> Schedule:
 
 
 def caution(rows: int, params: AutoregressiveParams) -> tuple[float, float]:
-    """Weight decay and dropout: the fewer rows, the less the network may lean on each."""
-    decay = min(0.1 * max(_USUAL_ROWS / rows, 1.0), 3.0)
+    """Weight decay and dropout: of few rows the network may lean less on each."""
+    decay = 3.0 if rows < _SMALL_ROWS else 0.1 * max(_USUAL_ROWS / rows, 1.0)
     given = params.weight_decay, params.dropout
     return (decay if given[0] is None else given[0], 0.1 if given[1] is None else given[1])
 

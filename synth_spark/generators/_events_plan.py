@@ -24,8 +24,6 @@ from synth_spark.generators._events_levels import (
 )
 
 NIGHTS = (0.04, 0.12)  # parts of a unit's events, edges of its rhythm
-NO_NIGHT = 0.001  # part of the events, added to that of a unit and to that of its rhythm
-MOST_TILT = 10.0  # times the odds of a night, and its inverse
 NIGHT_EVENTS = 100.0  # weight, in events, of all rhythms together in a rhythm's part of nights
 
 
@@ -110,12 +108,16 @@ class Contexts:
         """Rhythm of each unit; shape (units,)."""
         return _rhythms(attributes, x)
 
+    def nights_of(self, attributes: Attributes, x: Floats) -> tuple[Floats, Floats]:
+        """Nights as a part of each unit's events, and their odds in its rhythm; (units,) each."""
+        usual = self.nights[_rhythms(attributes, x)]
+        return x[:, attributes.index("night")].copy(), tables.night_odds(usual)
+
     def tilts(self, attributes: Attributes, x: Floats) -> Floats:
         """Odds of a night in each unit against those of its rhythm, shape (units,)."""
-        night = x[:, attributes.index("night")]
-        usual = self.nights[_rhythms(attributes, x)]
-        mine, its = ((p + NO_NIGHT) / (1 - p + NO_NIGHT) for p in (night, usual))
-        return np.asarray(np.clip(mine / its, 1 / MOST_TILT, MOST_TILT))
+        part, usual = self.nights_of(attributes, x)
+        tilt = tables.night_odds(part) / usual
+        return np.asarray(np.clip(tilt, 1 / tables.MOST_TILT, tables.MOST_TILT))
 
     def mean_levels(self, attributes: Attributes, x: Floats) -> NDArray[np.int64]:
         """Quarter of each number's mean in each unit, shape (units, numbers)."""

@@ -15,8 +15,16 @@ GAPS, SELF, SHARE, PACE, BLOCKS, PARTS, LAST, CLOCKS = 6, 5, 5, 7, 12, 4, 4, 5
 SUITS = 5  # how the hour suits a value
 DWELLS = 48  # levels of the gap behind an event: half powers of two of a second
 NUM_LEVELS = 5  # of another number: missing or before the first, then quarters
+NO_NIGHT = 0.001  # part of the events, added to that of a unit and to that of its rhythm
+MOST_TILT = 10.0  # times the odds of a night, and its inverse
 SHARE_EDGES = np.array([0.08, 0.22, 0.42, 0.7])
 SUIT_EDGES = np.array([0.25, 0.6, 0.9, 1.15])
+
+
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
+def night_odds(part):  # type: ignore[no-untyped-def]
+    """Odds of a night where so large a part of the events are nights."""
+    return (part + NO_NIGHT) / (1.0 - part + NO_NIGHT)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]

@@ -22,9 +22,11 @@ from synth_spark.generators._events_kernels import (
 from synth_spark.generators._events_steps import kept_back, lift, moment, wanted
 from synth_spark.generators._events_tables import (
     LAST,
+    MOST_TILT,
     SHARE_EDGES,
     alike,
     level,
+    night_odds,
     number_context,
     pace_of,
     part_of_week,
@@ -165,9 +167,9 @@ def next_category(  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
 def walk(  # type: ignore[no-untyped-def]
-    key, offsets, anchors, clocks, tilts, first_day, ends, shares, selfs, means, starts, widths,
-    in_runs, alone, cat_parent, num_cat, num_num, num_level, pace_edges, last_edges, gap_edges,
-    rooms, tick, cut, gap_sub, jump_lo, jump_hi, state_of, first, second, when, final, suits, time,
+    key, offsets, anchors, clocks, nights, usual, first_day, ends, shares, selfs, means, starts,
+    widths, in_runs, alone, cat_parent, num_cat, num_num, num_level, pace_edges, last_edges,
+    gap_edges, rooms, tick, cut, gap_sub, jump_lo, jump_hi, state_of, first, second, when, final, suits, time,
     hours, first_hours, slots, stays, moves, lifts, numbers, num_start, t, cats, nums, lengths,
 ):  # fmt: skip
     """Fill units with events, end to end (t, cats, nums, lengths in place); gives their number."""
@@ -182,20 +184,23 @@ def walk(  # type: ignore[no-untyped-def]
         counts[:] = 0.0
         share, repeats = shares[u], selfs[u]
         gap = -1.0
+        owed_nights = nights[u] * n
         kept = kept_back(share, final, uniform(state)) if columns and not in_runs[0] else -1
         for i in range(n):
             r = at
+            part = min(max(owed_nights, 0.0) / (n - i), 1.0)
+            tilt = min(max(night_odds(part) / usual[u], 1.0 / MOST_TILT), MOST_TILT)
             if i == 0:
                 day = first_day[u]
                 row = first_hours[clocks[u], part_of_week(anchors[u], day)]
-                hour = pick_hour(row, tilts[u], uniform(state))
+                hour = pick_hour(row, tilt, uniform(state))
                 slot = pick(slots[hour], uniform(state))
                 t[r] = moment_in(day, hour, slot, 0.0, tick, uniform(state))
                 cats_before = cats[r]
             else:
                 left = state_of[cats[r - 1, 0]] if columns else 0
                 then = next_time(
-                    t[r - 1], n - i, gap, anchors[u], clocks[u], tilts[u], left, ends[u], rooms[u],
+                    t[r - 1], n - i, gap, anchors[u], clocks[u], tilt, left, ends[u], rooms[u],
                     tick, cut, gap_sub, jump_lo, jump_hi, time, hours, slots, pace_edges,
                     last_edges, state,
                 )  # fmt: skip
@@ -204,6 +209,8 @@ def walk(  # type: ignore[no-untyped-def]
                 t[r] = then
                 gap = t[r] - t[r - 1]
                 cats_before = cats[r - 1]
+            if t[r] % DAY < NIGHT * HOUR:
+                owed_nights -= 1.0
             weekend, block = moment(anchors[u], t[r])
             for c in range(columns):
                 second_last = cats[r - 2, c] if i > 1 else -1

@@ -131,7 +131,7 @@ class MarkovModel:
         made = np.zeros(len(lengths), np.int64)
         events = walk(
             stream_key(seed, f"markov/{block}") & 0x7FFFFFFFFFFFFFFF,
-            offsets, drawn.anchor, c.clocks(attributes, x), c.tilts(attributes, x),
+            offsets, drawn.anchor, c.clocks(attributes, x), *c.nights_of(attributes, x),
             np.floor(first).astype(np.int64),
             c.ends(ends, clock.horizon_s),
             self._shares(x), c.selfs(attributes, x), c.mean_levels(attributes, x),

@@ -134,6 +134,19 @@ def test_a_unit_with_the_nights_of_its_rhythm_is_not_tilted() -> None:
     assert tilts == pytest.approx(9 / 19, rel=0.05)
 
 
+def test_units_of_the_walk_have_the_nights_that_they_were_drawn_with() -> None:
+    """Of real units a quarter; a tenth and a half of 500 each. Days of a few events fall short."""
+    model = walked(stays())
+    drawn = model.base.histories.draw(1_000, 1, 0)
+    part = np.where(np.arange(1_000) < 500, 0.1, 0.5)
+    drawn.table[:, model.base.histories.attributes.index("night")] = part
+    made, t, _, _ = model._events(drawn, 1, 0)
+    late = np.repeat(part, made) > 0.3
+    night = t % 86_400 < 6 * 3_600
+    assert night[~late].mean() == pytest.approx(0.1, abs=0.03)
+    assert night[late].mean() == pytest.approx(0.5, abs=0.1)
+
+
 def test_the_walk_ends_at_home_as_often_as_real_units_do() -> None:
     """Units that come back to the first of their places at the end; 1,000 drawn: error .014."""
     real = stays()

@@ -170,7 +170,8 @@ def walk(  # type: ignore[no-untyped-def]
     key, offsets, anchors, clocks, nights, usual, first_day, ends, shares, selfs, means, starts,
     widths, in_runs, alone, cat_parent, num_cat, num_num, num_level, pace_edges, last_edges,
     gap_edges, rooms, tick, cut, gap_sub, jump_lo, jump_hi, state_of, first, second, when, final,
-    suits, time, hours, first_hours, slots, stays, moves, lifts, numbers, num_start, t, cats, nums, lengths,
+    suits, time, hours, first_hours, slots, stays, moves, lifts, numbers, num_start, t, cats, nums,
+    lengths,
 ):  # fmt: skip
     """Fill units with events, end to end (t, cats, nums, lengths in place); gives their number."""
     columns, numeric = cats.shape[1], nums.shape[1]

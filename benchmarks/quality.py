@@ -8,7 +8,7 @@
     make bench-quality SET=cdr SEED=0 ARGS="--draws 6"      that many twins a model: mean, spread
     make bench-quality ARGS=--show                          only the table of the kept numbers
     make bench-quality ARGS="--show --long"                 a line for each number
-    make bench-quality ARGS="--show --readme"               and put the table into the README
+    make bench-quality ARGS="--show --readme"               and put the tables into README and docs
 
 The sets are the files of `benchmarks/sets/`. Each is measured with the generators that fit it,
 with `independent` and with real records that took no part, the floor. The yardstick of some of them
@@ -41,7 +41,7 @@ from synth_spark.core.shelf import GENERATORS  # noqa: E402
 DATA = ROOT / "bench-data"
 RESULTS = HERE / "results" / "quality"
 SEEDS = (0, 1)
-README = ROOT / "README.md"
+README, CHOICE = ROOT / "README.md", ROOT / "docs" / "explanation-which-generator.md"
 MARKS = "<!-- quality -->\n", "<!-- end of quality -->"
 
 
@@ -133,12 +133,13 @@ def bench_set(one: BenchSet, args: argparse.Namespace) -> None:
             bench_one(one, generator, seed, train, holdout, args)
 
 
-def write_readme() -> None:
-    """Put the table of all kept numbers between its marks in the README."""
-    text, (begin, end) = README.read_text(), MARKS
-    before, rest = text.split(begin)
-    table = quality_table.summary([sets.load(name) for name in sets.names()], RESULTS)
-    README.write_text(before + begin + table + "\n" + end + rest.split(end)[1])
+def write_tables() -> None:
+    """Put the tables of all kept numbers between their marks in the README and the docs."""
+    every = [sets.load(name) for name in sets.names()]
+    for page, table in ((README, quality_table.summary), (CHOICE, quality_table.costs)):
+        text, (begin, end) = page.read_text(), MARKS
+        before, rest = text.split(begin)
+        page.write_text(before + begin + table(every, RESULTS) + "\n" + end + rest.split(end)[1])
 
 
 def arguments() -> argparse.Namespace:
@@ -154,7 +155,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="leave out mostlyai-qa's accuracy")
     parser.add_argument("--show", action="store_true", help="only print what is kept")
     parser.add_argument("--long", action="store_true", help="a line for each number")
-    parser.add_argument("--readme", action="store_true", help="put the table into the README")
+    parser.add_argument("--readme", action="store_true", help="put the tables into README and docs")
     parser.add_argument("--table", type=Path, help="a Parquet or CSV file in place of the sets")
     parser.add_argument("--target", help="with --table: column that a classifier is to predict")
     parser.add_argument("--key", help="with --table: column that names the subject of each event")
@@ -185,7 +186,7 @@ def main() -> int:
     print("\n" + (quality_table.markdown if args.long else quality_table.summary)(asked, RESULTS))
     print(quality_table.rivals([one.name for one in asked]))
     if args.readme:
-        write_readme()
+        write_tables()
     return 0
 
 

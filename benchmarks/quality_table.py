@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,9 @@ from benchmarks.sets import BenchSet, Goal, _yardstick
 
 HEAD = ("set", "generator", "number", "value", "target", "floor", "independent", "")
 SHORT = ("set", "generator", "met", "numbers (target; floor; independent)", "beside")
+COSTS = (
+    "set", "generator", "targets met", "DCR excess", "fit, s", "whole run, s", "JVM / Python, GB",
+)  # fmt: skip
 BESIDE = ("dcr_excess", "fit_s")
 BASELINE = "independent"
 WORDS = {
@@ -81,10 +85,7 @@ def summary(asked: list[BenchSet], results: Path) -> str:
         base = (found.pop(BASELINE, None) or [{}])[0]
         for generator in [g for g in one.generators if g in found]:
             goals, runs = one.goals.get(generator, {}), found[generator]
-            met = [
-                sum(n in r and bool(g.met(r[n], floor.get(n))) for n, g in goals.items())
-                for r in runs
-            ]
+            met = [_met(goals, r, floor) for r in runs]
             parts = [
                 _part(name, goal, [r[name] for r in runs], floor.get(name), base.get(name))
                 for name, goal in goals.items()
@@ -99,6 +100,39 @@ def summary(asked: list[BenchSet], results: Path) -> str:
             row = (one.name, f"`{generator}`", within, "; ".join(parts), "; ".join(beside))
             lines.append("| " + " | ".join(row) + " |")
     return "\n".join(lines)
+
+
+def costs(asked: list[BenchSet], results: Path) -> str:
+    """One line a set and generator: targets met, nearness to the records, seconds, memory."""
+    lines = ["| " + " | ".join(row) + " |" for row in (COSTS, ("---",) * len(COSTS))]
+    for one in asked:
+        found, floor = kept(one.name, results)
+        for generator in [g for g in one.generators if g in found]:
+            goals, runs = one.goals.get(generator, {}), found[generator]
+            met = [_met(goals, r, floor) for r in runs]
+            raw = [
+                json.loads(p.read_text())
+                for p in sorted(results.glob(f"{one.name}-{generator}-seed[0-9].json"))
+            ]
+            peaks = [r["run"]["peak_mb"] for r in raw if r["run"].get("peak_mb")]
+            memory = " / ".join(
+                f"{max(p[part] for p in peaks) / 1024:.1f}" for part in ("jvm", "python") if peaks
+            )
+            row = (
+                one.name, f"`{generator}`",
+                f"{', '.join(map(str, met))} of {len(goals)}" if goals else "-",
+                _listed([r["dcr_excess"] for r in runs if "dcr_excess" in r]) or "-",
+                ", ".join(f"{r['fit_s']:.0f}" for r in runs if "fit_s" in r),
+                ", ".join(f"{r['wall_s']:.0f}" for r in raw), memory or "-",
+            )  # fmt: skip
+            lines.append("| " + " | ".join(row) + " |")
+    return "\n".join(lines)
+
+
+def _met(goals: Mapping[str, Goal], numbers: dict[str, float], floor: dict[str, float]) -> int:
+    """How many targets the numbers of one seed meet."""
+    found = (n in numbers and g.met(numbers[n], floor.get(n)) for n, g in goals.items())
+    return sum(bool(met) for met in found)
 
 
 def _part(

@@ -162,13 +162,18 @@ def test_the_table_passes_a_number_only_if_every_seed_does(tmp_path: Path) -> No
         goals={"markov": {"gap_ks": at_most(0.05), "gone": at_most(1)}},
     )  # fmt: skip
     for seed, value in ((0, 0.04), (1, 0.06)):
-        kept = {"set": "toy", "generator": "markov", "seed": seed, "numbers": {"gap_ks": value}}
+        numbers = {"gap_ks": value, "fit_s": 3.0}
+        run = {"peak_mb": {"jvm": 1_024 * (1 + seed), "python": 512}}
+        kept = {"set": "toy", "generator": "markov", "seed": seed, "numbers": numbers}
+        kept |= {"run": run, "wall_s": 40.0}
         (tmp_path / f"toy-markov-seed{seed}.json").write_text(json.dumps(kept))
     text = quality_table.markdown([one], tmp_path)
     assert "| toy | markov | gap_ks | 0.040 / 0.060 | ≤ 0.050 | – | – | miss |" in text
     assert "0 pass, 1 miss, 1 not measured" in text
     short = quality_table.summary([one], tmp_path).splitlines()[2]
     assert short.startswith("| toy | `markov` | 1, 0 of 2 | **gap_ks .040, .060** (≤ .050)")
+    cost = quality_table.costs([one], tmp_path).splitlines()[2]
+    assert cost == "| toy | `markov` | 1, 0 of 2 | - | 3, 3 | 40, 40 | 2.0 / 0.5 |"
 
 
 def test_a_larger_twin_is_cut_into_parts_with_no_subject_in_two(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from synth_spark.generators._flat_worth import Table, is_exact, is_worth, spread
 
 _NEAR = 8  # best-correlated columns that are tried as parents
 _SPREAD = 0.25  # of y's own: a residual wider than this is no relation
+_MOSTLY = 0.5  # of the rows: a number that is so often the same is followed
 _MIN_VALUES = 20  # a column with fewer distinct values is drawn as it is
 
 
@@ -79,7 +80,7 @@ def _best(
     near = [n for n in _nearest(table, y) if n in free]
     if phase == "residual":
         computed = {n for n, r in found.items() if r.exact}
-        near = [n for n in near if n not in computed and table.distinct[n] < table.distinct[y]]
+        near = [n for n in near if n not in computed and _before(table, n, y)]
     target = table.number(y)
     spread = spread_of(target[table.known[y]])
     scored: list[tuple[float, int, Relation]] = []
@@ -87,7 +88,7 @@ def _best(
         r = target - relation.center(table.values)
         ok = np.isfinite(r)
         if spread > 0 and ok.sum() >= max(50, 0.5 * table.known[y].sum()):
-            scored.append((spread_of(r[ok]) / spread, len(scored), relation))
+            scored.append((_away(r[ok], spread), len(scored), relation))
     scored.sort(key=lambda s: s[:2])
     for ratio, _, relation in scored[:3]:
         bounded = _bounded(table, relation)
@@ -99,6 +100,18 @@ def _best(
         if ratio < _SPREAD and is_worth(table, finished, near):
             return finished
     return None
+
+
+def _away(rest: Array, spread: float) -> float:
+    """How wide a residual is beside y's own spread; one that is mostly nothing is narrow."""
+    hits = float((np.abs(rest) < 0.01 * spread).mean())
+    wide = spread_of(rest) / spread
+    return min(wide, _SPREAD * (1 - hits)) if hits >= _MOSTLY else wide
+
+
+def _before(table: Table, x: str, y: str) -> bool:
+    """Whether x may tell of y: it has fewer values, or as many and a name that comes before."""
+    return (table.distinct[x], x) < (table.distinct[y], y)
 
 
 def _tried(table: Table, y: str, near: list[str], free: list[str], phase: str) -> list[Relation]:

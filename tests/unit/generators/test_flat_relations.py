@@ -42,6 +42,20 @@ def test_a_noisy_total_is_a_product_and_its_residual_gives_it_back():
     np.testing.assert_allclose(again, values["total"], atol=1e-6)
 
 
+def test_two_columns_that_are_mostly_equal_follow_one_another():
+    """Of as many different values each: the first by name tells of the second."""
+    rng, values = table()
+    values["billed"] = np.round(rng.gamma(2.0, 20.0, N), 1)
+    other = rng.random(N) < 0.2
+    values["paid"] = np.where(other, rng.permutation(values["billed"]), values["billed"])
+    absent = np.setdiff1d(values["billed"], values["paid"])
+    values["billed"] = np.where(np.isin(values["billed"], absent), 40.0, values["billed"])
+    assert len(np.unique(values["billed"])) == len(np.unique(values["paid"]))
+    found = by_child(values, ("billed", "paid"))
+    assert set(found) == {"paid"}
+    assert (found["paid"].form, found["paid"].parents) == ("scale", ("billed",))
+
+
 def test_a_price_list_is_found():
     rng, values = table()
     extra = Coded.of([("none", "sport", "film")[i] for i in rng.integers(0, 3, N)])

@@ -136,12 +136,23 @@ def test_what_a_unit_expects_is_its_count_times_the_part_of_its_days_that_is_ope
     monday = np.full(4, 19_786)  # 4 March 2024
     first, last = np.array([0, 5, 0, 4]), np.array([6, 5, 4, 12])
     spans = Spans(
-        np.array([0, 1, 2, 2]), monday, np.zeros(4, np.int64), np.array([14.0, 3, 9, 18]), first,
-        last,
+        np.array([0, 1, 2, 2]), monday, np.zeros(4, np.int64), np.ones(4),
+        np.array([14.0, 3, 9, 18]), first, last,
     )  # fmt: skip
     expected = [14 * 24 / 168, 3 * 12 / 24, 0, 18 * 36 / 216]  # Friday to the next Saturday
     np.testing.assert_allclose(hours.expected(spans), expected)
     np.testing.assert_allclose(hours.chance(spans, 3), 1 - np.exp([-2, -1.5, -3]))
+
+
+def test_a_unit_with_many_nights_expects_more_of_its_events_in_them() -> None:
+    """Seven days of 14 events: a quarter of the hours are nights, or half with odds of three."""
+    opened = np.zeros((7, 24), bool)
+    opened[:, :6] = True
+    drawn = Drawn(*(np.zeros(0),) * 4)
+    hours = OpenHours(np.full((1, 7, 24), 1 / 168), opened, np.zeros((24, 12)), drawn)
+    two, none = np.arange(2), np.zeros(2, np.int64)
+    spans = Spans(two, none, none, np.array([1.0, 3]), np.full(2, 14.0), none, none + 6)
+    np.testing.assert_allclose(hours.expected(spans), [3.5, 7])
 
 
 def test_an_hour_that_only_stray_gaps_reached_has_no_share() -> None:

@@ -76,8 +76,8 @@ def markdown(asked: list[BenchSet], results: Path) -> str:
 def summary(asked: list[BenchSet], results: Path) -> str:
     """One line a set and generator: how many targets each seed meets, and the numbers with them.
 
-    In brackets the target, the floor and `independent`; a number in bold misses. Of numbers without
-    a target those of `BESIDE`, or all where there are no targets.
+    In brackets the target, the floor and `independent`; a number in bold misses. A set without
+    targets (a table of one's own) has all numbers beside their floors.
     """
     lines = ["| " + " | ".join(row) + " |" for row in (SHORT, ("---",) * len(SHORT))]
     for one in asked:
@@ -88,15 +88,15 @@ def summary(asked: list[BenchSet], results: Path) -> str:
             met = [_met(goals, r, floor) for r in runs]
             parts = [
                 _part(name, goal, [r[name] for r in runs], floor.get(name), base.get(name))
-                for name, goal in goals.items()
-                if all(name in r for r in runs)
+                for name, goal in (goals or dict.fromkeys(runs[0])).items()
+                if all(name in r for r in runs) and (goals or name not in BESIDE)
             ]
             beside = [
                 f"{name} {_listed([r[name] for r in runs])}"
-                for name in (BESIDE if goals else runs[0])
+                for name in BESIDE
                 if name not in goals and all(name in r for r in runs)
             ]
-            within = f"{', '.join(map(str, met))} of {len(goals)}"
+            within = f"{', '.join(map(str, met))} of {len(goals)}" if goals else "-"
             row = (one.name, f"`{generator}`", within, "; ".join(parts), "; ".join(beside))
             lines.append("| " + " | ".join(row) + " |")
     return "\n".join(lines)
@@ -136,17 +136,16 @@ def _met(goals: Mapping[str, Goal], numbers: dict[str, float], floor: dict[str, 
 
 
 def _part(
-    name: str, goal: Goal, values: list[float], floor: float | None, base: float | None
+    name: str, goal: Goal | None, values: list[float], floor: float | None, base: float | None
 ) -> str:
-    text = f"{name} {_listed(values)}"
-    if not all(goal.met(v, floor) for v in values):
-        text = f"**{text}**"
-    bound = goal.bound(floor)
-    sign = "≥" if goal.kind == "at least" else "≤"
-    beside = [f"{sign} {_short(bound)}", _short(floor), _short(base)]
-    while beside[-1] == "-":
+    text, bar = f"{name} {_listed(values)}", "-"
+    if goal:
+        bar = f"{'≥' if goal.kind == 'at least' else '≤'} {_short(goal.bound(floor))}"
+        text = text if all(goal.met(v, floor) for v in values) else f"**{text}**"
+    beside = [bar, _short(floor), _short(base)]
+    while beside and beside[-1] == "-":
         beside.pop()
-    return f"{text} ({'; '.join(beside)})"
+    return f"{text} ({'; '.join(beside)})" if beside else text
 
 
 def _listed(values: list[float]) -> str:

@@ -74,9 +74,8 @@ class Attributes:
         columns = facts.layout(coder, slots, tuple(given))
         measured, counts = facts.measure(coder, slots, units)
         table = facts.table(columns, {**measured, **given}, counts)
-        some, level, forests = units.lengths > 0, own_levels(columns), {}
-        slopes: dict[int, float] = {}
-        n = measured["n"]
+        some, level, n = units.lengths > 0, own_levels(columns), measured["n"]
+        forests, slopes = {}, {}
         count = next(j for j, c in enumerate(columns) if c.name == "n")
         for j, column in enumerate(columns):
             if column.role not in ("drawn", "whole", "ratio", "share"):

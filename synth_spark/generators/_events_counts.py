@@ -12,7 +12,7 @@ from synth_spark.core.batch import Records
 from synth_spark.generators._events_coder import DAY_S, Units
 from synth_spark.generators._events_decode import Base
 from synth_spark.generators._events_levels import information
-from synth_spark.generators._events_plan import Contexts, token_shares
+from synth_spark.generators._events_plan import Contexts, rhythms, token_shares
 from synth_spark.generators._events_steps import Steps, suited
 from synth_spark.generators._events_tables import count
 
@@ -58,7 +58,7 @@ def _add(
     token, hour, slot = clock.encode(units.t, units.previous)
     first, span = x[:, attributes.index("first")], x[:, attributes.index("span")]
     count(
-        units.offsets, units.anchor, c.clocks(attributes, x),
+        units.offsets, units.anchor, rhythms(attributes, x),
         c.ends((first + span) * DAY_S, clock.horizon_s),
         units.t, token, hour, slot, units.cats, units.nums, token_shares(attributes, c, x),
         c.selfs(attributes, x), c.mean_levels(attributes, x), c.starts, c.in_runs, c.cat_parent,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -64,12 +62,7 @@ def information(a: NDArray[np.int64], b: NDArray[np.int64]) -> float:
     if not len(a):
         return 0.0
     k, m = int(a.max()) + 1, int(b.max()) + 1
-    return shared_nats(np.bincount(a * m + b, minlength=k * m).reshape(k, m))
-
-
-def shared_nats(counts: NDArray[Any]) -> float:
-    """The same of a table of counts."""
-    rows = max(counts.sum(), 1)
+    counts, rows = np.bincount(a * m + b, minlength=k * m).reshape(k, m), len(a)
     joint = counts / rows
     alone = joint.sum(1, keepdims=True) * joint.sum(0, keepdims=True)
     some = joint > 0

@@ -104,13 +104,9 @@ class Contexts:
             out[:, c] = x[:, at] if at >= 0 else 1.0
         return out
 
-    def clocks(self, attributes: Attributes, x: Floats) -> NDArray[np.int64]:
-        """Rhythm of each unit; shape (units,)."""
-        return _rhythms(attributes, x)
-
     def nights_of(self, attributes: Attributes, x: Floats) -> tuple[Floats, Floats]:
         """Nights as a part of each unit's events, and their odds in its rhythm; (units,) each."""
-        usual = self.nights[_rhythms(attributes, x)]
+        usual = self.nights[rhythms(attributes, x)]
         return x[:, attributes.index("night")].copy(), tables.night_odds(usual)
 
     def tilts(self, attributes: Attributes, x: Floats) -> Floats:
@@ -211,7 +207,7 @@ def token_shares(attributes: Attributes, contexts: Contexts, x: Floats) -> Float
     return out
 
 
-def _rhythms(attributes: Attributes, x: Floats) -> NDArray[np.int64]:
+def rhythms(attributes: Attributes, x: Floats) -> NDArray[np.int64]:
     """Early or late without nights, some nights, many; shape (units,)."""
     night = x[:, attributes.index("night")]
     late = x[:, attributes.index("hour_mean")] > attributes.mean[attributes.index("hour_mean")]
@@ -221,7 +217,7 @@ def _rhythms(attributes: Attributes, x: Floats) -> NDArray[np.int64]:
 
 def _nights(attributes: Attributes, x: Floats) -> Floats:
     """Part of the events of all units of each rhythm that fall in the night."""
-    n, of = x[:, attributes.index("n")], _rhythms(attributes, x)
+    n, of = x[:, attributes.index("n")], rhythms(attributes, x)
     nights = n * x[:, attributes.index("night")]
     usual = NIGHT_EVENTS * nights.sum() / max(n.sum(), 1)
     by_rhythm = np.bincount(of, nights, tables.CLOCKS) + usual

@@ -31,7 +31,7 @@ from synth_spark.generators._events_counts import Arrays, add_counts, count_stat
 from synth_spark.generators._events_decode import Base, decode, learn_base
 from synth_spark.generators._events_episodes import Drawn
 from synth_spark.generators._events_open import OpenHours, Spans
-from synth_spark.generators._events_plan import Contexts, token_shares
+from synth_spark.generators._events_plan import Contexts, rhythms, token_shares
 from synth_spark.generators._events_steps import Steps
 from synth_spark.generators._events_steps_table import markdown, transitions
 from synth_spark.generators._events_support import Support
@@ -93,7 +93,7 @@ class MarkovModel:
 
     def _spans(self, drawn: Drawn) -> Spans:
         c, attributes, x = self.contexts, self.base.histories.attributes, drawn.table
-        return Spans.of(self.base, drawn, c.clocks(attributes, x), c.tilts(attributes, x))
+        return Spans.of(self.base, drawn, rhythms(attributes, x), c.tilts(attributes, x))
 
     def _under_clock(self, asked: Asked, condition: Condition) -> MarkovModel:
         """With the open hours, by where events lie of some subjects that hold the rest."""
@@ -131,7 +131,7 @@ class MarkovModel:
         made = np.zeros(len(lengths), np.int64)
         events = walk(
             stream_key(seed, f"markov/{block}") & 0x7FFFFFFFFFFFFFFF,
-            offsets, drawn.anchor, c.clocks(attributes, x), *c.nights_of(attributes, x),
+            offsets, drawn.anchor, rhythms(attributes, x), *c.nights_of(attributes, x),
             np.floor(first).astype(np.int64),
             c.ends(ends, clock.horizon_s),
             self._shares(x), c.selfs(attributes, x), c.mean_levels(attributes, x),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -172,6 +173,9 @@ def test_the_table_passes_a_number_only_if_every_seed_does(tmp_path: Path) -> No
     assert "0 pass, 1 miss, 1 not measured" in text
     short = quality_table.summary([one], tmp_path).splitlines()[2]
     assert short.startswith("| toy | `markov` | 1, 0 of 2 | **gap_ks .040, .060** (≤ .050)")
+    (tmp_path / "toy-floor.json").write_text(json.dumps({"numbers": {"gap_ks": 0.02}}))
+    own = quality_table.summary([replace(one, goals={})], tmp_path).splitlines()[2]
+    assert own == "| toy | `markov` | - | gap_ks .040, .060 (-; .020) | fit_s 3.000, 3.000 |"
     cost = quality_table.costs([one], tmp_path).splitlines()[2]
     assert cost == "| toy | `markov` | 1, 0 of 2 | - | 3, 3 | 40, 40 | 2.0 / 0.5 |"
 

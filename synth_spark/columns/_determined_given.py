@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
 
 from synth_spark.columns.determined import Determined, Group, reals
+from synth_spark.columns.formula import Formula
 from synth_spark.core.batch import Coded, Records, Values, missing
 from synth_spark.core.given import Among
 
@@ -37,13 +38,13 @@ def fillable(determined: Determined, fields: Iterable[str], bounds: Callable[[st
             continue
         if _narrows(group) and (group.parent in determined.children or bounds(group.parent)):
             left.add(group.parent)
-        elif not there.issuperset({group.parent, group.second} - {""}):
+        elif not there.issuperset(group.parents):
             return False
     return True
 
 
-def _narrows(group: Group) -> bool:
-    return group.how in ("label", "value", "range") and not group.part
+def _narrows(group: Group | Formula) -> TypeGuard[Group]:
+    return isinstance(group, Group) and group.how != "pair" and not group.part
 
 
 def among(determined: Determined, known: Records) -> tuple[dict[str, Among], dict[str, Bools]]:
@@ -143,13 +144,13 @@ def _held(
     return code, np.array(fits, bool)
 
 
-def _without_parents(group: Group, told: list[str], known: Records) -> Bools:
+def _without_parents(group: Group | Formula, told: list[str], known: Records) -> Bools:
     """Rows that give a child and not all that it follows from."""
     child, parents = np.zeros(known.rows, bool), np.ones(known.rows, bool)
     for name in told:
         if name in known.columns:
             child |= ~missing(known.columns[name])
-    for parent in {group.parent, group.second} - {""}:
+    for parent in group.parents:
         there = parent in known.columns
         parents &= ~missing(known.columns[parent]) if there else np.zeros(known.rows, bool)
     return child & ~parents

@@ -1,4 +1,4 @@
-"""Which columns follow from another one, or from two others together.
+"""Which columns follow from others: looked up by one or two of them, or computed.
 
 A candidate is found on a sample and then counted over all rows. It has to hold on all but one row
 in 10,000, and to be told by subjects that agree with each other: a parent whose every key is held
@@ -7,7 +7,7 @@ by one subject determines everything and tells nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import combinations
@@ -16,20 +16,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from synth_spark.columns._calendar import DAY_US, PARTS
 from synth_spark.columns._determined_tables import (
     COVERED,
-    EXCEPTIONS,
     MOST_KEYS,
     Candidate,
     Codes,
     codes_of,
     count,
-    days_apart,
     exceptions,
     finish,
     merge,
 )
-from synth_spark.columns.determined import DAY_US, PARTS, Determined, How, reals
+from synth_spark.columns._formula_search import added, written
+from synth_spark.columns.determined import Determined, How, reals
+from synth_spark.columns.formula import Formula
 from synth_spark.columns.survey import surveyed, values_of
 from synth_spark.core.batch import Coded, Records
 from synth_spark.core.ports import Fold, Learning, Take
@@ -76,22 +77,22 @@ class _Key:
     second: str = ""  # by pair: the other column
 
 
-def search(schema: Schema, sample: Records, min_subjects: int) -> tuple[Candidate, ...]:
+def search(schema: Schema, sample: Records, min_subjects: int) -> tuple[Candidate | Formula, ...]:
     """Candidates in an order in which they can be completed; no two for one child, no cycles."""
     columns = surveyed(schema)
     coded = {c.name: codes_of(values_of(c, sample)) for c in columns if c.kind != "identifier"}
-    midnights = {c.name: day for c in columns if (day := _day_of(schema, c, sample))}
+    computed = written(schema, sample)
+    removed: dict[str, Candidate | Formula] = {f.child: f for f in computed}
     keys = [
         key
         for column in columns
-        if column.name not in midnights
+        if column.name not in removed
         for key in _keys(schema, column, sample, coded)
         if key.how == "range" or _covered(key, sample.owners, min_subjects)
     ]
     wanted = [c for c in columns if _may_follow(schema, c) and coded[c.name][1] >= 2]
     # what is removed first may hang on what is removed later, never the other way round
     wanted.sort(key=lambda c: (coded[c.name][1], c.kind == "category", -columns.index(c)))
-    removed: dict[str, Candidate] = {}
     pairs = _pairs(keys, sample.owners, min_subjects)
     for some, these in ((keys, wanted), (pairs, wanted[::-1])):  # of three, the finest follows
         for child in these:
@@ -100,10 +101,11 @@ def search(schema: Schema, sample: Records, min_subjects: int) -> tuple[Candidat
                 best = _best(usable, *coded[child.name], sample.owners, min_subjects)
                 if best:
                     removed[child.name] = best
-    return _grouped(removed, midnights)
+    looked_up = {n: c for n, c in removed.items() if isinstance(c, Candidate)}
+    return _ordered([*added(schema, sample, removed), *_grouped(looked_up), *computed])
 
 
-def _usable(schema: Schema, key: _Key, child: Column, removed: Mapping[str, Candidate]) -> bool:
+def _usable(schema: Schema, key: _Key, child: Column, removed: Collection[str]) -> bool:
     parents = [p for p in (key.parent, key.second) if p]
     if child.name in parents or any(p in removed for p in parents):
         return False
@@ -123,17 +125,21 @@ def _best(
     return min(options, key=lambda o: o[:2])[2] if options else None
 
 
-def _grouped(removed: dict[str, Candidate], midnights: Mapping[str, str]) -> tuple[Candidate, ...]:
-    """One candidate a key, parents before their children."""
-    found = [Candidate(parent, "", "day", (child,)) for child, parent in midnights.items()]
+def _grouped(removed: dict[str, Candidate]) -> list[Candidate]:
+    """One candidate a key."""
     groups: dict[tuple[Any, ...], list[str]] = {}
     for child in reversed(removed):
         c = removed[child]
         groups.setdefault((c.parent, c.part, c.how, c.edges, c.second), []).append(child)
-    waiting = [Candidate(k[0], k[1], k[2], tuple(v), *k[3:]) for k, v in groups.items()]
+    return [Candidate(k[0], k[1], k[2], tuple(v), *k[3:]) for k, v in groups.items()]
+
+
+def _ordered(waiting: list[Candidate | Formula]) -> tuple[Candidate | Formula, ...]:
+    """Parents before their children."""
+    found: list[Candidate | Formula] = []
     children = {c for w in waiting for c in w.children}
     while waiting:
-        ready = [w for w in waiting if children.isdisjoint((w.parent, w.second))]
+        ready = [w for w in waiting if children.isdisjoint(w.parents)]
         found += ready
         children -= {c for w in ready for c in w.children}
         waiting = [w for w in waiting if w not in ready]
@@ -259,21 +265,3 @@ def _roundest(low: float, high: float, steps: Sequence[float]) -> float:
         if candidate == high:
             break
     return (low + high) / 2
-
-
-def _day_of(schema: Schema, column: Column, sample: Records) -> str:
-    """The time whose day this column of midnights is, if there is one."""
-    if column.kind != "time" or column.name == schema.time:
-        return ""
-    own = np.asarray(sample.columns[column.name]).astype("datetime64[us]")
-    known = ~np.isnat(own)
-    if known.sum() < 50 or (own[known] != own[known].astype("datetime64[D]")).any():
-        return ""
-    for other in schema.of_kind("time"):
-        if other.name == column.name or (column.per == "subject" and other.per != "subject"):
-            continue
-        times = np.asarray(sample.columns[other.name]).astype("datetime64[us]")
-        moved = (times != times.astype("datetime64[D]")) & ~np.isnat(times)
-        if moved.any() and days_apart(own, times) <= EXCEPTIONS * len(own):
-            return other.name
-    return ""

@@ -15,13 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synth_spark.columns.determined import Determined, Group, How, reals
+from synth_spark.columns.formula import SLIPS, Formula, kept
 from synth_spark.columns.survey import values_of
 from synth_spark.core.batch import Coded, Records, Values
 from synth_spark.core.schema import Column, Schema
 
 Codes = NDArray[np.int64]
 EXCEPTIONS = 1e-4  # share of the rows that may disagree: a rare mark must not be smoothed away
-SLIPS = 2e-3  # the same for a child of many values, where a slip is no value of its own
 MANY_VALUES = 20
 COVERED = 0.8  # share of the rows whose key is held by enough subjects
 MOST_KEYS = 65_536
@@ -38,17 +38,15 @@ class Candidate:
     edges: tuple[float, ...] = ()  # by range
     second: str = ""  # by pair
 
+    @property
+    def parents(self) -> tuple[str, ...]:
+        """The columns that they hang on."""
+        return (self.parent, self.second) if self.second else (self.parent,)
+
 
 def exceptions(values: int) -> float:
     """Share of the rows that may disagree, for a child of so many values."""
     return SLIPS if values >= MANY_VALUES else EXCEPTIONS
-
-
-def days_apart(dates: Values, times: Values) -> int:
-    """Rows in which a date is not the midnight before a time, or only one of them is missing."""
-    day = np.asarray(times).astype("datetime64[D]").astype("datetime64[us]")
-    own = np.asarray(dates).astype("datetime64[us]")
-    return int((~((own == day) | (np.isnat(own) & np.isnat(day)))).sum())
 
 
 def codes_of(values: Values) -> tuple[Codes, int]:
@@ -64,16 +62,14 @@ def codes_of(values: Values) -> tuple[Codes, int]:
     return codes.astype(np.int64), len(there)
 
 
-def count(schema: Schema, candidates: Sequence[Candidate], records: Records) -> list[Any]:
+def count(schema: Schema, candidates: Sequence[Candidate | Formula], records: Records) -> list[Any]:
     """Per candidate the keys, and per key its rows and the children's values."""
     return [_count(schema, c, records) for c in candidates]
 
 
-def _count(schema: Schema, candidate: Candidate, records: Records) -> dict[str, Any]:
-    if candidate.how == "day":
-        other = records.columns[candidate.parent]
-        off = days_apart(records.columns[candidate.children[0]], other)
-        return {"rows": records.rows, "off": off}
+def _count(schema: Schema, candidate: Candidate | Formula, records: Records) -> dict[str, Any]:
+    if isinstance(candidate, Formula):
+        return dict(candidate.counted(records))
     values = records.columns[candidate.parent]
     keys: list[Any]
     if candidate.how == "label":
@@ -174,15 +170,23 @@ def _joined(
 
 
 def finish(
-    schema: Schema, candidates: Sequence[Candidate], state: list[Any], min_subjects: int
+    schema: Schema, candidates: Sequence[Candidate | Formula], state: list[Any], min_subjects: int
 ) -> Determined:
     """The candidates that hold over all rows, each with its table."""
     groups = [
         group
         for candidate, counted in zip(candidates, state, strict=True)
-        if (group := _group(schema, candidate, counted, min_subjects)) is not None
+        if (group := _held(schema, candidate, counted, min_subjects)) is not None
     ]
     return Determined(tuple(groups))
+
+
+def _held(
+    schema: Schema, candidate: Candidate | Formula, counted: dict[str, Any], min_subjects: int
+) -> Group | Formula | None:
+    if isinstance(candidate, Formula):
+        return candidate if kept(counted) else None
+    return _group(schema, candidate, counted, min_subjects)
 
 
 def _group(
@@ -191,10 +195,6 @@ def _group(
     parents = [p for p in (candidate.parent, candidate.second) if p]
     per_subject = all(schema.column(p).per == "subject" for p in parents)
     head = (candidate.parent, candidate.second, candidate.part, candidate.how, per_subject)
-    if candidate.how == "day":
-        if counted["off"] > EXCEPTIONS * counted["rows"]:
-            return None
-        return Group(*head, candidate.children, (), (), np.zeros(0), np.zeros(0), ())
     if counted["keys"] is None:
         return None
     keys, rows = counted["keys"], np.array(counted["rows"], np.float64)

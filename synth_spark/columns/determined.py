@@ -9,18 +9,20 @@ left to be learned is smaller. `_determined_search.py` finds them.
     by pair    two of them together -> values, as area and cell id, origin and destination
     by value   a number with few values, or a part of a time -> values; the nearest key counts
     by range   a number or a time, cut at a few thresholds -> values
-    day        a time at midnight -> the day of another time
+
+What is computed and not looked up, such as an end from a start and a duration, is in `formula.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from synth_spark.columns._calendar import PARTS
+from synth_spark.columns.formula import Formula
 from synth_spark.core.batch import Coded, Records, Values
 from synth_spark.core.conditions import (
     CannotConditionError,
@@ -31,19 +33,8 @@ from synth_spark.core.conditions import (
 from synth_spark.core.schema import Schema
 from synth_spark.core.seeds import generator
 
-How = Literal["label", "pair", "value", "range", "day"]
+How = Literal["label", "pair", "value", "range"]
 Reals = NDArray[np.float64]
-DAY_US = 86_400_000_000
-PARTS: Mapping[str, Any] = {  # of a time: name -> whole numbers, from whole microseconds
-    "hour": lambda us: us // 3_600_000_000 % 24,
-    "week day": lambda us: (us // DAY_US + 3) % 7,  # Monday is 0; 1970-01-01 was a Thursday
-    "hour of week": lambda us: (us // 3_600_000_000 + 72) % 168,
-    "day of month": lambda us: _calendar(us, "M", "D") + 1,
-    "month": lambda us: _calendar(us, "Y", "M") + 1,
-    "minute": lambda us: us // 60_000_000 % 60,
-    "minute of day": lambda us: us // 60_000_000 % 1_440,
-    "day": lambda us: us // DAY_US,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +52,11 @@ class Group:
     keys: Reals  # by value: ascending, NaN last for missing; by range: thresholds, ascending
     rows: Reals  # (keys,) rows of each in the records
     tables: tuple[Values, ...]  # per child, (keys,) or (keys, 2)
+
+    @property
+    def parents(self) -> tuple[str, ...]:
+        """The columns that it hangs on."""
+        return (self.parent, self.second) if self.second else (self.parent,)
 
     def keyed(self, records: Records) -> NDArray[np.int64]:
         """Position of each row's key, -1 where it has none; shape (rows,)."""
@@ -103,8 +99,6 @@ class Group:
 
     def completed(self, records: Records, seed: int, block: int) -> dict[str, Values]:
         """The children's values, shape (rows,); a row without a key gets those of some key."""
-        if self.how == "day":
-            return {self.children[0]: _midnight(records.columns[self.parent])}
         keyed = self.keyed(records)
         # one number a row or subject, in order: the first subjects do not depend on the later ones
         rng = generator(seed, f"determined/{self.parent}", block)
@@ -118,8 +112,6 @@ class Group:
 
     def asked(self, clause: Clause) -> Clause:
         """A clause on a child as one on the parent; see `Determined.asked`."""
-        if self.how == "day":
-            return replace(clause, field=self.parent)
         table = self.tables[self.children.index(clause.field)]
         if (
             self.how != "label"
@@ -141,6 +133,13 @@ class Group:
             )
         named = tuple(v for v in labels if v is not None)
         return Clause(field=self.parent, labels=named, missing=not named, loose=True)
+
+    def in_words(self) -> str:
+        """As a line for the model card."""
+        beside = f" and {self.second}" if self.second else f" ({self.part})" if self.part else ""
+        verb = "follows" if len(self.children) == 1 else "follow"
+        text = f"{', '.join(self.children)} {verb} from {self.parent}{beside}"
+        return f"{text}, by {self.how}, {len(self.rows)} keys"
 
     def state(self) -> dict[str, Any]:
         """A tree for the wire."""
@@ -172,11 +171,11 @@ class Group:
 class Determined:
     """All groups of a table, in an order in which they can be completed."""
 
-    groups: tuple[Group, ...] = ()
+    groups: tuple[Group | Formula, ...] = ()
 
     @property
     def children(self) -> tuple[str, ...]:
-        """The columns that are looked up."""
+        """The columns that are looked up or computed."""
         return tuple(c for g in self.groups for c in g.children)
 
     def rest(self, schema: Schema) -> Schema:
@@ -216,12 +215,7 @@ class Determined:
 
     def in_words(self) -> list[str]:
         """One line a group, for the model card."""
-        return [
-            f"{', '.join(g.children)} follow{'s' * (len(g.children) == 1)} from {g.parent}"
-            f"{f' and {g.second}' if g.second else ''}"
-            f"{f' ({g.part})' if g.part else ''}, by {g.how}, {len(g.rows)} keys"
-            for g in self.groups
-        ]
+        return [g.in_words() for g in self.groups]
 
     def state(self) -> list[Any]:
         """A tree for the wire."""
@@ -230,7 +224,9 @@ class Determined:
     @classmethod
     def from_state(cls, state: list[Any]) -> Determined:
         """What `state` came from."""
-        return cls(tuple(Group.from_state(g) for g in state))
+        return cls(
+            tuple(Formula.from_state(g) if "formula" in g else Group.from_state(g) for g in state)
+        )
 
 
 def _held(clause: Clause, table: Values) -> NDArray[np.bool_]:
@@ -278,16 +274,3 @@ def _placed(values: Values, labels: tuple[str | None, ...]) -> NDArray[np.int64]
     place = {label: i for i, label in enumerate(labels)}
     table = [place.get(label, -1) for label in (*values.labels, None)]
     return np.array(table, np.int64)[values.codes]
-
-
-def _midnight(times: Values) -> NDArray[Any]:
-    days: NDArray[Any] = np.asarray(times).astype("datetime64[D]").astype("datetime64[us]")
-    return days
-
-
-def _calendar(us: NDArray[np.int64], whole: str, part: str) -> NDArray[np.int64]:
-    """Months within the year, or days within the month, from 0."""
-    times = us.astype("datetime64[us]")
-    start = times.astype(f"datetime64[{whole}]").astype(f"datetime64[{part}]")
-    out: NDArray[np.int64] = (times.astype(f"datetime64[{part}]") - start).astype(np.int64)
-    return out

@@ -10,7 +10,7 @@ from typing import Any
 
 from synth_spark.errors import UnknownNameError
 
-_HELPERS = frozenset({"base", "survey", "determined", "within", "detect", "world"})
+_HELPERS = frozenset({"base", "survey", "determined", "formula", "within", "detect", "world"})
 
 
 @dataclass(frozen=True)

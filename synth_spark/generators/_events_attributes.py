@@ -23,6 +23,7 @@ from synth_spark.generators._events_scales import (
     counted,
     divided,
     own_levels,
+    possible,
     slope_of,
 )
 from synth_spark.generators._events_stick import Stick
@@ -76,6 +77,7 @@ class Attributes:
         table = facts.table(columns, {**measured, **given}, counts)
         some, level, n = units.lengths > 0, own_levels(columns), measured["n"]
         forests, slopes = {}, {}
+        nominal = [j for j, c in enumerate(columns) if c.name in unordered(coder)]
         count = next(j for j, c in enumerate(columns) if c.name == "n")
         for j, column in enumerate(columns):
             if column.role not in ("drawn", "whole", "ratio", "share"):
@@ -95,7 +97,7 @@ class Attributes:
             forests[j] = Forest.fit(
                 table[rows, :j], goal, leaf=leaf, seed=seed, name=f"{column.name}/{j}",
                 exact=column.role == "whole" or column.name == "distinct", trees=trees,
-                near=count if count < j else -1,
+                near=count if count < j else -1, nominal=tuple(c for c in nominal if c < j),
             )  # fmt: skip
         kept = table[some] if some.any() else table
         std = np.maximum(kept.std(axis=0), 1e-6)
@@ -153,6 +155,9 @@ class Attributes:
                     x[:, j] = self._bounded(column, x, many, stick)
                 case _:
                     x[:, j] = self._bounded(column, x, drawn, stick)
+            if column.column < 0:
+                first, span = (x[:, self.index(name)] for name in ("first", "span"))
+                x[:, j] = possible(column.name, x[:, j], stick.n, first, span)
         return x
 
     @property
@@ -285,6 +290,11 @@ class Attributes:
             state["std"],
             *state["bounds"],
         )
+
+
+def unordered(coder: Coder) -> set[str]:
+    """Names of the subject's own columns whose tokens have no order."""
+    return {f"own{j}" for j, c in enumerate(coder.subject) if c.unordered}
 
 
 def _asked(

@@ -55,6 +55,11 @@ class EventColumn:
     missing: int  # the token of a missing value, -1: none
     codec: Any  # Category, Number or Place: of the labels where ranked; None: ids, made anew
 
+    @property
+    def unordered(self) -> bool:
+        """Whether the tokens are labels in no order."""
+        return self.how == "plain" and getattr(self.codec, "kind", "") == "category"
+
 
 @dataclass(frozen=True, slots=True)
 class Units:

@@ -16,7 +16,8 @@ from synth_spark.core.seeds import generator
 from synth_spark.generators._events_choice import learn_coder
 from synth_spark.generators._events_coder import DAY_S, Coder, EventColumn
 from synth_spark.generators._events_episodes import Drawn, Histories
-from synth_spark.generators._events_identity import decode_ranked, made_up
+from synth_spark.generators._events_evidence import Events, Said
+from synth_spark.generators._events_labels import decode_ranked, made_up
 from synth_spark.generators._events_places import Places
 from synth_spark.generators._events_runs import Runs, decode_runs
 from synth_spark.generators._events_told import Told, block_size, told_by, told_from
@@ -117,6 +118,7 @@ def decode(
     stamps = stamps_of(coder, drawn.anchor[unit], t)
     columns: dict[str, Values] = {coder.schema.time: stamps.astype("datetime64[us]")}
     before = block * base.block_size
+    events = Events(owners, stamps / 1e6, cats, nums)
     for j, (column, identity) in enumerate(zip(coder.cats, base.identities, strict=True)):
         if identity is None:
             columns[column.name] = column.codec.decode(cats[:, j], rng.random(len(t)))
@@ -127,7 +129,8 @@ def decode(
             place = identity.decode(column.codec, cats[:, j], offsets, column.missing, rng)
             _put(columns, coder, column.name, place)
         else:
-            value = decode_ranked(column, coder, identity, cats[:, j], offsets, before, rng)
+            said = Said(drawn.subject, offsets, cats[:, j], events)
+            value = decode_ranked(column, coder, identity, cats[:, j], offsets, before, rng, said)
             _put(columns, coder, column.name, value)
     for j, column in enumerate(coder.nums):
         value = column.codec.decode(nums[:, j], rng.random(len(t)))

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from synth_spark.core.batch import Records
 from synth_spark.core.seeds import generator
-from synth_spark.generators._events_attributes import Attributes, Bools
+from synth_spark.generators._events_attributes import Attributes, Bools, unordered
 from synth_spark.generators._events_coder import Coder, Units
 from synth_spark.generators._events_facts import Floats, Slots
 from synth_spark.generators._events_own import kept_own
@@ -94,16 +94,28 @@ class Histories:
         least = int(np.clip(sample.subjects // 3, 1, least))
         grown = partial(Forest.fit, leaf=least, seed=seed, trees=trees)
         used = np.array([not _is_token(n) for n in names])
+        near = {}
+        if coder.episodes:
+            near = {n: names.index("count") for n in ("active", "level", "spread")}
+        nominal = [j for j, name in enumerate(names) if name in unordered(coder)]
         forests = tuple(
-            grown(table[:, :j], table[:, j], name=f"subject/{name}", exact=_is_exact(name))
+            grown(
+                table[:, :j], table[:, j], name=f"subject/{name}", exact=_is_exact(name),
+                nominal=tuple(c for c in nominal if c < j), near=near.get(name, -1),
+            )
             for j, name in enumerate(names)
-        )
+        )  # fmt: skip
         trends = tuple(
             Trend.fit(
                 table[:, :j],
                 table[:, j],
                 used[:j] & (not _is_exact(name)),
-                partial(grown, name=f"subject/{name}/rest", exact=True),
+                partial(
+                    grown,
+                    name=f"subject/{name}/rest",
+                    exact=True,
+                    nominal=tuple(c for c in nominal if c < j),
+                ),
             )
             for j, name in enumerate(names)
         )
@@ -243,7 +255,7 @@ class Histories:
         anchor = np.concatenate([p[1] for p in parts])[order]
         table = np.concatenate([p[2] for p in parts])[order]
         if not slots:
-            table = kept_own(self.attributes, table, owner[order], named)
+            table = kept_own(self.attributes, table, owner[order], named, self.longest)
         return Drawn(owner[order], anchor, table, tokens)
 
     def state(self) -> dict[str, Any]:

@@ -9,15 +9,16 @@ at least `min_subjects` subjects, or it is the shared rare one, which is spread 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-from synth_spark.columns.category import RARE, Category
-from synth_spark.core.batch import Coded, Records
+from synth_spark.columns.place import Place
+from synth_spark.core.batch import Records
+from synth_spark.generators import _events_identity_kernels as kernels
 from synth_spark.generators._events_coder import (
     RANKS,
     Coder,
@@ -25,10 +26,11 @@ from synth_spark.generators._events_coder import (
     identity_codes,
     own_ranks,
 )
+from synth_spark.generators._events_evidence import CELLS, Evidence, Said, learn_evidence
+from synth_spark.generators._events_identity_kernels import BACKOFF
 from synth_spark.generators._events_returns import fresh_and_back, never_twice, returns
 
 TRIES = 24  # to find a label that the subject has not yet
-BACKOFF = 5.0  # weight of overall popularity against the pairs seen
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,7 @@ class Identity:
     back: NDArray[np.float64]  # (LEVELS,), share of the returns by how many other events back
     rare: int  # the token that rare labels share, -1: none; a subject may have it more than once
     alone: bool  # no other value comes twice running
+    evidence: Evidence  # what speaks for a label beside how common it is
 
     @classmethod
     def learn(cls, column: EventColumn, coder: Coder, sample: Records) -> Self:
@@ -59,7 +62,9 @@ class Identity:
             none = np.zeros(0)
             empty = np.zeros(0, np.int64)
             starts = np.zeros(1, np.int64)
-            return cls(none, none, none, none, starts, empty, none, fresh, back, -1, alone)
+            return cls(
+                none, none, none, none, starts, empty, none, fresh, back, -1, alone, Evidence(())
+            )  # fmt: skip
         tokens = label_tokens(column, coder, sample)
         size = column.codec.vocabulary
         known = codes >= 0
@@ -76,7 +81,7 @@ class Identity:
         events = np.bincount(tokens[beyond], minlength=size)
         values = np.unique(np.column_stack([owners, codes, tokens])[beyond], axis=0)[:, 2]
         other = np.bincount(values, minlength=size)
-        return cls(
+        made = cls(
             _shares(first),
             _shares(popular + 1e-9),
             _shares(other + popular * 1e-3 + 1e-9),
@@ -88,24 +93,72 @@ class Identity:
             back,
             getattr(column.codec, "rare_token", -1),
             alone,
+            Evidence(()),
         )
+        if isinstance(column.codec, Place):
+            return made
+        near = known & (ranks < RANKS)
+        key = owners * RANKS + ranks
+        there, of_event = np.unique(np.where(near, key, -1), return_inverse=True)
+        of_event = of_event.ravel() - (0 if len(there) and there[0] >= 0 else 1)
+        known_pairs = np.column_stack([pairs[:, 0], pairs[:, 2]])
+        prior = partial(made.without, pairs[:, 1], pairs[:, 2], tops[pairs[:, 0]])
+        evidence = learn_evidence(coder, sample, column.name, known_pairs, of_event, prior, size)
+        return replace(made, evidence=evidence)
 
-    def labels(self, subjects: int, rng: np.random.Generator) -> NDArray[np.int64]:
-        """A label's token for each rank, (subjects, RANKS); no repeats where possible."""
+    def without(
+        self,
+        rank: NDArray[np.int64],
+        label: NDArray[np.int64],
+        top: NDArray[np.int64],
+        some: NDArray[np.int64],
+    ) -> NDArray[np.float64]:
+        """Chance of each label for some pairs, shape (some, labels); each is left out of its own.
+
+        Args:
+            rank: Of each pair, shape (pairs,).
+            label: Of each pair.
+            top: Label of the first rank of each pair's subject.
+            some: Positions of pairs.
+        """
+        out = np.empty((len(some), len(self.first)))
+        firsts = float((rank == 0).sum())
+        for i, p in enumerate(some.tolist()):
+            if rank[p] == 0:
+                out[i] = self.first * firsts
+            else:
+                at = slice(self.pair_start[top[p]], self.pair_start[top[p] + 1])
+                out[i] = BACKOFF * self.popular
+                out[i, self.pair_label[at]] += self.pair_share[at]
+            out[i, label[p]] = max(out[i, label[p]] - 1, 0) + 1e-3
+        return np.asarray(out / out.sum(axis=1, keepdims=True))
+
+    def labels(
+        self, subjects: int, rng: np.random.Generator, said: Said | None = None
+    ) -> NDArray[np.int64]:
+        """A label's token for each rank, (subjects, RANKS); no repeats where possible.
+
+        Args:
+            subjects: How many.
+            rng: The block's random numbers.
+            said: Of the subjects and their events; None: without evidence.
+        """
         if not len(self.first):
             return np.zeros((subjects, RANKS), np.int64)
         u = rng.random((subjects, RANKS, 2 * TRIES))
-        return np.asarray(
-            _assign(
-                u,
-                np.cumsum(self.first),
-                np.cumsum(self.popular),
-                self.pair_start,
-                self.pair_label,
-                self.pair_share,
-                self.rare,
+        pairs = self.pair_start, self.pair_label, self.pair_share
+        if said is None or not self.evidence.features:
+            first, popular = np.cumsum(self.first), np.cumsum(self.popular)
+            return np.asarray(kernels.assign(u, first, popular, *pairs, self.rare))
+        labels, out = len(self.first), np.zeros((subjects, RANKS), np.int64)
+        step = max(CELLS // (RANKS * labels), 1)
+        for start in range(0, subjects, step):
+            at = slice(start, min(start + step, subjects))
+            nats = said.nats(self.evidence, at, labels)
+            out[at] = kernels.assign_by(
+                u[at, :, 0], nats, self.first, self.popular, *pairs, self.rare
             )
-        )
+        return out
 
     def others(
         self, tokens: NDArray[np.int32], offsets: NDArray[np.int64], rng: np.random.Generator
@@ -129,6 +182,7 @@ class Identity:
         rows: NDArray[np.int64],
         labels: NDArray[np.int64],
         rng: np.random.Generator,
+        subject: NDArray[np.int32] | None = None,
     ) -> NDArray[np.int64]:
         """A label's token for each of the subjects' other values; not one that is there already.
 
@@ -141,6 +195,7 @@ class Identity:
             rows: Events of each value.
             labels: Tokens of the subjects' ranks, from `labels`.
             rng: The block's random numbers.
+            subject: Tokens of the subjects' own columns, shape (subjects, columns).
 
         Returns:
             Tokens, shape (values,); 0 for what is no other value.
@@ -148,21 +203,38 @@ class Identity:
         order = np.lexsort((-rows, owner))
         order = order[number[order] >= RANKS]
         out = np.zeros(len(owner), np.int64)
-        found = _wild(
-            owner[order], labels, np.cumsum(self.other), self.rare, rng.random((len(order), TRIES))
-        )
+        u = rng.random((len(order), TRIES))
+        found, who = np.zeros(len(order), np.int64), owner[order]
+        # without evidence all subjects share one table, else those of some subjects at a time
+        step = max(CELLS // len(self.other), 1) if self.evidence.by_subject else len(labels)
+        for start in range(0, len(labels), max(step, 1)):
+            at = slice(*np.searchsorted(who, (start, start + step)).tolist())
+            other, local = self._others_of(subject, start, start + step), who[at] - start
+            found[at] = kernels.wild(
+                local, labels[start:], np.cumsum(other, axis=1), self.rare, u[at]
+            )
         by_weight = np.lexsort((-self.heavy[found], owner[order]))
         out[order] = found[by_weight]
         return out
 
+    def _others_of(
+        self, subject: NDArray[np.int32] | None, start: int, end: int
+    ) -> NDArray[np.float64]:
+        """Chance of each label as another value, shape (subjects, labels), or one row for all."""
+        if subject is None or not self.evidence.by_subject:
+            return self.other[None]
+        nats = self.evidence.of_subjects(subject[start:end], len(self.other))
+        return np.asarray(self.other * np.exp(nats - nats.max(axis=1, keepdims=True)))
+
     def state(self) -> dict[str, Any]:
         """A tree for `core/wire.py`."""
-        return {name: getattr(self, name) for name in self.__slots__}
+        plain = {name: getattr(self, name) for name in self.__slots__}
+        return {**plain, "evidence": self.evidence.state()}
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> Self:
         """The identity that `state` came from."""
-        return cls(**state)
+        return cls(**{**state, "evidence": Evidence.from_state(state["evidence"])})
 
 
 def label_tokens(column: EventColumn, coder: Coder, records: Records) -> NDArray[np.int64]:
@@ -175,136 +247,3 @@ def label_tokens(column: EventColumn, coder: Coder, records: Records) -> NDArray
 
 def _shares(counts: NDArray[Any]) -> NDArray[np.float64]:
     return np.asarray(counts / max(float(counts.sum()), 1e-12))
-
-
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
-def _wild(owner, labels, other, rare, u):  # type: ignore[no-untyped-def]
-    size = len(other)
-    taken = np.full(size, -1, np.int64)
-    out = np.zeros(len(owner), np.int64)
-    before = -1
-    for i in range(len(owner)):
-        if owner[i] != before:
-            before = owner[i]
-            for label in labels[before]:
-                taken[label] = before
-        found = rare
-        for q in range(u.shape[1]):
-            token = min(np.searchsorted(other, u[i, q] * other[-1], side="right"), size - 1)
-            if token == rare or taken[token] != before:
-                found = token
-                break
-        if found < 0:  # all have been tried: one that is there already
-            found = min(np.searchsorted(other, u[i, 0] * other[-1], side="right"), size - 1)
-        taken[found] = before
-        out[i] = found
-    return out
-
-
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
-def _assign(u, first, popular, start, label, share, rare):  # type: ignore[no-untyped-def]
-    subjects, ranks, tries = u.shape[0], u.shape[1], u.shape[2] // 2
-    size = len(first)
-    out = np.zeros((subjects, ranks), np.int64)
-    for i in range(subjects):
-        top = min(np.searchsorted(first, u[i, 0, 0] * first[-1], side="right"), size - 1)
-        out[i, 0] = top
-        total = 0.0
-        for p in range(start[top], start[top + 1]):
-            total += share[p]
-        for k in range(1, ranks):
-            for q in range(tries):
-                a, b = u[i, k, 2 * q], u[i, k, 2 * q + 1]
-                found = min(np.searchsorted(popular, b * popular[-1], side="right"), size - 1)
-                if a * (total + BACKOFF) < total:
-                    goal, sofar = b * total, 0.0
-                    for p in range(start[top], start[top + 1]):
-                        sofar += share[p]
-                        if goal < sofar:
-                            found = label[p]
-                            break
-                out[i, k] = found
-                again = False
-                for r in range(k):
-                    again = again or (out[i, r] == found and found != rare)
-                if not again:
-                    break
-    return out
-
-
-def decode_ranked(
-    column: EventColumn,
-    coder: Coder,
-    identity: Identity,
-    tokens: NDArray[np.int32],
-    offsets: NDArray[np.int64],
-    subjects_before: int,
-    rng: np.random.Generator,
-) -> Coded:
-    """Labels of a ranked column for whole subjects.
-
-    Args:
-        column: The column.
-        coder: How the records are coded.
-        identity: What was learned of its labels.
-        tokens: Ranks, shape (rows,).
-        offsets: Rows of each subject, shape (subjects + 1,).
-        subjects_before: Number of the block's first subject, for labels made up here.
-        rng: The block's random numbers.
-
-    Returns:
-        The labels. (Places have a module of their own, `_events_places.py`.)
-    """
-    subjects = len(offsets) - 1
-    owners = np.repeat(np.arange(subjects), np.diff(offsets))
-    other = identity.others(tokens, offsets, rng)
-    number = np.where(tokens < RANKS, tokens, RANKS + other)  # the subject's own numbering
-    gone = tokens == column.missing
-    if column.codec is None:
-        return made_up(number, gone, owners, subjects_before, "c")
-    labels = identity.labels(subjects, rng)
-    drawn = labels[owners, np.minimum(tokens, RANKS - 1)]
-    key = owners * (int(number.max(initial=0)) + 1) + number
-    _, one, inverse = np.unique(key, return_index=True, return_inverse=True)
-    inverse = inverse.ravel()
-    wild = identity.wild(owners[one], number[one], np.bincount(inverse), labels, rng)[inverse]
-    label = np.where(tokens == RANKS, wild, drawn)
-    return _labelled(column.codec, label, gone, inverse, rng)
-
-
-def _labelled(
-    codec: Category,
-    label: NDArray[np.int64],
-    gone: NDArray[np.bool_],
-    inverse: NDArray[np.int64],
-    rng: np.random.Generator,
-) -> Coded:
-    """Labels of tokens; a missing label (none stands behind the rank) is the top one.
-
-    Rare labels are a subject's own: each of its values that is rare gets one of as many made-up
-    labels as were rare.
-    """
-    tokens = np.where(label == codec.missing_token, 0, label).astype(np.int32)
-    coded = codec.decode(tokens, rng.random(len(tokens)))
-    codes, labels = coded.codes.copy(), coded.labels
-    rare = (tokens == codec.rare_token) & ~gone
-    if codec.rare_labels > 1 and rare.any():
-        drawn = rng.integers(codec.rare_labels, size=int(inverse.max()) + 1)[inverse[rare]]
-        names, which = np.unique(drawn, return_inverse=True)
-        codes[rare] = len(labels) + which.ravel()
-        labels = (*labels, *(f"{RARE}{k}" for k in names.tolist()))
-    return Coded(np.where(gone, -1, codes).astype(np.int32), labels)
-
-
-def made_up(
-    number: NDArray[np.int64],
-    gone: NDArray[np.bool_],
-    owners: NDArray[np.int64],
-    subjects_before: int,
-    prefix: str,
-) -> Coded:
-    """Fresh labels such as "c17-3": the third other party of subject 17."""
-    width = int(number.max(initial=0)) + 1
-    keys, codes = np.unique(owners * width + number, return_inverse=True)
-    labels = tuple(f"{prefix}{subjects_before + k // width}-{k % width}" for k in keys.tolist())
-    return Coded(np.where(gone, -1, codes.ravel()).astype(np.int32), labels)

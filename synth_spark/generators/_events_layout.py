@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-BEFORE = 31  # features before the time that do not depend on the columns
+BEFORE = 34  # features before the time that do not depend on the columns
 OWED = 16  # place of the share still owed among them
 AFTER_DENSE = 11  # features of the time besides the weekday and the hour
 AFTER = AFTER_DENSE + 7 + 24

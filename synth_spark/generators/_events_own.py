@@ -1,7 +1,8 @@
-"""Shares and nights of a subject's episodes, moved so that over all of them they are its own.
+"""Counts, shares and nights of a subject's episodes, moved until over all of them they are its own.
 
-An episode's shares are drawn around the subject's. Summed over its episodes they would scatter, and
-subjects would differ more from one another than real ones do.
+An episode's count and shares are drawn around the subject's. Over its episodes they would scatter,
+and subjects would differ more from one another than real ones do; a few episodes far above a high
+level would hold more events than any real subject has.
 """
 
 from __future__ import annotations
@@ -19,17 +20,25 @@ MOST = 4.0  # times a share is scaled up in a round, at most; its inverse down
 
 
 def kept_own(
-    attributes: Attributes, x: Floats, owner: NDArray[np.int64], named: Mapping[str, Floats]
-) -> Floats:
-    """The table with each category's shares and the nights scaled, shape (units, columns).
+    attributes: Attributes, x: Floats, owner: NDArray[np.int64], named: Mapping[str, Floats],
+    longest: int,
+) -> Floats:  # fmt: skip
+    """The table with the counts, each category's shares and the nights moved, (units, columns).
 
     Args:
         attributes: Of the model.
         x: The drawn table, shape (units, columns).
         owner: Subject of each unit, shape (units,).
         named: Columns of the subjects, each of shape (subjects,).
+        longest: Events of a subject, at most.
     """
-    out, n = x.copy(), x[:, attributes.index("n")]
+    out, at = x.copy(), attributes.index("n")
+    n = counts_kept(x[:, at], owner, named["spread"], np.expm1(named["total"]))
+    n = _no_more(np.minimum(n, attributes.most_events), owner, longest)
+    out[:, at] = n
+    for j, column in enumerate(attributes.columns):
+        if column.name in ("days", "distinct"):
+            out[:, j] = np.minimum(out[:, j], np.maximum(n, 1))
     for j, slots in enumerate(attributes.slots.count):
         if slots < 2 or f"stick{j}/0" not in named:
             continue
@@ -51,6 +60,33 @@ def kept_own(
         at = attributes.index("night")
         out[:, at] = parts_kept(out[:, at], n, owner, named["own_night"])
     return out
+
+
+def counts_kept(n: Floats, owner: NDArray[np.int64], spread: Floats, total: Floats) -> Floats:
+    """Whole counts with the subject's total, whose logarithms have its deviation.
+
+    Args:
+        n: As drawn, shape (episodes,); 0 stays.
+        owner: Subject of each episode, in order.
+        spread: Deviation of log(1 + n) over the subject's active episodes, shape (subjects,).
+        total: Events of the subject.
+    """
+    some, subjects = n > 0, len(total)
+    active = np.maximum(np.bincount(owner, some, subjects), 1)
+    y = np.where(some, np.log1p(n), 0.0)
+    away = np.where(some, y - (np.bincount(owner, y, subjects) / active)[owner], 0.0)
+    deviation = np.sqrt(np.bincount(owner, away**2, subjects) / active)
+    scale = np.where(deviation > 0, spread / np.maximum(deviation, 1e-9), 0.0)
+    part = np.where(some, np.exp(np.minimum(scale, MOST)[owner] * away), 0.0)
+    factor = (total + active) / np.maximum(np.bincount(owner, part, subjects), 1e-9)
+    return np.where(some, np.maximum(np.rint(factor[owner] * part - 1), 1), 0.0)
+
+
+def _no_more(n: Floats, owner: NDArray[np.int64], longest: int) -> Floats:
+    """Counts of which a subject has so many events at most; the later episodes lose them."""
+    upper = np.cumsum(n)
+    upper -= np.concatenate([[0.0], upper])[np.searchsorted(owner, owner)]
+    return np.clip(n - np.maximum(upper - longest, 0), 0, None)
 
 
 def parts_kept(part: Floats, n: Floats, owner: NDArray[np.int64], own: Floats) -> Floats:

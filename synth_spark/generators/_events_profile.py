@@ -37,6 +37,7 @@ def profile_of(coder: Coder, units: Units, slots: Slots) -> dict[str, Floats]:
         "start": units.anchor[first].astype(float),
         "count": count.astype(float),
         "active": np.bincount(owner, minlength=subjects) / np.maximum(count, 1),
+        "total": np.log1p(np.bincount(owner, facts["n"][some], subjects)),
         "level": mean(level),
         "spread": np.sqrt(np.maximum(mean(level**2) - mean(level) ** 2, 0)),
     }

@@ -137,7 +137,7 @@ def decode_runs(
         offsets: Rows of each subject, shape (subjects + 1,).
         subjects_before: Number of the block's first subject.
     """
-    from synth_spark.generators._events_identity import made_up
+    from synth_spark.generators._events_labels import made_up
 
     number, gone = numbered(tokens, offsets)
     owners = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))

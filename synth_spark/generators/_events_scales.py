@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from synth_spark.generators import _events_facts as facts
+from synth_spark.generators._events_coder import DAY_S
 from synth_spark.generators._events_facts import Attribute, Floats
 
 SILENT = -20.0  # stands for a unit without events, far below all others
@@ -67,6 +68,36 @@ def divided(column: Attribute, values: Floats, n: Floats, anchor: Floats, last_d
     if column.name == "span":
         return values / facts.room_days(anchor, last_day)
     return np.where(n > 1, (values - 1) / np.maximum(n - 1, 1), 1.0)  # the first has its own day
+
+
+def possible(name: str, values: Floats, n: Floats, first: Floats, span: Floats) -> Floats:
+    """Values that a unit of so many events can have, between its first event and its last.
+
+    Args:
+        name: Of the column; one that is not named here is left as it is.
+        values: As drawn, shape (units,).
+        n: Events of each unit.
+        first: Days from the unit's start to its first event.
+        span: Days from its first event to its last.
+    """
+    if name == "span":
+        return np.where(n > 1, values, 0.0)
+    if name == "gap":  # half of the gaps are as long at least
+        most = np.log1p(np.maximum(span, 0) * DAY_S / np.maximum(np.ceil((n - 1) / 2), 1))
+        return np.where(n > 1, np.minimum(values, most), 0.0)
+    low = first % 1 * 24
+    high = low + 24 * span
+    within = high < 24  # of one day: the hours lie between the two
+    if name == "night":
+        one = 1 / np.maximum(n, 1)
+        least = np.where(high < 6, 1.0, np.where(low < 6, one, 0.0))
+        most = np.where(low >= 6, 0.0, np.where(high >= 6, 1 - one, 1.0))
+        return np.where(within, np.clip(values, least, np.maximum(most, least)), values)
+    if name == "hour_mean":
+        return np.where(within, np.clip(values, low, high), values)
+    if name == "hour_std":
+        return np.where(within, np.minimum(values, (high - low) / 2), values)
+    return values
 
 
 def around(column: Attribute, level: Floats, away: Floats, n: Floats, u: Floats) -> Floats:

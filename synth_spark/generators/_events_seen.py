@@ -23,6 +23,7 @@ GATE = 0.3  # with more than this share of the shown count owed, the end is not 
 LOOSE_GATE = 0.5
 SPAN_NOISE = 0.1  # log-normal noise on the span up to the last event that it is shown
 LOOSE_SPAN = 0.02  # the same for episodes: where the count is loose, the last event is kept to
+MOST_LABELS = 64  # of a subject's column that the network is told one by one
 SCALE = 4_096  # attributes lie in [-4, 4] and travel as whole numbers
 
 
@@ -35,6 +36,7 @@ class Seen:
     contexts: Contexts
     seed: int
     loose: bool  # a unit is an episode: its count is a pace rather than a promise
+    labels: NDArray[np.int64]  # (attributes that are tokens without an order, 2): which, how many
 
     @classmethod
     def learn(cls, base: Base, contexts: Contexts, seed: int) -> Self:
@@ -57,7 +59,15 @@ class Seen:
             clock.cut_s,
             base.coder.most_events,
         )
-        return cls(layout, np.array(kept, np.int64), contexts, seed, base.histories.episodes)
+        labels = [
+            (attributes.index(f"own{j}"), c.tokens)
+            for j, c in enumerate(base.coder.subject)
+            if c.unordered and 2 < c.tokens <= MOST_LABELS
+        ]
+        return cls(
+            layout, np.array(kept, np.int64), contexts, seed, base.histories.episodes,
+            np.array(labels, np.int64).reshape(-1, 2),
+        )  # fmt: skip
 
     @property
     def gate(self) -> float:
@@ -65,13 +75,21 @@ class Seen:
         return LOOSE_GATE if self.loose else GATE
 
     @property
+    def own(self) -> int:
+        """Inputs that are a unit's own: attributes, and each label of a subject's columns."""
+        return len(self.columns) + int(self.labels[:, 1].sum())
+
+    @property
     def inputs(self) -> int:
-        return self.layout.before + len(self.columns)
+        return self.layout.before + self.own
 
     def of_units(
         self, base: Base, x: Floats, u: Floats, pace: Floats | float = 1.0
     ) -> tuple[Floats, NDArray[np.float32]]:
-        """What is shown of units: count and time of the last event, and the scaled attributes.
+        """What is told of units, and the scaled attributes.
+
+        Told are the count, the time of the last event, the share of nights and the mean hour: the
+        network sees at every event what is still owed of them.
 
         Args:
             base: The model's base.
@@ -90,7 +108,12 @@ class Seen:
         noise = LOOSE_SPAN if self.loose else SPAN_NOISE
         span = x[:, attributes.index("span")] * np.exp(noise * other)
         last = (x[:, attributes.index("first")] + span) * DAY_S
-        return np.column_stack([shown, last]), attributes.standard(seen)[:, self.columns]
+        told = [attributes.standard(seen)[:, self.columns]]
+        told += [
+            (x[:, at, None] == np.arange(tokens)).astype(np.float32) for at, tokens in self.labels
+        ]
+        kept = [x[:, attributes.index(name)] for name in ("night", "hour_mean")]
+        return np.column_stack([shown, last, *kept]), np.hstack(told)
 
     def state(self) -> dict[str, Any]:
         """A tree for `core/wire.py`."""
@@ -100,6 +123,7 @@ class Seen:
             "contexts": self.contexts.state(),
             "seed": self.seed,
             "loose": self.loose,
+            "labels": self.labels,
         }
 
     @classmethod
@@ -111,6 +135,7 @@ class Seen:
             Contexts.from_state(state["contexts"]),
             state["seed"],
             state["loose"],
+            state["labels"],
         )
 
 

@@ -56,15 +56,24 @@ def _turn(share, out):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, fastmath=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
-def before(s, p, weekday, shown, last, out):  # type: ignore[no-untyped-def]
+def _still(s, count, owed, told, out):  # type: ignore[no-untyped-def]
+    """What the events to come must be for all to have the told nights and hours: out[31 : 34]."""
+    dark = told[2] * count - s[_NIGHT]
+    out[31] = min(max(dark / owed, -0.5), 1.5)
+    out[32] = np.log1p(max(dark, 0.0))
+    out[33] = min(max((told[3] * count - s[_HOURS]) / owed, 0.0), 24.0) / 6 - 2
+
+
+@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
+def before(s, p, weekday, shown, told, out):  # type: ignore[no-untyped-def]
     """Features before the time: out[0 : layout.dense].
 
-    `shown` is the count that the net sees, `last` the time of the last event that it sees.
+    `shown` is the count that the net sees; of `told` it sees the time of the last event, the share
+    of nights and the mean hour (at 1, 2 and 3).
     """
-    room, most, c, m = s[ROOM], p[1], int(p[2]), int(p[3])
-    i, t = s[_I], s[_T]
+    room, most, c, m, i = s[ROOM], p[1], int(p[2]), int(p[3]), s[_I]
     first = i == 0
-    now = 0.0 if first else t
+    now = 0.0 if first else s[_T]
     day = np.floor(now / 86_400.0)
     out[:BEFORE] = 0.0
     if not first:
@@ -87,7 +96,8 @@ def before(s, p, weekday, shown, last, out):  # type: ignore[no-untyped-def]
     # A unit's drawn share of nights and mean hour are kept to where it is seen how far they are.
     out[26] = s[_NIGHT] / max(i, 1.0) * 4
     out[27] = 0.0 if first else s[_HOURS] / i / 6 - 2
-    away = (last - now) / 86_400.0
+    _still(s, max(shown, i), max(owed, 0.5), told, out)
+    away = (told[1] - now) / 86_400.0
     out[28] = np.sqrt(max(away, 0.0))
     out[29] = 1.0 if away <= 0 and not first else 0.0
     out[30] = np.log((max(owed, 0.0) + 0.5) / (max(away, 0.0) + 0.02)) * 0.5
@@ -229,7 +239,7 @@ def unroll(end, weekday, room, shown, t, cats, nums, share, p, size, x, z, q):  
     for r in range(len(t)):
         s[ROOM] = room[r]
         previous[r] = s[_T]
-        before(s, p, weekday[r], shown[r, 0], shown[r, 1], x[r])
+        before(s, p, weekday[r], shown[r, 0], shown[r], x[r])
         x[r, dense:] = 0
         for k in range(last_values(s, p, rows)):
             x[r, dense + rows[k]] = 1

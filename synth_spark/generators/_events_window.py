@@ -35,7 +35,7 @@ class Ahead:
     count: NDArray[np.float64]  # (units,), drawn length
     weekday: NDArray[np.int64]  # (units,), of the first day
     room: NDArray[np.float64]  # (units,), seconds that the unit has
-    shown: NDArray[np.float64]  # (units, 2), count and time of the last event that it sees
+    shown: NDArray[np.float64]  # (units, 4), what it is told: see `Seen.of_units`
     ease: NDArray[np.float64]  # (units,), by how much it changes to the unit's end, relatively
     scaled: NDArray[np.float32]  # (units, attributes that the network sees)
     shares: NDArray[np.float32]  # (units, values)
@@ -235,7 +235,7 @@ def look(unit, s, p, weekday, shown, ease, x, hot, found):  # type: ignore[no-un
     for a in range(len(unit)):
         u = unit[a]
         count = shown[u, 0] * (1 + ease[u] * max(s[a, 0], 0.0) / s[a, ROOM])
-        stats.before(s[a], p, weekday[u], count, shown[u, 1], x[a])
+        stats.before(s[a], p, weekday[u], count, shown[u], x[a])
         found[a] = stats.last_values(s[a], p, hot[a])
 
 

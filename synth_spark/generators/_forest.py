@@ -20,6 +20,7 @@ from synth_spark.generators._forest_kernels import LEVELS, draw_among, draw_valu
 
 TREES = 20
 MOST_ROWS = 4_000  # rows of one tree
+DOUBT = 5.0  # rows at the overall mean that a token's mean is mixed with
 ROW_SHARE = 0.63  # of all rows that one tree is grown on, as many as a bootstrap would hold
 
 
@@ -39,6 +40,8 @@ class Forest:
     near: int  # the given column by which a leaf's values are looked at, -1: none
     place: NDArray[np.float32]  # (values,), that column of the rows of each leaf, sorted
     nearby: NDArray[np.int32]  # (values,), where in the leaf the value of that row stands
+    nominal: NDArray[np.int64]  # given columns that are tokens without an order
+    order: NDArray[np.float64]  # (nominal, tokens), where a token stands among the others
 
     @classmethod
     def fit(
@@ -52,6 +55,7 @@ class Forest:
         exact: bool = False,
         trees: int = TREES,
         near: int = -1,
+        nominal: tuple[int, ...] = (),
     ) -> Self:
         """Grow the trees of one column.
 
@@ -66,14 +70,19 @@ class Forest:
             near: A given column that matters within a leaf too: what is drawn is a value of one
                 of the rows around in it (`AROUND`). Leaves with many rows flatten what a column
                 tells, most of all at its ends.
+            nominal: Given columns of tokens (whole numbers from 0) without an order. They are put
+                in that of their mean ranks, by which the best split into two sets is a cut
+                (Fisher, JASA 1958).
         """
         rng = generator(seed, f"forest/{name}")
+        rank = np.argsort(np.argsort(target, kind="stable"), kind="stable")
+        goal = _tied(target, rank.astype(np.float64))
+        order = _order(given, goal, nominal)
+        given = _placed(given, np.array(nominal, np.int64), order)
         edges = _edges(given)
         codes = np.empty(given.shape, np.uint8)
         for j in range(given.shape[1]):
             codes[:, j] = np.searchsorted(edges[j], given[:, j], side="left")
-        rank = np.argsort(np.argsort(target, kind="stable"), kind="stable")
-        goal = _tied(target, rank.astype(np.float64))
         place = given[:, near] if near >= 0 else np.zeros(len(target))
         parts = [_tree(codes, edges, goal, target, place, leaf, rng) for _ in range(trees)]
         nodes = np.cumsum([0, *(len(p[0]) for p in parts)])
@@ -91,6 +100,8 @@ class Forest:
             near,
             np.concatenate([p[6] for p in parts]).astype(np.float32),
             np.concatenate([p[7] for p in parts]).astype(np.int32),
+            np.array(nominal, np.int64),
+            order,
         )
 
     def draw(
@@ -107,7 +118,7 @@ class Forest:
         """
         return np.asarray(
             draw_values(
-                np.ascontiguousarray(given, np.float32),
+                np.ascontiguousarray(_placed(given, self.nominal, self.order), np.float32),
                 uniforms,
                 self.feature,
                 self.threshold,
@@ -143,6 +154,7 @@ class Forest:
         """
         values = np.empty(len(given))
         share = np.empty(len(given))
+        given = _placed(given, self.nominal, self.order)
         draw_among(
             np.ascontiguousarray(given, np.float32), uniforms, self.feature, self.threshold,
             self.child, self.start, self.count, self.roots, self.values, allowed, values, share,
@@ -157,6 +169,34 @@ class Forest:
     def from_state(cls, state: dict[str, Any]) -> Self:
         """The forest that `state` came from."""
         return cls(**state)
+
+
+def _order(
+    given: NDArray[np.float64], goal: NDArray[np.float64], nominal: tuple[int, ...]
+) -> NDArray[np.float64]:
+    """Where each token of the nominal columns stands among the others, shape (nominal, tokens)."""
+    tokens = [given[:, c].astype(np.int64) for c in nominal]
+    size = max((int(t.max(initial=0)) + 1 for t in tokens), default=0)
+    out = np.zeros((len(nominal), size))
+    middle = goal.mean() if len(goal) else 0.0
+    for row, token in zip(out, tokens, strict=True):
+        rows = np.bincount(token, minlength=size)
+        total = np.bincount(token, goal, minlength=size)
+        means = (total + DOUBT * middle) / (rows + DOUBT)
+        row[np.argsort(means, kind="stable")] = np.arange(size)
+    return out
+
+
+def _placed(
+    given: NDArray[np.float64], nominal: NDArray[np.int64], order: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """The given columns with tokens as their places."""
+    if not len(nominal):
+        return given
+    out = given.copy()
+    for c, row in zip(nominal.tolist(), order, strict=True):
+        out[:, c] = row[np.clip(given[:, c].astype(np.int64), 0, len(row) - 1)]
+    return out
 
 
 def _edges(given: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -45,7 +45,7 @@ class GptTrainee(EventTrainee):
             dropout=self.dropout,
         )  # fmt: skip
         return GptShape(
-            net=net, dense=layout.dense, own=len(self.seen.columns), tokens=sight.tokens,
+            net=net, dense=layout.dense, own=self.seen.own, tokens=sight.tokens,
             layers=self.layers, heads=self.heads, context=sight.context,
             fold=tuple(sight.folds[0].tolist()) if sight.folds else (),
         )  # fmt: skip

@@ -11,6 +11,7 @@ import pytest
 from synth_spark.columns import _determined_tables as tables
 from synth_spark.columns._determined_search import determined
 from synth_spark.columns.determined import Determined, Group, reals
+from synth_spark.columns.formula import Formula
 from synth_spark.core.batch import Coded, Records
 from synth_spark.core.conditions import Clause, Condition, ImpossibleConditionError
 from synth_spark.core.local import Local
@@ -256,7 +257,7 @@ def test_a_date_that_is_another_day_in_some_rows_is_learned(rng: np.random.Gener
     at = np.datetime64("2026-01-05", "us") + rng.integers(0, 6e6, ROWS).astype("timedelta64[s]")
     day = at.astype("datetime64[D]").astype("datetime64[us]")
     late = np.where(np.arange(ROWS) % 100 == 7, day + np.timedelta64(1, "D"), day)
-    candidates = (tables.Candidate("at", "", "day", ("date",)),)
+    candidates = (Formula(child="date", form="time", parents=("at",), grid=86_400e6),)
     for dates, kept in ((day, ("date",)), (late, ())):
         schema, records = flat({"at": "time", "date": "time"}, at=at, date=dates)
         parts = [

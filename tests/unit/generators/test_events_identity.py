@@ -10,7 +10,7 @@ from synth_spark.core.ports import learn
 from synth_spark.core.schema import Column, Schema
 from synth_spark.generators._events_coder import RANKS
 from synth_spark.generators._events_decode import Base, learn_base
-from synth_spark.generators._events_identity import decode_ranked
+from synth_spark.generators._events_labels import decode_ranked
 
 SUBJECTS, EVENTS, HOSTS = 60, 120, 400
 

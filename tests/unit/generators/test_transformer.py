@@ -302,6 +302,7 @@ def test_a_restricted_draw_has_the_leaves_shares() -> None:
         np.array([1, 0, 0], np.int32), np.array([0, 0, 4], np.int32), np.array([8, 4, 4], np.int32),
         np.array([0, 3], np.int32), np.array([0, 0, 1, 2, 1, 2, 2, 2], np.float32),
         np.zeros(0, np.float32), True, -1, np.zeros(8, np.float32), np.zeros(8, np.int32),
+        np.zeros(0, np.int64), np.zeros((0, 0)),
     )  # fmt: skip
     given = np.repeat([[0.0], [1.0]], 4_000, axis=0)
     u = np.random.default_rng(0).random((8_000, 4))

@@ -8,7 +8,7 @@ import pytest
 from synth_spark.generators._events_attributes import Attributes, own_levels
 from synth_spark.generators._events_episodes import Histories
 from synth_spark.generators._events_facts import Attribute, Slots, measure
-from synth_spark.generators._events_scales import slope_of
+from synth_spark.generators._events_scales import possible, slope_of
 from tests.unit.generators.events_world import phones
 from tests.unit.generators.test_events_coder import learned
 
@@ -60,6 +60,22 @@ def test_drawn_means_are_near_the_real_ones() -> None:
         at = attributes.index(name)
         error = real[:, at].std() / np.sqrt(len(real)) + 1e-9
         assert abs(x[:, at].mean() - real[:, at].mean()) < 4 * error
+
+
+def test_what_the_first_and_the_last_event_leave_possible() -> None:
+    """Units of 1, 5 and 3 events: at 9 h; from 10 to 16 h; over two days."""
+    n, first = np.array([1.0, 5, 3]), np.array([9 / 24, 10 / 24, 0.5])
+    span = possible("span", np.array([0.2, 0.25, 1.0]), n, first, np.zeros(3))
+    assert span.tolist() == [0.0, 0.25, 1.0]
+    wanted = {
+        "hour_mean": ([14.0, 18.0, 3.0], [9.0, 16.0, 3.0]),
+        "hour_std": ([1.0, 5.0, 5.0], [0.0, 3.0, 5.0]),
+        "night": ([1.0, 0.4, 0.3], [0.0, 0.0, 0.3]),
+        "gap": ([5.0, 12.0, 2.0], [0.0, np.log1p(6 * 3_600 / 2), 2.0]),
+    }
+    for name, (drawn, kept) in wanted.items():
+        found = possible(name, np.array(drawn), n, first, span)
+        np.testing.assert_allclose(found, kept, atol=1e-9)
 
 
 def test_a_habit_is_drawn_around_the_level_of_its_own_column() -> None:

@@ -56,14 +56,15 @@ def test_walking_real_events_gives_the_features_that_sampling_sees() -> None:
         np.zeros((rows, 3, LAYOUT.pointer), np.float32),
     )
     p, weekday = LAYOUT.packed(), np.zeros(rows, np.int64)
-    shown = np.tile([4.0, 2.5 * 86_400.0], (rows, 1))
+    told = np.array([4.0, 2.5 * 86_400.0, 0.25, 13.0])
+    shown = np.tile(told, (rows, 1))
     room = np.full(rows, ROOM_S)
     stats.unroll(end, weekday, room, shown, t, cats, nums, share, p, LAYOUT.state_size, x, z, q)
     s, one = np.empty(LAYOUT.state_size), np.empty(LAYOUT.dense)
     hot = np.empty(2 * LAST, np.int64)
     stats.reset(s, p, ROOM_S)
     for r in range(5, 8):  # the second unit starts afresh
-        stats.before(s, p, 0, 4.0, 2.5 * 86_400.0, one)
+        stats.before(s, p, 0, 4.0, told, one)
         np.testing.assert_allclose(one, x[r, : LAYOUT.dense], atol=1e-6)
         ones = np.flatnonzero(x[r, LAYOUT.dense :])
         assert sorted(hot[: stats.last_values(s, p, hot)]) == ones.tolist()
@@ -74,7 +75,7 @@ def test_walking_real_events_gives_the_features_that_sampling_sees() -> None:
 def test_features_at_the_start_say_so_and_hold_no_past() -> None:
     s, x = np.empty(LAYOUT.state_size), np.empty(LAYOUT.dense)
     stats.reset(s, LAYOUT.packed(), ROOM_S)
-    stats.before(s, LAYOUT.packed(), 0, 10.0, ROOM_S, x)
+    stats.before(s, LAYOUT.packed(), 0, 10.0, np.array([10.0, ROOM_S, 0.2, 14.0]), x)
     assert x[7] == 1.0
     assert (x[BEFORE:] == 0).sum() >= LAYOUT.dense - BEFORE - 1
     assert stats.last_values(s, LAYOUT.packed(), np.empty(6, np.int64)) == 0
@@ -84,10 +85,32 @@ def test_how_far_the_last_event_is_and_the_pace_up_to_it_are_seen() -> None:
     s, x, day = np.empty(LAYOUT.state_size), np.empty(LAYOUT.dense), 86_400.0
     stats.reset(s, LAYOUT.packed(), ROOM_S)
     stats.update(s, LAYOUT.packed(), 0.5 * day, np.zeros(2, np.int32), np.zeros(1, np.int32))
-    stats.before(s, LAYOUT.packed(), 0, 10.0, 1.5 * day, x)  # nine are owed in a day
+    told = np.array([10.0, 1.5 * day, 0.2, 14.0])
+    stats.before(s, LAYOUT.packed(), 0, 10.0, told, x)  # nine are owed in a day
     np.testing.assert_allclose(x[28:31], [1.0, 0.0, 0.5 * np.log(9.5 / 1.02)], rtol=1e-6)
-    stats.before(s, LAYOUT.packed(), 0, 10.0, 0.4 * day, x)  # it should be over by now
+    told[1] = 0.4 * day
+    stats.before(s, LAYOUT.packed(), 0, 10.0, told, x)  # it should be over by now
     np.testing.assert_allclose(x[28:30], [0.0, 1.0])
+
+
+def test_the_nights_and_hours_that_are_still_owed_are_seen() -> None:
+    """Of ten events two at night and 14 h on average; one at 3 h came: nine at 15.2 h, one dark."""
+    s, x = np.empty(LAYOUT.state_size), np.empty(LAYOUT.dense)
+    stats.reset(s, LAYOUT.packed(), ROOM_S)
+    stats.update(s, LAYOUT.packed(), 3 * 3_600.0, np.zeros(2, np.int32), np.zeros(1, np.int32))
+    stats.before(s, LAYOUT.packed(), 0, 10.0, np.array([10.0, ROOM_S, 0.2, 14.0]), x)
+    owed = [1 / 9, np.log(2), (140 - 3) / 9 / 6 - 2]
+    np.testing.assert_allclose(x[31:34], owed, rtol=1e-6)
+
+
+def test_the_network_is_told_each_label_of_a_subjects_column(model: EventsModel) -> None:
+    attributes = model.base.histories.attributes
+    seen = replace(model.seen, labels=np.array([[attributes.index("n"), 5]]))
+    x = np.zeros((3, len(attributes.columns)))
+    x[:, attributes.index("n")] = [0, 4, 2]
+    _, scaled = seen.of_units(model.base, x, np.full((3, 2), 0.5))
+    assert scaled.shape[1] == seen.own == len(seen.columns) + 5
+    assert scaled[:, -5:].tolist() == np.eye(5)[[0, 4, 2]].tolist()
 
 
 def test_only_allowed_entries_are_picked_and_by_their_weight() -> None:

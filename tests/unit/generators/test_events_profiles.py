@@ -8,7 +8,7 @@ import pytest
 from synth_spark.core.batch import Records
 from synth_spark.generators._events_coder import Coder
 from synth_spark.generators._events_episodes import Drawn, Histories
-from synth_spark.generators._events_own import parts_kept
+from synth_spark.generators._events_own import counts_kept, parts_kept
 from synth_spark.generators._events_scales import SILENT, beside, counted
 from synth_spark.generators._gpt_subjects import (
     ClockShares,
@@ -71,6 +71,28 @@ def test_over_all_its_weeks_a_subjects_shares_are_its_own(
         total = per_subject(drawn, attributes.shares(drawn.table, j) * n[:, None])
         own = drawn.table[first, [c.name for c in attributes.columns].index(f"stick{j}/0")]
         assert np.abs(total[:, 0] / total.sum(axis=1) - own).mean() < 0.01
+
+
+def test_over_all_its_weeks_a_subject_has_as_many_events_as_its_profile_says(
+    world: tuple[Coder, Records, Histories], drawn: Drawn
+) -> None:
+    attributes = world[2].attributes
+    n = drawn.table[:, attributes.index("n")]
+    first = np.searchsorted(drawn.owner, np.arange(SUBJECTS))
+    total = np.bincount(drawn.owner, n, SUBJECTS)
+    want = np.minimum(
+        np.expm1(drawn.table[first, attributes.index("total")]), world[1].lengths.max()
+    )
+    assert np.median(np.abs(total / want - 1)) < 0.02  # weeks are whole events
+    real = np.quantile(world[1].lengths, [0.1, 0.5, 0.9])
+    np.testing.assert_allclose(np.quantile(total, [0.1, 0.5, 0.9]), real, rtol=0.25)
+
+
+def test_counts_keep_the_deviation_of_their_logarithms_and_the_total() -> None:
+    """By hand: 1 and 7 (log 2, 8: deviation log 2) to half of that and 20 events: parts 1 and 2."""
+    n = np.array([1.0, 0, 7, 5])
+    kept = counts_kept(n, np.array([0, 0, 0, 1]), np.array([np.log(2) / 2, 1.0]), np.array([20, 9]))
+    assert kept.tolist() == [np.rint(22 / 3 - 1), 0, np.rint(44 / 3 - 1), 9]
 
 
 def test_parts_of_episodes_are_scaled_to_the_subjects_own_in_whole_events() -> None:

@@ -45,6 +45,18 @@ def test_a_near_column_is_kept_within_the_leaves_too_and_the_mean_stays() -> Non
     assert abs(lost[2]) < 0.04
 
 
+def test_labels_without_an_order_are_cut_apart_however_they_are_numbered() -> None:
+    """Of 12 labels, every third has large values: by their numbers leaves of 60 mix them."""
+    rng = np.random.default_rng(8)
+    label = rng.integers(0, 12, 600).astype(float)
+    value = 3.0 * (label % 3 == 0) + rng.normal(0, 0.3, 600)
+    forest = Forest.fit(label[:, None], value, leaf=60, seed=0, name="l", nominal=(0,))
+    drawn = forest.draw(label[:, None], rng.random((600, 4)))
+    assert ((drawn > 1.5) == (label % 3 == 0)).mean() > 0.99
+    again = Forest.from_state(forest.state()).draw(label[:, None], np.full((600, 4), 0.5))
+    assert ((again > 1.5) == (label % 3 == 0)).mean() > 0.99
+
+
 def test_small_leaves_are_drawn_from_evenly_around_a_near_column() -> None:
     """Of 320,000 draws a share's error is .0006; leaves of five rows for eight values add .01.
 

@@ -92,13 +92,13 @@ def module_and_input(length: int = 20) -> tuple[Any, dict[str, Any]]:
             inputs=1, after=42, pointer=10, times=5, jumps=2, cats=(3,), nums=(), width=16, head=8
         )
         shape = GptShape(
-            net=net, dense=43, own=4, tokens=30, layers=2, heads=2, context=8, fold=(0, 1, 2)
+            net=net, dense=46, own=4, tokens=30, layers=2, heads=2, context=8, fold=(0, 1, 2)
         )
         module = Gpt(shape).eval()
         for block in module.blocks:
             block.bias.data.normal_()
         batch = {
-            "x": torch.randn(1, length, 47),
+            "x": torch.randn(1, length, 50),
             "told": torch.randint(0, 30, (1, length, 4)),
             "segment": torch.ones(1, length, dtype=torch.int16),
             "prefix": torch.arange(length)[None] == 0,
@@ -128,10 +128,10 @@ def test_step_by_step_with_a_sliding_window_the_trunk_gives_what_torch_gives_at_
     expected = positions(module, batch)
     cache, out = Cache(trunk, 3, 8), np.empty((1, 16), np.float32)
     x, place = batch["x"][0].numpy(), np.array([2])
-    own = x[:, 43:] @ trunk.own.weight + trunk.own.bias
+    own = x[:, 46:] @ trunk.own.weight + trunk.own.bias
     for i in range(len(x)):
         told = batch["told"][0, i : i + 1].numpy()
-        cache.forward(x[i : i + 1, :43].copy(), own[i : i + 1], told, place, np.array([i]), out)
+        cache.forward(x[i : i + 1, :46].copy(), own[i : i + 1], told, place, np.array([i]), out)
         np.testing.assert_allclose(out[0], expected[i], atol=2e-3)
 
 

@@ -1,0 +1,137 @@
+"""Labels behind ranks hang on the subject and on its events, where the records say so."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from synth_spark.core.batch import Coded, Records
+from synth_spark.core.local import Local
+from synth_spark.core.ports import learn
+from synth_spark.core.schema import Column, Schema
+from synth_spark.generators._events_coder import RANKS
+from synth_spark.generators._events_decode import Base, learn_base
+from synth_spark.generators._events_evidence import Events, Said
+from synth_spark.generators._events_identity import Identity
+from synth_spark.generators._events_identity_kernels import assign, assign_by
+
+SUBJECTS, EVENTS, CELLS = 400, 24, 60
+KINDS = ("call", "data", "text")
+
+
+@dataclass(frozen=True)
+class World:
+    """Phones that are of one of two regions; each cell is of a region and serves one kind most."""
+
+    base: Base
+    records: Records
+    region: NDArray[np.int64]  # (subjects,)
+
+    @property
+    def identity(self) -> Identity:
+        found = self.base.identities[[c.name for c in self.base.coder.cats].index("cell")]
+        assert isinstance(found, Identity)
+        return found
+
+
+def world(telling: bool) -> World:
+    rng = np.random.default_rng(4)
+    region = rng.integers(0, 2, SUBJECTS)
+    own = np.array([rng.choice(CELLS // 2, 4, replace=False) * 2 for _ in range(SUBJECTS)])
+    own += region[:, None] if telling else rng.integers(0, 2, own.shape)
+    cell = own[np.arange(SUBJECTS)[:, None], rng.integers(0, 4, (SUBJECTS, EVENTS))].ravel()
+    kind = rng.integers(0, 3, SUBJECTS * EVENTS)
+    if telling:
+        kind = np.where(rng.random(len(cell)) < 0.9, cell // 2 % 3, kind)
+    at = np.sort(rng.integers(0, 7 * 86_400, (SUBJECTS, EVENTS)), axis=1).ravel()
+    columns = {
+        "at": np.datetime64("2026-01-05", "us") + at.astype("timedelta64[s]"),
+        "cell": Coded(cell.astype(np.int32), tuple(f"c{k}" for k in range(CELLS))),
+        "kind": Coded(kind.astype(np.int32), KINDS),
+        "region": Coded(np.repeat(region, EVENTS).astype(np.int32), ("north", "south")),
+    }
+    schema = Schema(
+        family="table", shape="events", time="at", key=Column(name="phone", kind="identifier"),
+        columns=(
+            Column(name="at", kind="time"),
+            Column(name="cell", kind="category"),
+            Column(name="kind", kind="category"),
+            Column(name="region", kind="category", per="subject"),
+        ),
+    )  # fmt: skip
+    records = Records(columns, np.arange(SUBJECTS + 1, dtype=np.int64) * EVENTS)
+    story = learn_base(schema, min_subjects=5, bins=8, leaf=20, trees=1, seed=0)
+    base, _ = learn(story, Local(records))
+    return World(base, records, region)
+
+
+@pytest.fixture(scope="module")
+def telling() -> World:
+    return world(telling=True)
+
+
+def drawn(of: World) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int32]]:
+    """Label of each rank (subjects, RANKS), ranks and kinds of the real events."""
+    coder, records = of.base.coder, of.records
+    units = coder.units(records)
+    names = [c.name for c in coder.cats]
+    ranks, kinds = units.cats[:, names.index("cell")], units.cats[:, names.index("kind")]
+    seconds = np.asarray(records.columns["at"]).astype(np.int64) / 1e6
+    events = Events(records.owners, seconds, units.cats, units.nums)
+    own = np.asarray(coder.subject[0].codec.encode(records.columns["region"]))
+    said = Said(own[records.offsets[:-1], None].astype(np.int32), records.offsets, ranks, events)
+    labels = of.identity.labels(SUBJECTS, np.random.default_rng(1), said)
+    return labels, ranks, kinds
+
+
+def test_a_cell_is_of_the_subjects_region_and_serves_the_kind_of_its_events(
+    telling: World,
+) -> None:
+    assert {f.kind for f in telling.identity.evidence.features} >= {"own", "cats"}
+    labels, ranks, kinds = drawn(telling)
+    column = next(c for c in telling.base.coder.cats if c.name == "cell")
+    name = column.codec.decode(np.arange(column.codec.vocabulary), np.zeros(0)).texts()
+    number = np.array([int(str(t)[1:]) if str(t)[1:].isdigit() else -1 for t in name])
+    cell = number[labels[telling.records.owners, ranks]]
+    assert (cell >= 0).all()
+    region = telling.region[telling.records.owners]
+    assert (cell % 2 == region).mean() > 0.95  # one in two without evidence
+    kind = np.array([KINDS.index(t) for t in telling.base.coder.cats[1].codec.decode(
+        kinds, np.zeros(0)).texts()])  # fmt: skip
+    assert (cell // 2 % 3 == kind).mean() > 0.8  # .93 in the records, one in three without
+
+
+def test_no_label_stands_for_two_ranks_of_a_subject(telling: World) -> None:
+    labels, ranks, _ = drawn(telling)
+    used = np.zeros(labels.shape, bool)
+    used[telling.records.owners, ranks] = True
+    for row, mine in zip(labels, used, strict=True):
+        assert len(set(row[mine].tolist())) == mine.sum()
+
+
+def test_where_nothing_tells_there_is_no_evidence() -> None:
+    assert world(telling=False).identity.evidence.features == ()
+
+
+def test_without_nats_labels_are_as_common_as_by_the_plain_draw() -> None:
+    """Shares of 40,000 draws, each within four of its own deviations: wrong in 1 of 500 runs."""
+    rng = np.random.default_rng(2)
+    first, popular = np.array([0.5, 0.3, 0.2]), np.array([0.2, 0.3, 0.5])
+    pairs = np.array([0, 1, 1, 1]), np.array([2]), np.array([5.0])
+    many = 40_000
+    plain = assign(rng.random((many, 2, 80)), np.cumsum(first), np.cumsum(popular), *pairs, -1)
+    by = assign_by(rng.random((many, 2)), np.zeros((many, 2, 3)), first, popular, *pairs, -1)
+    for k in range(2):
+        shares = [np.bincount(x[:, k], minlength=3) / many for x in (plain, by)]
+        np.testing.assert_allclose(shares[0], shares[1], atol=4 * np.sqrt(2 * 0.25 / many))
+
+
+def test_the_evidence_outlives_the_wire(telling: World) -> None:
+    again = Identity.from_state(telling.identity.state())
+    assert [f.weight for f in again.evidence.features] == [
+        f.weight for f in telling.identity.evidence.features
+    ]
+    assert RANKS == 10  # what `labels` gives places for

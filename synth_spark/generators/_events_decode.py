@@ -16,7 +16,7 @@ from synth_spark.core.seeds import generator
 from synth_spark.generators._events_choice import learn_coder
 from synth_spark.generators._events_coder import DAY_S, Coder, EventColumn
 from synth_spark.generators._events_episodes import Drawn, Histories
-from synth_spark.generators._events_evidence import Events, Said
+from synth_spark.generators._events_evidence import Events, Said, decode_order, told_levels
 from synth_spark.generators._events_labels import decode_ranked, made_up
 from synth_spark.generators._events_places import Places
 from synth_spark.generators._events_runs import Runs, decode_runs
@@ -118,8 +118,9 @@ def decode(
     stamps = stamps_of(coder, drawn.anchor[unit], t)
     columns: dict[str, Values] = {coder.schema.time: stamps.astype("datetime64[us]")}
     before = block * base.block_size
-    events = Events(owners, stamps / 1e6, cats, nums)
-    for j, (column, identity) in enumerate(zip(coder.cats, base.identities, strict=True)):
+    events = Events(owners, stamps / 1e6, cats.copy(), nums)
+    for j in decode_order(coder):
+        column, identity = coder.cats[j], base.identities[j]
         if identity is None:
             columns[column.name] = column.codec.decode(cats[:, j], rng.random(len(t)))
         elif isinstance(identity, Runs):
@@ -128,10 +129,12 @@ def decode(
         elif isinstance(identity, Places):
             place = identity.decode(column.codec, cats[:, j], offsets, column.missing, rng)
             _put(columns, coder, column.name, place)
+            _tell(events, column, j, place)
         else:
             said = Said(drawn.subject, offsets, cats[:, j], events)
             value = decode_ranked(column, coder, identity, cats[:, j], offsets, before, rng, said)
             _put(columns, coder, column.name, value)
+            _tell(events, column, j, value)
     for j, column in enumerate(coder.nums):
         value = column.codec.decode(nums[:, j], rng.random(len(t)))
         columns[column.name] = _moved(column, value, stamps)
@@ -140,6 +143,13 @@ def decode(
     _put_subject(columns, coder, drawn, owners, before, rng)
     names = [c.name for c in coder.schema.columns if c.name in columns]
     return Records({name: columns[name] for name in names}, offsets)
+
+
+def _tell(events: Events, column: EventColumn, j: int, value: Values) -> None:
+    """Put the levels of a column's labels where the columns after it see them."""
+    levels = told_levels(column)
+    if levels is not None:
+        events.cats[:, j] = levels[np.asarray(column.codec.encode(value), np.int64)]
 
 
 def stamps_of(coder: Coder, anchor: NDArray[np.int64], t: NDArray[np.float64]) -> NDArray[np.int64]:

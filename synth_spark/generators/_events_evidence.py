@@ -3,9 +3,11 @@
 The labels behind a subject's ranks are given after its events. A destination goes with the
 carrier and with how long the aircraft is away, a cell with the radio of its events, a host with
 the hour and the bytes: each such feature multiplies the chance of a label by P(level | label) /
-P(level), as naive Bayes does. Features agree with each other and events of one subject with
-themselves, so each is weighted; the weights are those under which the labels of left-out pairs of a
-subject and a label are likeliest. Without a gain there is no evidence.
+P(level), as naive Bayes does. Columns of labels are decoded one after the other, and those that
+have theirs speak for the next; of one column labels speak for each other where one event follows
+another. Features agree with each other and events of one subject with themselves, so each is
+weighted; the weights are those under which the labels of left-out pairs of a subject and a label
+are likeliest. Without a gain there is no evidence.
 """
 
 from __future__ import annotations
@@ -18,11 +20,14 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+from synth_spark.columns.place import Place
+from synth_spark.columns.survey import values_of
 from synth_spark.core.batch import Records
 from synth_spark.core.seeds import generator
 from synth_spark.generators._events_coder import (
     RANKS,
     Coder,
+    EventColumn,
     checked_times,
     number_values,
     subject_tokens,
@@ -33,9 +38,14 @@ TIMES = {"hour": 24, "gap before": 15, "gap after": 15}  # levels of what a time
 _GAPS_S = np.array([60, 300, 900, 1_800, *(3_600 * h for h in (1, 2, 4, 6, 9, 14, 20, 28, 48))])
 _MOST_LABELS = 4_096
 _MOST_LEVELS = 64  # of a category
+_MOST_TOLD = 256  # levels of a column of labels that another is told
+_MOST_BESIDE = 512  # labels of a column that speak for each other
+_MOST_PAIRS = 40_000
+_BANDS = 16  # of latitude, and of longitude in each
 _GROUPS = 12  # of a number's tokens
 _PRIOR = 2.0  # pairs that the overall share of a level is worth
 _LEFT_OUT = 1_500  # pairs
+_LEAST_PAIRS = 300
 CELLS = 4_000_000  # of one table of pairs and labels
 _GAIN_NATS = 0.01
 _EVENTS = (0.5, 1.0, 2.0, 4.0, 8.0)  # the events of one pair count as at most so many
@@ -48,8 +58,12 @@ class Events:
 
     owners: NDArray[np.int64]  # (rows,), in order
     seconds: Floats  # (rows,), since 1970
-    cats: NDArray[np.int32]  # (rows, category columns), tokens
+    cats: NDArray[np.int32]  # (rows, category columns), tokens; of labels their levels
     nums: NDArray[np.int32]  # (rows, number columns), tokens
+
+    def part(self, rows: slice, owners: NDArray[np.int64]) -> Events:
+        """Some rows, with owners counted anew."""
+        return Events(owners, self.seconds[rows], self.cats[rows], self.nums[rows])
 
     def tokens(self, kind: str, column: int) -> NDArray[np.int64]:
         """One feature of each event as a whole number from 0, shape (rows,)."""
@@ -62,17 +76,15 @@ class Events:
         after = np.where(last, len(_GAPS_S) + 1, np.searchsorted(_GAPS_S, gap, "right"))
         if kind == "gap after":
             return np.asarray(after, np.int64)
-        before = np.append(len(_GAPS_S) + 1, after[:-1])[
-            : len(gap)
-        ]  # a last one is followed by a first
-        return np.asarray(before, np.int64)
+        # what comes before the first event of the next subject is the end of this one
+        return np.asarray(np.append(len(_GAPS_S) + 1, after)[: len(gap)], np.int64)
 
 
 @dataclass(frozen=True, slots=True)
 class Feature:
     """One column as a few levels."""
 
-    kind: str  # own, cats, nums, or one of `TIMES`
+    kind: str  # own, cats, nums, one of `TIMES`, or beside: the label of the event before or after
     column: int  # position in that part of the coder
     levels: NDArray[np.int64]  # level of each token
     weight: float  # of own: the power; else events that one pair counts as, at most
@@ -92,7 +104,13 @@ class Evidence:
     @property
     def by_event(self) -> bool:
         """Whether events speak."""
-        return any(f.kind != "own" for f in self.features)
+        return any(f.kind not in ("own", "beside") for f in self.features)
+
+    @property
+    def beside(self) -> tuple[float, Floats]:
+        """Weight and table (labels, labels) of the labels beside one; 0 and nothing without."""
+        found = [(f.weight, f.ratio) for f in self.features if f.kind == "beside"]
+        return found[0] if found else (0.0, np.zeros((0, 0)))
 
     @property
     def by_subject(self) -> bool:
@@ -120,7 +138,7 @@ class Evidence:
         some = pair >= 0
         count = np.bincount(pair[some], minlength=pairs)
         for f in self.features:
-            if f.kind == "own":
+            if f.kind in ("own", "beside"):
                 continue
             level = f.levels[events.tokens(f.kind, f.column)[some]]
             share = _shares(level, pair[some], pairs, len(f.ratio))
@@ -148,19 +166,28 @@ class Said:
     ranks: NDArray[np.int32]  # (rows,), of the column, RANKS and more for what is no rank
     events: Events  # (rows,)
 
-    def nats(self, evidence: Evidence, at: slice, labels: int) -> NDArray[np.float64]:
-        """For each label by some subjects' ranks, shape (subjects, RANKS, labels)."""
+    def nats(self, evidence: Evidence, at: slice, labels: int) -> tuple[Floats, Floats]:
+        """Nats for each label by some subjects' ranks, and how much ranks beside one speak.
+
+        Returns:
+            Shapes (subjects, RANKS, labels) and (subjects, RANKS, RANKS).
+        """
         own = evidence.of_subjects(self.subject[at], labels)[:, None]
-        if not evidence.by_event:
-            return np.repeat(own, RANKS, axis=1)
+        subjects = len(own)
+        weight, _ = evidence.beside
+        if not (evidence.by_event or weight):
+            return np.repeat(own, RANKS, axis=1), np.zeros((subjects, RANKS, RANKS))
         rows = slice(int(self.offsets[at.start]), int(self.offsets[at.stop]))
-        owners = np.repeat(np.arange(len(own)), np.diff(self.offsets[at.start : at.stop + 1]))
+        owners = np.repeat(np.arange(subjects), np.diff(self.offsets[at.start : at.stop + 1]))
         ranks = self.ranks[rows]
         pair = np.where(ranks < RANKS, owners * RANKS + ranks, -1)
-        all_of = self.events
-        events = Events(owners, all_of.seconds[rows], all_of.cats[rows], all_of.nums[rows])
-        by_event = evidence.of_events(events, pair, len(own) * RANKS, labels)
-        return np.asarray(own + by_event.reshape(len(own), RANKS, labels))
+        events = self.events.part(rows, owners)
+        by_event = evidence.of_events(events, pair, subjects * RANKS, labels)
+        of, other = _beside(pair, owners)
+        share = _shares(other % RANKS, of, subjects * RANKS, RANKS)
+        share *= np.minimum(np.bincount(pair[pair >= 0], minlength=len(share)), weight)[:, None]
+        nats = own + by_event.reshape(subjects, RANKS, labels)
+        return nats, share.reshape(subjects, RANKS, RANKS)
 
 
 def learn_evidence(
@@ -184,8 +211,9 @@ def learn_evidence(
             itself left out, shape (pairs, labels).
         labels: How many there are.
     """
-    if not 2 <= labels <= _MOST_LABELS or len(pairs) < 2 * _LEFT_OUT // 10:
+    if not 2 <= labels <= _MOST_LABELS or len(pairs) < _LEAST_PAIRS:
         return Evidence(())
+    pairs, of_event = _fewer(pairs, of_event)
     some = _some_pairs(pairs, labels)
     label = pairs[some, 1]
     rows = np.arange(len(some))
@@ -194,7 +222,7 @@ def learn_evidence(
     events = np.bincount(of_event[of_event >= 0], minlength=len(pairs))
     chosen: list[Feature] = []
     best = _likelihood(nats, label)
-    left = list(_tried(coder, sample, column, pairs, of_event))
+    left = list(_tried(coder, sample, column, pairs, of_event, labels))
     tables = [_table(share, pairs, some, held) for _, share in left]
     while left:
         scored = []
@@ -212,6 +240,55 @@ def learn_evidence(
         chosen.append(Feature(f.kind, f.column, f.levels, weight, tables.pop(i)[0]))
         best, nats = found, more
     return Evidence(tuple(chosen))
+
+
+def _fewer(
+    pairs: NDArray[np.int64], of_event: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """At most so many pairs, and the pair of each event among them."""
+    if len(pairs) <= _MOST_PAIRS:
+        return pairs, of_event
+    subjects = np.unique(pairs[:, 0])
+    kept = generator(0, "evidence/subjects").permutation(subjects)
+    kept = kept[: max(len(subjects) * _MOST_PAIRS // len(pairs), 1)]
+    there = np.isin(pairs[:, 0], kept)
+    place = np.append(np.where(there, np.cumsum(there) - 1, -1), -1)
+    return pairs[there], place[of_event]
+
+
+def _beside(
+    pair: NDArray[np.int64], owners: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Pairs of a subject that have an event before or after one of another, both ways."""
+    left, right = pair[:-1], pair[1:]
+    both = (left >= 0) & (right >= 0) & (left != right) & (owners[:-1] == owners[1:])
+    return np.append(left[both], right[both]), np.append(right[both], left[both])
+
+
+def told_levels(column: EventColumn) -> NDArray[np.int64] | None:
+    """Level of each label of a ranked column, for the columns that are decoded after it."""
+    codec = column.codec
+    if isinstance(codec, Place):
+        band = _banded(codec.centre[:, 0])
+        east = np.zeros(len(band), np.int64)
+        for b in range(_BANDS):
+            east[band == b] = _banded(codec.centre[band == b, 1])
+        levels = band * _BANDS + east
+        return np.append(levels, np.zeros(max(codec.vocabulary - len(levels), 0), np.int64))
+    if codec is None or not 2 <= codec.vocabulary <= _MOST_TOLD:
+        return None
+    return np.arange(codec.vocabulary)
+
+
+def _banded(x: Floats) -> NDArray[np.int64]:
+    """Bands of equal mass, shape as `x`."""
+    place = np.argsort(np.argsort(x, kind="stable"), kind="stable")
+    return np.asarray(place * _BANDS // max(len(x), 1), np.int64)
+
+
+def decode_order(coder: Coder) -> list[int]:
+    """Category columns in the order in which their labels are given: places come first."""
+    return sorted(range(len(coder.cats)), key=lambda j: not isinstance(coder.cats[j].codec, Place))
 
 
 def _some_pairs(pairs: NDArray[np.int64], labels: int) -> NDArray[np.int64]:
@@ -233,6 +310,7 @@ def _tried(
     column: str,
     pairs: NDArray[np.int64],
     of_event: NDArray[np.int64],
+    labels: int,
 ) -> Iterator[tuple[Feature, Floats]]:
     """Features without weights, and what share of each pair's events is at each level."""
     none = np.zeros((0, 0))
@@ -242,11 +320,16 @@ def _tried(
         if levels is not None:
             share = np.eye(int(levels.max()) + 1)[levels[own[:, j]]]
             yield Feature("own", j, levels, 0.0, none), share
-    events = _events_of(coder, sample)
+    events = events_of(coder, sample)
+    order = decode_order(coder)
+    names = [coder.cats[j].name for j in order]
+    earlier = order[: names.index(column)]
     kinds: list[tuple[str, int, NDArray[np.int64] | None]] = []
     for j, c in enumerate(coder.cats):
         if c.how == "plain" and c.name != column:
             kinds.append(("cats", j, _levels(events.cats[:, j], c.tokens, True)))
+        elif c.how == "ranked" and j in earlier and told_levels(c) is not None:
+            kinds.append(("cats", j, np.arange(int(events.cats[:, j].max(initial=0)) + 1)))
     for j, c in enumerate(coder.nums):
         kinds.append(("nums", j, _levels(events.nums[:, j], c.tokens, False)))
     kinds += [(kind, 0, np.arange(levels)) for kind, levels in TIMES.items()]
@@ -256,19 +339,31 @@ def _tried(
             level = levels[events.tokens(kind, j)[some]]
             share = _shares(level, of_event[some], len(pairs), int(levels.max()) + 1)
             yield Feature(kind, j, levels, 0.0, none), share
+    if labels <= _MOST_BESIDE:
+        of, other = _beside(of_event, sample.owners)
+        share = _shares(pairs[other, 1], of, len(pairs), labels)
+        yield Feature("beside", 0, np.arange(labels), 0.0, none), share
 
 
-def _events_of(coder: Coder, sample: Records) -> Events:
-    """The sample's events; ranked columns are not told."""
+def events_of(coder: Coder, sample: Records) -> Events:
+    """The sample's events; of ranked columns the levels of their labels, as far as they are told."""
     seconds = checked_times(sample, coder.schema.time) / 1e6
     cats = np.zeros((sample.rows, len(coder.cats)), np.int32)
     nums = np.zeros((sample.rows, len(coder.nums)), np.int32)
     for j, c in enumerate(coder.cats):
         if c.how == "plain":
             cats[:, j] = c.codec.encode(sample.columns[c.name])
+        elif c.how == "ranked" and (levels := told_levels(c)) is not None:
+            cats[:, j] = levels[label_tokens(c, coder, sample)]
     for j, c in enumerate(coder.nums):
         nums[:, j] = c.codec.encode(number_values(coder.schema, c.name, c.how, sample))
     return Events(sample.owners, seconds, cats, nums)
+
+
+def label_tokens(column: EventColumn, coder: Coder, records: Records) -> NDArray[np.int64]:
+    """Tokens of the labels of a ranked column, shape (rows,)."""
+    values = values_of(coder.schema.column(column.name), records)
+    return np.asarray(column.codec.encode(values), dtype=np.int64)
 
 
 def _levels(token: NDArray[Any], tokens: int, category: bool) -> NDArray[np.int64] | None:

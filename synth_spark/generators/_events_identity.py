@@ -26,7 +26,13 @@ from synth_spark.generators._events_coder import (
     identity_codes,
     own_ranks,
 )
-from synth_spark.generators._events_evidence import CELLS, Evidence, Said, learn_evidence
+from synth_spark.generators._events_evidence import (
+    CELLS,
+    Evidence,
+    Said,
+    label_tokens,
+    learn_evidence,
+)
 from synth_spark.generators._events_identity_kernels import BACKOFF
 from synth_spark.generators._events_returns import fresh_and_back, never_twice, returns
 
@@ -154,10 +160,11 @@ class Identity:
         step = max(CELLS // (RANKS * labels), 1)
         for start in range(0, subjects, step):
             at = slice(start, min(start + step, subjects))
-            nats = said.nats(self.evidence, at, labels)
+            nats, beside = said.nats(self.evidence, at, labels)
             out[at] = kernels.assign_by(
-                u[at, :, 0], nats, self.first, self.popular, *pairs, self.rare
-            )
+                u[at, :, 0], nats, beside, self.evidence.beside[1], self.first, self.popular,
+                *pairs, self.rare,
+            )  # fmt: skip
         return out
 
     def others(
@@ -235,14 +242,6 @@ class Identity:
     def from_state(cls, state: dict[str, Any]) -> Self:
         """The identity that `state` came from."""
         return cls(**{**state, "evidence": Evidence.from_state(state["evidence"])})
-
-
-def label_tokens(column: EventColumn, coder: Coder, records: Records) -> NDArray[np.int64]:
-    """Tokens of the labels of a ranked column, shape (rows,)."""
-    from synth_spark.columns.survey import values_of
-
-    values = values_of(coder.schema.column(column.name), records)
-    return np.asarray(column.codec.encode(values), dtype=np.int64)
 
 
 def _shares(counts: NDArray[Any]) -> NDArray[np.float64]:

@@ -41,11 +41,17 @@ def assign(u, first, popular, start, label, share, rare):  # type: ignore[no-unt
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
-def assign_by(u, nats, first, popular, start, label, share, rare):  # type: ignore[no-untyped-def]
-    """As `assign`, each label's chance times the exponential of its nats, (subjects, ranks)."""
+def assign_by(  # type: ignore[no-untyped-def]
+    u, nats, beside, table, first, popular, start, label, share, rare
+):
+    """As `assign`, each label's chance times the exponential of its nats, (subjects, ranks).
+
+    A rank of which events stand beside those of an earlier one gets that label's row of `table`,
+    `beside` times.
+    """
     subjects, ranks, size = nats.shape
     out = np.zeros((subjects, ranks), np.int64)
-    weight = np.empty(size)
+    weight, said = np.empty(size), np.empty(size)
     for i in range(subjects):
         for k in range(ranks):
             if k == 0:
@@ -58,7 +64,11 @@ def assign_by(u, nats, first, popular, start, label, share, rare):  # type: igno
             for r in range(k):
                 if out[i, r] != rare:
                     weight[out[i, r]] = 0.0
-            out[i, k] = _picked(weight, nats[i, k], u[i, k])
+            said[:] = nats[i, k]
+            for r in range(k):
+                if beside[i, k, r] > 0:
+                    said += beside[i, k, r] * table[out[i, r]]
+            out[i, k] = _picked(weight, said, u[i, k])
     return out
 
 

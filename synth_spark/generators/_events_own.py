@@ -13,8 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synth_spark.generators._events_attributes import Attributes
+from synth_spark.generators._events_coder import RANKS
 from synth_spark.generators._events_facts import Floats
 
+MIXED = 0.02  # of the subject's own shares, so that no slot is empty in all episodes
 ROUNDS = 3  # of scaling by subject, then by episode
 MOST = 4.0  # times a share is scaled up in a round, at most; its inverse down
 
@@ -42,12 +44,11 @@ def kept_own(
     for j, slots in enumerate(attributes.slots.count):
         if slots < 2 or f"stick{j}/0" not in named:
             continue
-        own, left = np.empty((len(named["level"]), slots)), np.ones(len(named["level"]))
-        for k in range(slots - 1):
-            own[:, k] = left * np.clip(named[f"stick{j}/{k}"], 0, 1)
-            left = left - own[:, k]
-        own[:, -1] = left
-        share = attributes.shares(x, j)
+        own = _own_shares(named, j, int(slots))
+        if f"values{j}" in named:
+            events = np.bincount(owner, n, len(own))
+            own = _of_ranks(own, attributes.slots.of_token[j], named[f"values{j}"], events)
+        share = (1 - MIXED) * attributes.shares(x, j) + MIXED * own[owner]
         for _ in range(ROUNDS):
             total = np.zeros_like(own)
             np.add.at(total, owner, share * n[:, None])
@@ -55,11 +56,60 @@ def kept_own(
             scale = np.clip((own + 1e-6) / (total + 1e-6), 1 / MOST, MOST)
             share = share * scale[owner]
             share /= np.maximum(share.sum(axis=1, keepdims=True), 1e-12)
-        attributes.put_shares(out, j, share)
+        attributes.put_shares(out, j, _whole(share, n, owner))
     if attributes.own_nights:
         at = attributes.index("night")
         out[:, at] = parts_kept(out[:, at], n, owner, named["own_night"])
     return out
+
+
+def _own_shares(named: Mapping[str, Floats], j: int, slots: int) -> Floats:
+    """Share of each slot over all of a subject's episodes, shape (subjects, slots)."""
+    own, left = np.empty((len(named["level"]), slots)), np.ones(len(named["level"]))
+    for k in range(slots - 1):
+        own[:, k] = left * np.clip(named[f"stick{j}/{k}"], 0, 1)
+        left = left - own[:, k]
+    own[:, -1] = left
+    return own
+
+
+def _of_ranks(own: Floats, slot: NDArray[np.int32], values: Floats, events: Floats) -> Floats:
+    """Shares under which a subject has as many ranks as it has values, each with an event.
+
+    Args:
+        own: Share of each slot, shape (subjects, slots).
+        slot: Of each token: own 1st, ..., then other, then missing.
+        values: Ranks of each subject that have an event.
+        events: Of each subject.
+    """
+    if len(np.unique(slot)) < len(slot):
+        return own  # some ranks share a slot
+    out, some = own.copy(), np.clip(np.rint(values), 1, RANKS)[:, None]
+    ranks = -np.sort(-own[:, slot[:RANKS]], axis=1)
+    there = np.arange(RANKS) < some
+    least = np.minimum(1 / np.maximum(events, 1), 1 / some[:, 0])[:, None]
+    out[:, slot[:RANKS]] = np.where(there, np.maximum(ranks, least), 0.0)
+    out[:, slot[RANKS]] *= some[:, 0] == RANKS
+    return np.asarray(out / np.maximum(out.sum(axis=1, keepdims=True), 1e-12))
+
+
+def _whole(share: Floats, n: Floats, owner: NDArray[np.int64]) -> Floats:
+    """Shares in whole events, of which a subject keeps as many of each slot as it had.
+
+    Rounded on the way from episode to episode; what an episode then has too many or too few of is
+    made up by its heaviest slot.
+    """
+    events = share * n[:, None]
+    upper = np.cumsum(events, axis=0)
+    before = np.vstack([np.zeros((1, upper.shape[1])), upper])[np.searchsorted(owner, owner)]
+    upper = upper - before + 0.5
+    whole = np.floor(upper + 1e-9) - np.floor(upper - events + 1e-9)
+    rows = np.arange(len(n))
+    for _ in range(2):  # the heaviest may have fewer than are too many
+        heaviest = whole.argmax(axis=1)
+        whole[rows, heaviest] = np.maximum(whole[rows, heaviest] + n - whole.sum(axis=1), 0)
+    total = whole.sum(axis=1, keepdims=True)
+    return np.where(total > 0, whole / np.maximum(total, 1), share)
 
 
 def counts_kept(n: Floats, owner: NDArray[np.int64], spread: Floats, total: Floats) -> Floats:

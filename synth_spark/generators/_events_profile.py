@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from synth_spark.core.batch import Encoded, Records
 from synth_spark.core.seeds import generator
-from synth_spark.generators._events_coder import Coder, Units, subject_tokens
+from synth_spark.generators._events_coder import RANKS, Coder, Units, subject_tokens
 from synth_spark.generators._events_facts import Floats, Slots, measure
 
 
@@ -44,6 +44,9 @@ def profile_of(coder: Coder, units: Units, slots: Slots) -> dict[str, Floats]:
     for j, table in enumerate(counts):
         total = np.zeros((subjects, table.shape[1]))
         np.add.at(total, units.owner, table)
+        if coder.cats[j].how == "ranked":
+            ranks = slots.of_token[j][:RANKS]
+            out[f"values{j}"] = (total[:, ranks] > 0).sum(axis=1).astype(float)
         for k in range(table.shape[1] - 1):
             out[f"stick{j}/{k}"] = total[:, k] / np.maximum(total[:, k:].sum(axis=1), 1)
         out[f"distinct{j}"] = mean((table > 0).sum(axis=1).astype(float))

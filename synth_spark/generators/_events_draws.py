@@ -24,6 +24,7 @@ from synth_spark.generators._events_kernels import (
 )
 from synth_spark.generators._events_layout import ROOM
 
+LEAN = np.log(3.0)  # of the logit of a value that is due, at most
 MORE = 1.2  # times its drawn count, the most events of a rank
 
 
@@ -184,8 +185,27 @@ def draw_slot(  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
+def _lean(row, share, counts, count, done):  # type: ignore[no-untyped-def]
+    """Raise the logits of values that have not come yet, so that they come while there is time."""
+    left = max(count - done, 1.0)
+    most, total, waiting = row.max(), 0.0, False
+    for k in range(len(row)):
+        waiting = waiting or (share[k] > 0 and counts[k] == 0 and row[k] > FAR)
+    if not waiting:
+        return
+    for k in range(len(row)):
+        total += np.exp(row[k] - most)
+    for k in range(len(row)):
+        if share[k] > 0 and counts[k] == 0 and row[k] > FAR:
+            due = min(share[k] * count / left, 0.5)
+            chance = np.exp(row[k] - most) / total
+            if chance < due:
+                row[k] += min(np.log(due / max(chance, 1e-9)), np.log(count / left), LEAN)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
 def draw_category(  # type: ignore[no-untyped-def]
-    unit, states, logits, bias, pointer, share, met, tokens, j, count, s, at, before, alone
+    unit, states, logits, bias, pointer, share, met, tokens, j, count, s, at, kind, before, alone
 ):
     """Category j of the units: only values with a share, and that met the earlier tokens.
 
@@ -193,9 +213,10 @@ def draw_category(  # type: ignore[no-untyped-def]
 
     Logits past the values are weights of the features of each value (`pointer`). The last value
     stands at `before` in the states `s`; of the first `alone` values none comes twice running.
-    Where the values are ranks, their counts stand from `at` on (0: they are not): none, nor what
-    is missing, goes far beyond its share of `count`, and no rank runs ahead of the one before, of
-    which comes what has come and its share of what is left.
+    The counts of the values stand from `at` on. Where they are ranks of the unit (`kind` 1), none,
+    nor what is missing, goes far beyond its share of `count`, and no rank runs ahead of the one
+    before, of which comes what has come and its share of what is left. Where they are ranks of a
+    subject of many units (2), one that has not come yet is likelier the fewer events are left.
     """
     width = met.shape[2]
     features = logits.shape[1] - width
@@ -212,7 +233,7 @@ def draw_category(  # type: ignore[no-untyped-def]
         least, last = 4, int(s[a, before])
         for k in range(width):
             broken[k] = 0  # the gravest rule that the value breaks: of 1 count, 2 alone, 3 met
-            if at > 0 and k != RANKS:
+            if kind == 1 and k != RANKS:
                 most = share[u, k] * count[u] * MORE + 0.5
                 if 0 < k < RANKS and share[u, k - 1] >= share[u, k]:
                     left = max(count[u] - s[a, 1] - 1.0, 0.0)
@@ -229,6 +250,8 @@ def draw_category(  # type: ignore[no-untyped-def]
         for k in range(width):
             if broken[k] > least or broken[k] == 4:
                 row[k] = FAR
+        if kind == 2:
+            _lean(row, share[u], s[a, at : at + width], count[u], s[a, 1])
         tokens[a, j] = max(softmax_pick(row, uniform(states[u])), 0)
 
 

@@ -26,13 +26,8 @@ from synth_spark.generators._events_coder import (
     identity_codes,
     own_ranks,
 )
-from synth_spark.generators._events_evidence import (
-    CELLS,
-    Evidence,
-    Said,
-    label_tokens,
-    learn_evidence,
-)
+from synth_spark.generators._events_evidence import CELLS, Evidence, Said
+from synth_spark.generators._events_evidence_search import label_tokens, learn_evidence
 from synth_spark.generators._events_identity_kernels import BACKOFF
 from synth_spark.generators._events_returns import fresh_and_back, never_twice, returns
 

@@ -46,7 +46,7 @@ def kept_own(
             continue
         own = _own_shares(named, j, int(slots))
         if f"values{j}" in named:
-            events = np.bincount(owner, n, len(own))
+            events = np.bincount(owner, n, len(own)).astype(np.float64)
             own = _of_ranks(own, attributes.slots.of_token[j], named[f"values{j}"], events)
         share = (1 - MIXED) * attributes.shares(x, j) + MIXED * own[owner]
         for _ in range(ROUNDS):

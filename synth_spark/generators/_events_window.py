@@ -215,10 +215,10 @@ class _Window(Window):
             if j < len(support.cats):
                 met = support.cats[j]
                 share = self.ahead.shares[:, at : at + met.shape[2]]
-                ranks = layout.counts_at + at if layout.ordered[j] else 0
                 draws.draw_category(
                     unit, random, logits, out.bias, self.pointer, share, met, tokens, j,
-                    self.ahead.count, self.state, ranks, layout.last_at(j), layout.alone[j],
+                    self.ahead.count, self.state, layout.counts_at + at, layout.kind(j),
+                    layout.last_at(j), layout.alone[j],
                 )  # fmt: skip
                 at += met.shape[2]
             else:

@@ -14,7 +14,7 @@ from synth_spark.core.ports import learn
 from synth_spark.core.schema import Column, Schema
 from synth_spark.generators._events_coder import RANKS
 from synth_spark.generators._events_decode import Base, learn_base
-from synth_spark.generators._events_evidence import Events, Said
+from synth_spark.generators._events_evidence import Events, Said, beside_of
 from synth_spark.generators._events_identity import Identity
 from synth_spark.generators._events_identity_kernels import assign, assign_by
 
@@ -123,10 +123,32 @@ def test_without_nats_labels_are_as_common_as_by_the_plain_draw() -> None:
     pairs = np.array([0, 1, 1, 1]), np.array([2]), np.array([5.0])
     many = 40_000
     plain = assign(rng.random((many, 2, 80)), np.cumsum(first), np.cumsum(popular), *pairs, -1)
-    by = assign_by(rng.random((many, 2)), np.zeros((many, 2, 3)), first, popular, *pairs, -1)
+    none = np.zeros((many, 2, 3)), np.zeros((many, 2, 2)), np.zeros((0, 0))
+    by = assign_by(rng.random((many, 2)), *none, first, popular, *pairs, -1)
     for k in range(2):
         shares = [np.bincount(x[:, k], minlength=3) / many for x in (plain, by)]
         np.testing.assert_allclose(shares[0], shares[1], atol=4 * np.sqrt(2 * 0.25 / many))
+
+
+def test_a_label_beside_another_leans_to_those_that_real_events_have_beside_it() -> None:
+    """Of labels 1 and 2 one in two; beside label 0, twice, nats of log 3 / 2: label 1 three to one.
+
+    A share of 40,000 draws is off by .0087 (four of its own deviations) once in 16,000.
+    """
+    many, u = 40_000, np.random.default_rng(3).random((40_000, 2))
+    first, popular = np.array([1.0, 0, 0]), np.array([0.2, 0.4, 0.4])
+    pairs = np.zeros(4, np.int64), np.zeros(0, np.int64), np.zeros(0)
+    beside = np.tile([[0.0, 0.0], [2.0, 0.0]], (many, 1, 1))
+    table = np.array([[0.0, np.log(3) / 2, 0.0], [9, 9, 9], [9, 9, 9]])
+    out = assign_by(u, np.zeros((many, 2, 3)), beside, table, first, popular, *pairs, -1)
+    assert (out[:, 0] == 0).all()
+    assert abs((out[:, 1] == 1).mean() - 0.75) < 0.0087
+
+
+def test_neighbours_are_counted_both_ways_within_a_subject() -> None:
+    pair, owners = np.array([0, 0, 1, -1, 1, 2, 3]), np.array([0, 0, 0, 0, 0, 0, 1])
+    of, other = beside_of(pair, owners)
+    assert sorted(zip(of.tolist(), other.tolist(), strict=True)) == [(0, 1), (1, 0), (1, 2), (2, 1)]
 
 
 def test_the_evidence_outlives_the_wire(telling: World) -> None:

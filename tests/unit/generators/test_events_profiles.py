@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from synth_spark.core.batch import Records
-from synth_spark.generators._events_coder import Coder
+from synth_spark.generators._events_coder import RANKS, Coder
 from synth_spark.generators._events_episodes import Drawn, Histories
 from synth_spark.generators._events_own import counts_kept, parts_kept
 from synth_spark.generators._events_scales import SILENT, beside, counted
@@ -86,6 +86,21 @@ def test_over_all_its_weeks_a_subject_has_as_many_events_as_its_profile_says(
     assert np.median(np.abs(total / want - 1)) < 0.02  # weeks are whole events
     real = np.quantile(world[1].lengths, [0.1, 0.5, 0.9])
     np.testing.assert_allclose(np.quantile(total, [0.1, 0.5, 0.9]), real, rtol=0.25)
+
+
+def test_a_subject_goes_to_as_many_values_over_all_its_weeks_as_its_profile_says(
+    world: tuple[Coder, Records, Histories], drawn: Drawn
+) -> None:
+    attributes, coder = world[2].attributes, world[0]
+    n = drawn.table[:, attributes.index("n")]
+    first = np.searchsorted(drawn.owner, np.arange(SUBJECTS))
+    ranked = [j for j, c in enumerate(coder.cats) if c.how == "ranked"]
+    assert ranked
+    for j in ranked:
+        total = per_subject(drawn, np.rint(attributes.shares(drawn.table, j) * n[:, None]))
+        ranks = attributes.slots.of_token[j][:RANKS]
+        want = np.minimum(drawn.table[first, attributes.index(f"values{j}")], total.sum(axis=1))
+        assert np.abs((total[:, ranks] > 0).sum(axis=1) - want).mean() < 0.3
 
 
 def test_counts_keep_the_deviation_of_their_logarithms_and_the_total() -> None:

@@ -79,9 +79,11 @@ class _Key:
 
 def search(schema: Schema, sample: Records, min_subjects: int) -> tuple[Candidate | Formula, ...]:
     """Candidates in an order in which they can be completed; no two for one child, no cycles."""
+    if not sample.rows:
+        return ()
     columns = surveyed(schema)
     coded = {c.name: codes_of(values_of(c, sample)) for c in columns if c.kind != "identifier"}
-    computed = written(schema, sample)
+    computed = written(schema, sample, min_subjects)
     removed: dict[str, Candidate | Formula] = {f.child: f for f in computed}
     keys = [
         key
@@ -102,7 +104,9 @@ def search(schema: Schema, sample: Records, min_subjects: int) -> tuple[Candidat
                 if best:
                     removed[child.name] = best
     looked_up = {n: c for n, c in removed.items() if isinstance(c, Candidate)}
-    return _ordered([*added(schema, sample, removed), *_grouped(looked_up), *computed])
+    return _ordered(
+        [*added(schema, sample, removed, min_subjects), *_grouped(looked_up), *computed]
+    )
 
 
 def _usable(schema: Schema, key: _Key, child: Column, removed: Collection[str]) -> bool:

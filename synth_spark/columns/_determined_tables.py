@@ -185,7 +185,7 @@ def _held(
     schema: Schema, candidate: Candidate | Formula, counted: dict[str, Any], min_subjects: int
 ) -> Group | Formula | None:
     if isinstance(candidate, Formula):
-        return candidate if kept(counted) else None
+        return candidate if kept(counted, min_subjects) else None
     return _group(schema, candidate, counted, min_subjects)
 
 

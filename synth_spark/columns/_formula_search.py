@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from synth_spark.columns._calendar import DAY_US, HOUR_US, MINUTE_US, SECOND_US, WRITTEN
 from synth_spark.columns._determined_tables import codes_of
-from synth_spark.columns.formula import SLIPS, Form, Formula, Rounding
+from synth_spark.columns.formula import SLIPS, Form, Formula, Rounding, kept
 from synth_spark.core.batch import Records
 from synth_spark.core.schema import Column, Schema
 
@@ -37,12 +37,16 @@ _GRIDS_US = (
     HOUR_US,
     DAY_US,
 )
+_MOVED_PARTS = (  # that a time with a number added is tried as
+    "HHMM", "HHMMSS", "hour", "minute of day", "second of day", "day", "YYYYMMDD",
+    "minutes since 1970", "seconds since 1970", "milliseconds since 1970",
+)  # fmt: skip
 _ROUNDINGS: tuple[Rounding, ...] = ("nearest", "down", "up")
 
 
-def written(schema: Schema, sample: Records) -> tuple[Formula, ...]:
+def written(schema: Schema, sample: Records, min_subjects: int) -> tuple[Formula, ...]:
     """Columns that are a time, rounded down or written as a number; no two for one child."""
-    some = _Sample(schema, sample)
+    some = _Sample(schema, sample, min_subjects)
     found: dict[str, Formula] = {}
     for child in some.children():
         if child.name not in found:
@@ -54,15 +58,18 @@ def written(schema: Schema, sample: Records) -> tuple[Formula, ...]:
     return tuple(found.values())
 
 
-def added(schema: Schema, sample: Records, removed: Collection[str]) -> tuple[Formula, ...]:
+def added(
+    schema: Schema, sample: Records, removed: Collection[str], min_subjects: int
+) -> tuple[Formula, ...]:
     """Columns that hang on two or more others; what is found first may hang on what comes later.
 
     Args:
         schema: Of the table.
         sample: Some of its records.
         removed: Columns that are left out already.
+        min_subjects: So many must speak for a formula.
     """
-    some = _Sample(schema, sample)
+    some = _Sample(schema, sample, min_subjects)
     gone = set(removed)
     found: list[Formula] = []
     for child in some.children():
@@ -85,8 +92,8 @@ def added(schema: Schema, sample: Records, removed: Collection[str]) -> tuple[Fo
 class _Sample:
     """Some records, and what is tried on them."""
 
-    def __init__(self, schema: Schema, sample: Records) -> None:
-        self.schema, self.sample = schema, sample
+    def __init__(self, schema: Schema, sample: Records, min_subjects: int) -> None:
+        self.schema, self.sample, self.min_subjects = schema, sample, min_subjects
         rows = np.unique(np.linspace(0, max(sample.rows - 1, 0), _SCREEN_ROWS).astype(np.int64))
         few = {c.name: sample.columns[c.name][rows] for c in schema.of_kind("time", "number")}
         self.few = Records.flat(few)
@@ -124,7 +131,8 @@ class _Sample:
                 self.schema.column(p).per != "subject" for p in formula.parents
             ):
                 continue
-            if formula.off(self.few).mean() <= 10 * SLIPS and formula.holds(self.sample):
+            near = formula.off(self.few).mean() <= 10 * SLIPS
+            if near and kept(formula.counted(self.sample), self.min_subjects):
                 return formula
         return None
 
@@ -133,8 +141,10 @@ class _Sample:
         form: Form = "time" if child.kind == "time" else "part"
         whole = child.kind == "time" or self.grids[child.name] >= 1
         for names in parents if whole else ():
-            for unit in _UNITS_US if len(names) == 2 else (1.0,):
-                for zeros in (False, True) if len(names) == 2 else (False,):
+            gaps = [n for n in names[1:] if np.isnan(np.asarray(self.few.columns[n])).any()]
+            units = _UNITS_US if form == "time" else _UNITS_US[:3]
+            for unit in units if len(names) == 2 else (1.0,):
+                for zeros in (False, True) if gaps else (False,):
                     moved = Formula(
                         child=child.name, form=form, parents=names, unit=unit, zeros=zeros
                     )
@@ -156,13 +166,17 @@ class _Sample:
                 yield replace(moved, grid=float(grids[0]), offset=offset)
 
     def _parts(self, moved: Formula) -> Iterator[Formula]:
+        """A number that a time is written as, but for a constant."""
         own = np.asarray(self.few.columns[moved.child], np.float64)
-        for part in WRITTEN:
-            formula = replace(moved, part=part)
-            made = np.asarray(formula.completed(self.few)[moved.child])
-            apart = (own - made)[np.isfinite(own) & np.isfinite(made)]
-            if len(apart) >= _LEAST_KNOWN // 5:
-                yield replace(formula, offset=float(np.median(apart)))
+        us, known = moved.moved(self.few)
+        both = np.isfinite(own) & known
+        if both.sum() < _LEAST_KNOWN // 5:
+            return
+        for part in WRITTEN if len(moved.parents) == 1 else _MOVED_PARTS:
+            apart = own[both] - WRITTEN[part](us[both])
+            offset = float(np.median(apart))
+            if (apart == offset).mean() > 0.9:
+                yield replace(moved, part=part, offset=offset)
 
     def apart(self, child: Column, times: list[str]) -> Iterator[Formula]:
         """The child as the time between two times."""
@@ -239,6 +253,9 @@ def _grid(x: Reals) -> float:
     """The step 10^-k of which all values are multiples, k from 0; 0 if there is none."""
     x = x[np.isfinite(x)][:5_000]
     for digits in range(_MOST_DIGITS + 1):
-        if np.allclose(x, np.round(x, digits), rtol=0, atol=10.0 ** -(digits + 4)):
+        steps = np.round(x, digits)
+        if ((steps != 0) == (x != 0)).all() and np.allclose(
+            x, steps, rtol=0, atol=10.0 ** -(digits + 4)
+        ):
             return 10.0**-digits
     return 0.0

@@ -21,15 +21,16 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from synth_spark.columns._calendar import DAY_US, WRITTEN
+from synth_spark.columns._calendar import SECOND_US, WRITTEN
 from synth_spark.core.batch import Records, Values
-from synth_spark.core.conditions import CannotConditionError, Clause
+from synth_spark.core.conditions import CannotConditionError, Clause, ImpossibleConditionError
 
 Form = Literal["time", "part", "apart", "sum", "product", "scale"]
 Rounding = Literal["nearest", "down", "up"]
 Reals = NDArray[np.float64]
 SLIPS = 2e-3  # share of the telling rows that may be off
 LEAST_TELLING = 50
+_FAR_US = 2.0**60  # 36,500 years
 _SLACK = 1e-6  # of the grid: sums of decimals are not exact
 _ROUNDED: Mapping[str, Any] = {
     "nearest": lambda x: np.floor(x + 0.5),
@@ -68,7 +69,7 @@ class Formula:
         """The child's values, shape (rows,); `seed` and `block` as a lookup has them."""
         del seed, block
         if self.form == "time":
-            us, known = self._moved(records)
+            us, known = self.moved(records)
             grid = max(int(self.grid), 1)
             whole = (us + int(self.offset)) // grid * grid
             out = np.where(known, whole, np.iinfo(np.int64).min).astype("datetime64[us]")
@@ -83,22 +84,21 @@ class Formula:
             times = own.astype("datetime64[us]")
             return np.asarray(~((times == made) | (np.isnat(times) & np.isnat(made))))
         x, y = own.astype(np.float64), made
-        near = np.abs(x - y) <= np.maximum(self.grid * 1e-3, 1e-9 * np.abs(x))
+        size = np.abs(x)
+        near = np.abs(x - y) <= np.maximum(np.minimum(self.grid * 1e-3, 1e-6 * size), 1e-9 * size)
         return np.asarray(~(near | (np.isnan(x) & np.isnan(y))))
 
     def counted(self, records: Records) -> dict[str, int]:
-        """Rows that tell something (the child is there and not 0), and rows that are off."""
+        """Rows that tell something (the child is there and not 0), their subjects, rows off."""
         own = np.asarray(records.columns[self.child])
         telling = ~np.isnat(own) if own.dtype.kind == "M" else np.nan_to_num(own) != 0
-        return {"rows": int(telling.sum()), "off": int(self.off(records).sum())}
-
-    def holds(self, records: Records) -> bool:
-        """Whether it holds on all but a few of these rows."""
-        return kept(self.counted(records))
+        subjects = len(np.unique(records.owners[telling]))
+        off = int(self.off(records).sum())
+        return {"rows": int(telling.sum()), "subjects": subjects, "off": off}
 
     def _number(self, records: Records) -> Reals:
         if self.form == "part":
-            us, known = self._moved(records)
+            us, known = self.moved(records)
             return np.where(known, WRITTEN[self.part](us) + self.offset, np.nan)
         if self.form == "apart":
             (a, known), (b, also) = (_us(records.columns[p]) for p in self.parents)
@@ -121,13 +121,13 @@ class Formula:
         x = np.asarray(values).astype(np.float64)
         return np.nan_to_num(x, nan=0.0) if self.zeros else x
 
-    def _moved(self, records: Records) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    def moved(self, records: Records) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """The time with the number added, in microseconds, and where both are known."""
         us, known = _us(records.columns[self.parents[0]])
         if len(self.parents) == 1:
             return us, known
         step = self._addend(records.columns[self.parents[1]]) * self.unit
-        known = known & np.isfinite(step)
+        known = known & (np.abs(step) < _FAR_US)
         return us + np.rint(np.where(known, step, 0)).astype(np.int64), known
 
     def asked(self, clause: Clause) -> Clause:
@@ -135,23 +135,39 @@ class Formula:
 
         Raises:
             CannotConditionError: It hangs on more than one (SYN-712).
+            ImpossibleConditionError: It has no value in the range (SYN-711).
         """
-        if self.form == "time" and len(self.parents) == 1 and self.grid <= DAY_US:
-            if not self.offset:
-                return replace(clause, field=self.parent)
-        elif self.form == "scale" and self.unit > 0 and not clause.labels:
-            slack = 0.5 * self.grid if self.rounding == "nearest" else 0.0
-            low, high = clause.low - self.offset - slack, clause.high - self.offset + slack
-            if self.rounding == "down":
-                high += self.grid * (1 - _SLACK)
-            if self.rounding == "up":
-                low -= self.grid * (1 - _SLACK)
-            return replace(clause, field=self.parent, low=low / self.unit, high=high / self.unit)
+        if clause.missing and len(self.parents) == 1 and not self.zeros:
+            return replace(clause, field=self.parent)
+        if self.form == "time" and len(self.parents) == 1 and not self.offset:
+            step = self.grid / SECOND_US
+            low, high = np.ceil(clause.low / step) * step, np.floor(clause.high / step) * step
+            return self._on(clause, low, high + step - 1 / SECOND_US)
+        if self.form == "scale" and self.unit > 0 and self.grid and not clause.labels:
+            low, high = (
+                f(v / self.grid - way * _SLACK) * self.grid
+                for f, v, way in ((np.ceil, clause.low, 1), (np.floor, clause.high, -1))
+            )
+            before, after = {"nearest": (0.5, 0.5), "down": (0, 1), "up": (1, 0)}[self.rounding]
+            edge = 10 * _SLACK * self.grid  # a value at the edge may be rounded either way
+            low += edge * (before > 0) - before * self.grid
+            high += after * self.grid - edge * (after > 0)
+            return self._on(clause, low / self.unit, high / self.unit)
         raise CannotConditionError(
             f"{clause.field} is computed from {' and '.join(self.parents)}.",
             hint=f"a condition on {' or '.join(self.parents)}",
             field=clause.field,
         )
+
+    def _on(self, clause: Clause, low: float, high: float) -> Clause:
+        """A range of the parent."""
+        if low > high:
+            raise ImpossibleConditionError(
+                f"{clause.text()}: {self.child} has no such value.",
+                hint=f"a range that holds a multiple of {self.grid:g}",
+                field=clause.field,
+            )
+        return replace(clause, field=self.parent, low=float(low), high=float(high))
 
     def in_words(self) -> str:
         """As a line for the model card."""
@@ -185,9 +201,10 @@ class Formula:
         return cls(**{**tree, "parents": tuple(tree["parents"]), "signs": tuple(tree["signs"])})
 
 
-def kept(counted: Mapping[str, int]) -> bool:
-    """Whether rows so counted speak for a formula, see `Formula.counted`."""
-    return counted["rows"] >= LEAST_TELLING and counted["off"] <= SLIPS * counted["rows"]
+def kept(counted: Mapping[str, int], min_subjects: int) -> bool:
+    """Whether rows so counted, of enough subjects, speak for a formula; see `Formula.counted`."""
+    enough = counted["rows"] >= LEAST_TELLING and counted["subjects"] >= min_subjects
+    return enough and counted["off"] <= SLIPS * counted["rows"]
 
 
 def _us(times: Values) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:

@@ -73,47 +73,52 @@ def learn_evidence(
     """
     if not 2 <= labels <= _MOST_LABELS or len(pairs) < _LEAST_PAIRS:
         return Evidence(())
-    pairs, of_event = _fewer(pairs, of_event)
+    kept, of_event = fewer(pairs, of_event)
+    pairs = pairs[kept]
     some = _some_pairs(pairs, labels)
     label = pairs[some, 1]
     rows = np.arange(len(some))
-    nats = np.log(prior(some) + 1e-12)
+    nats = np.log(prior(kept[some]) + 1e-12)
     held = np.bincount(pairs[:, 1], minlength=labels).astype(float)
     events = np.bincount(of_event[of_event >= 0], minlength=len(pairs))
     chosen: list[Feature] = []
     best = _likelihood(nats, label)
     left = list(_tried(coder, sample, column, pairs, of_event, labels))
     tables = [_table(share, pairs, some, held) for _, share in left]
+
+    def more(i: int, weight: float) -> Floats:
+        """The nats with one more feature."""
+        size = weight if left[i][0].kind == "own" else np.minimum(events[some], weight)[:, None]
+        out = nats + size * tables[i][1]
+        out[rows, label] = nats[rows, label] + np.ravel(size) * tables[i][2]
+        return np.asarray(out)
+
     while left:
-        scored = []
-        for i, (f, _) in enumerate(left):
-            said, own_said = tables[i][1:]
-            for weight in _OWN if f.kind == "own" else _EVENTS:
-                size = weight if f.kind == "own" else np.minimum(events[some], weight)[:, None]
-                more = nats + size * said
-                more[rows, label] = nats[rows, label] + np.ravel(size) * own_said
-                scored.append((_likelihood(more, label), i, weight, more))
-        found, i, weight, more = max(scored, key=lambda s: s[:2])
+        found, i, weight = max(
+            (_likelihood(more(i, weight), label), i, weight)
+            for i, (f, _) in enumerate(left)
+            for weight in (_OWN if f.kind == "own" else _EVENTS)
+        )
         if found < best + _GAIN_NATS:
             break
+        best, nats = found, more(i, weight)
         f = left.pop(i)[0]
         chosen.append(Feature(f.kind, f.column, f.levels, weight, tables.pop(i)[0]))
-        best, nats = found, more
     return Evidence(tuple(chosen))
 
 
-def _fewer(
+def fewer(
     pairs: NDArray[np.int64], of_event: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """At most so many pairs, and the pair of each event among them."""
+    """Positions of at most so many pairs, and the pair of each event among them."""
     if len(pairs) <= _MOST_PAIRS:
-        return pairs, of_event
+        return np.arange(len(pairs)), of_event
     subjects = np.unique(pairs[:, 0])
     kept = generator(0, "evidence/subjects").permutation(subjects)
     kept = kept[: max(len(subjects) * _MOST_PAIRS // len(pairs), 1)]
     there = np.isin(pairs[:, 0], kept)
     place = np.append(np.where(there, np.cumsum(there) - 1, -1), -1)
-    return pairs[there], place[of_event]
+    return np.flatnonzero(there), place[of_event]
 
 
 def _some_pairs(pairs: NDArray[np.int64], labels: int) -> NDArray[np.int64]:
@@ -153,8 +158,8 @@ def _tried(
     for j, c in enumerate(coder.cats):
         if c.how == "plain" and c.name != column:
             kinds.append(("cats", j, _levels(events.cats[:, j], c.tokens, True)))
-        elif c.how == "ranked" and j in earlier and told_levels(c) is not None:
-            kinds.append(("cats", j, np.arange(int(events.cats[:, j].max(initial=0)) + 1)))
+        elif c.how == "ranked" and j in earlier and (levels := told_levels(c)) is not None:
+            kinds.append(("cats", j, np.arange(int(levels.max()) + 1)))
     for j, c in enumerate(coder.nums):
         kinds.append(("nums", j, _levels(events.nums[:, j], c.tokens, False)))
     kinds += [(kind, 0, np.arange(levels)) for kind, levels in TIMES.items()]

@@ -61,8 +61,12 @@ def assign_by(  # type: ignore[no-untyped-def]
                 top = out[i, 0]
                 for p in range(start[top], start[top + 1]):
                     weight[label[p]] += share[p]
+            left = weight.sum()
             for r in range(k):
                 if out[i, r] != rare:
+                    left -= weight[out[i, r]]
+            for r in range(k):
+                if out[i, r] != rare and left > 1e-12:  # else one that is there already
                     weight[out[i, r]] = 0.0
             said[:] = nats[i, k]
             for r in range(k):

@@ -8,8 +8,6 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from synth_spark.generators._events_coder import RANKS
-
 BEFORE = 34  # features before the time that do not depend on the columns
 OWED = 16  # place of the share still owed among them
 AFTER_DENSE = 11  # features of the time besides the weekday and the hour
@@ -28,7 +26,8 @@ class Layout:
     widths: NDArray[np.int64]  # (categories,)
     numbers: NDArray[np.int64]  # (numbers,), vocabulary
     missing: NDArray[np.int64]  # (numbers,), token or -1
-    ordered: NDArray[np.bool_]  # (categories,), ranks: none has more events than the one before
+    ranks: NDArray[np.int64]  # (categories,), 1: ranks of the unit, in the order of their events;
+    # 2: of a subject with many units; 0: labels
     alone: NDArray[np.int64]  # (categories,), of the first so many values none comes twice running
     cut_s: float
     most_events: int
@@ -72,10 +71,6 @@ class Layout:
     def last_at(self, j: int) -> int:
         """Where the last value of category j stands in a state row."""
         return FIXED + 3 * j
-
-    def kind(self, j: int) -> int:
-        """Of category j: 1 for ranks of the unit, 2 for ranks over many units, 0 for neither."""
-        return 1 if self.ordered[j] else 2 if self.widths[j] == RANKS + 2 else 0
 
     def packed(self) -> NDArray[np.float64]:
         """The layout as one array that the compiled functions read."""

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from synth_spark.generators._events_attributes import Attributes
 from synth_spark.generators._events_coder import RANKS
 from synth_spark.generators._events_facts import Floats
+from synth_spark.generators._events_scales import possible
 
 MIXED = 0.02  # of the subject's own shares, so that no slot is empty in all episodes
 ROUNDS = 3  # of scaling by subject, then by episode
@@ -60,6 +61,10 @@ def kept_own(
     if attributes.own_nights:
         at = attributes.index("night")
         out[:, at] = parts_kept(out[:, at], n, owner, named["own_night"])
+        first, span = attributes.index("first"), attributes.index("span")
+        for j, column in enumerate(attributes.columns):  # the counts are others than before
+            if column.column < 0:
+                out[:, j] = possible(column.name, out[:, j], n, out[:, first], out[:, span])
     return out
 
 
@@ -115,6 +120,8 @@ def _whole(share: Floats, n: Floats, owner: NDArray[np.int64]) -> Floats:
 def counts_kept(n: Floats, owner: NDArray[np.int64], spread: Floats, total: Floats) -> Floats:
     """Whole counts with the subject's total, whose logarithms have its deviation.
 
+    An episode of one event stays one, unless a subject has no others: it has no span to fill.
+
     Args:
         n: As drawn, shape (episodes,); 0 stays.
         owner: Subject of each episode, in order.
@@ -127,9 +134,13 @@ def counts_kept(n: Floats, owner: NDArray[np.int64], spread: Floats, total: Floa
     away = np.where(some, y - (np.bincount(owner, y, subjects) / active)[owner], 0.0)
     deviation = np.sqrt(np.bincount(owner, away**2, subjects) / active)
     scale = np.where(deviation > 0, spread / np.maximum(deviation, 1e-9), 0.0)
-    part = np.where(some, np.exp(np.minimum(scale, MOST)[owner] * away), 0.0)
-    factor = (total + active) / np.maximum(np.bincount(owner, part, subjects), 1e-9)
-    return np.where(some, np.maximum(np.rint(factor[owner] * part - 1), 1), 0.0)
+    single = n == 1
+    moving = some & (~single | ~(np.bincount(owner, n > 1, subjects) > 0)[owner])
+    held = np.bincount(owner, some & ~moving, subjects)
+    part = np.where(moving, np.exp(np.minimum(scale, MOST)[owner] * away), 0.0)
+    room = total + np.bincount(owner, moving, subjects) - held
+    factor = np.maximum(room, 0) / np.maximum(np.bincount(owner, part, subjects), 1e-9)
+    return np.where(moving, np.maximum(np.rint(factor[owner] * part - 1), 1), some * 1.0)
 
 
 def _no_more(n: Floats, owner: NDArray[np.int64], longest: int) -> Floats:

@@ -50,11 +50,13 @@ class Seen:
         if base.histories.episodes:
             hidden |= {n for n in base.histories.names if not re.fullmatch(r"own\d+", n)}
         kept = [j for j, c in enumerate(attributes.columns) if c.name not in hidden]
+        ranked = np.array([c.how == "ranked" for c in base.coder.cats], bool)
+        ranks = np.where(attributes.slots.ordered, 1, 2 * ranked)
         layout = Layout(
             contexts.widths,
             np.diff(contexts.num_start),
             np.array([c.missing for c in base.coder.nums], np.int64),
-            attributes.slots.ordered,
+            ranks,
             attributes.slots.alone,
             clock.cut_s,
             base.coder.most_events,

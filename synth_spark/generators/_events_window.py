@@ -217,7 +217,7 @@ class _Window(Window):
                 share = self.ahead.shares[:, at : at + met.shape[2]]
                 draws.draw_category(
                     unit, random, logits, out.bias, self.pointer, share, met, tokens, j,
-                    self.ahead.count, self.state, layout.counts_at + at, layout.kind(j),
+                    self.ahead.count, self.state, layout.counts_at + at, layout.ranks[j],
                     layout.last_at(j), layout.alone[j],
                 )  # fmt: skip
                 at += met.shape[2]

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import datetime as dt
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from synth_spark.columns._calendar import WRITTEN
-from synth_spark.columns._determined_search import determined
+from synth_spark.columns._determined_search import determined, search
 from synth_spark.columns.determined import Determined
 from synth_spark.columns.formula import Formula
 from synth_spark.core.batch import Records, Values
-from synth_spark.core.conditions import CannotConditionError, Clause
+from synth_spark.core.conditions import (
+    CannotConditionError,
+    Clause,
+    ImpossibleConditionError,
+)
 from synth_spark.core.local import Local
 from synth_spark.core.ports import learn
 from synth_spark.core.schema import Column, Schema
@@ -199,15 +204,61 @@ def test_a_time_is_written_as_the_calendar_of_python_writes_it(part: str, wanted
     assert WRITTEN[part](us).tolist() == [wanted(t) for t in moments]  # type: ignore[operator]
 
 
-def test_a_range_of_minutes_is_one_of_seconds_and_a_sum_cannot_be_asked_for() -> None:
+@pytest.mark.parametrize("rounding", ["nearest", "down", "up"])
+def test_what_is_asked_of_a_multiple_is_what_its_number_is_asked_for(rounding: Any) -> None:
     scale = Formula(
-        child="minutes", form="scale", parents=("seconds",), unit=1 / 60, grid=1.0, rounding="up"
+        child="kilo", form="scale", parents=("bytes",), unit=1e-3, grid=1.0, rounding=rounding
     )
-    asked = scale.asked(Clause(field="minutes", low=2, high=3))
-    whole = np.arange(0, 400.0)
-    held = whole[asked.holds(whole)]
-    minutes = scale.completed(Records.flat({"seconds": whole}))["minutes"]
-    assert held.tolist() == whole[(np.asarray(minutes) >= 2) & (np.asarray(minutes) <= 3)].tolist()
+    every = np.arange(0, 30_000.0)
+    kilo = np.asarray(scale.completed(Records.flat({"bytes": every}))["kilo"])
+    for low, high in ((2, 3), (10.5, 20), (-np.inf, 4.2), (20, np.inf)):
+        asked = scale.asked(Clause(field="kilo", low=low, high=high))
+        held = asked.holds(every)
+        assert ((kilo[held] >= low) & (kilo[held] <= high)).all()
+        # at the edges a value may be left out, as rounding may take it either way
+        assert held.sum() >= ((kilo >= low) & (kilo <= high)).sum() - 2
+    with pytest.raises(ImpossibleConditionError):
+        scale.asked(Clause(field="kilo", low=2.2, high=2.8))
+
+
+def test_an_hour_is_asked_for_from_its_start_to_its_end() -> None:
+    hour = Formula(child="hour_start", form="time", parents=("at",), grid=3.6e9)
+    asked = hour.asked(Clause(field="hour_start", low=10.5 * 3_600, high=12 * 3_600))
+    assert (asked.field, asked.low) == ("at", 11 * 3_600)
+    assert 13 * 3_600 - 1e-5 < asked.high < 13 * 3_600
+
+
+def test_a_sum_cannot_be_asked_for() -> None:
     total = Formula(child="volume", form="sum", parents=("up", "down"), signs=(1.0, 1.0))
     with pytest.raises(CannotConditionError, match="up and down"):
         total.asked(Clause(field="volume", low=1))
+
+
+def test_numbers_far_below_one_are_no_multiple_of_any_other(rng: np.random.Generator) -> None:
+    rate, noise = rng.uniform(1e-6, 9e-5, ROWS), rng.integers(1, 4_000, ROWS)
+    schema, records = events(at=times(rng), bit_errors=rate, duration=noise)
+    assert found(schema, records).children == ()
+
+
+def test_a_rate_that_one_subject_has_is_not_told(rng: np.random.Generator) -> None:
+    seconds = rng.integers(1, 4_000, ROWS).astype(float)
+    own = np.arange(ROWS) // EACH < 4  # four subjects of two hundred have a charge at all
+    schema, records = events(
+        at=times(rng),
+        seconds=np.where(own, seconds, np.nan),
+        charge=np.where(own, seconds / 4, np.nan),
+    )
+    assert found(schema, records).children == ()
+
+
+def test_a_table_without_rows_has_no_formulas() -> None:
+    schema, records = events(at=np.zeros(0, "datetime64[us]"), a=np.zeros(0), b=np.zeros(0))
+    none = Records(records.columns, np.zeros(1, np.int64))
+    assert search(schema, none, 5) == ()
+
+
+def test_a_number_too_large_for_a_time_gives_none() -> None:
+    made = Formula(child="end", form="time", parents=("at", "bytes"), unit=8.64e10)
+    at = np.array(["2026-01-05"], "datetime64[us]")
+    end = made.completed(Records.flat({"at": at, "bytes": np.array([1e12])}))["end"]
+    assert np.isnat(np.asarray(end)[0])

@@ -15,6 +15,7 @@ from synth_spark.core.schema import Column, Schema
 from synth_spark.generators._events_coder import RANKS
 from synth_spark.generators._events_decode import Base, learn_base
 from synth_spark.generators._events_evidence import Events, Said, beside_of
+from synth_spark.generators._events_evidence_search import fewer
 from synth_spark.generators._events_identity import Identity
 from synth_spark.generators._events_identity_kernels import assign, assign_by
 
@@ -143,6 +144,33 @@ def test_a_label_beside_another_leans_to_those_that_real_events_have_beside_it()
     out = assign_by(u, np.zeros((many, 2, 3)), beside, table, first, popular, *pairs, -1)
     assert (out[:, 0] == 0).all()
     assert abs((out[:, 1] == 1).mean() - 0.75) < 0.0087
+
+
+def test_with_fewer_labels_than_ranks_one_is_given_again_and_none_without_a_chance() -> None:
+    """As under a prompt on labels 2 and 3: the others have no chance."""
+    rng = np.random.default_rng(5)
+    chance = np.array([0.0, 0.0, 0.7, 0.3])
+    pairs = np.zeros(5, np.int64), np.zeros(0, np.int64), np.zeros(0)
+    out = assign_by(
+        rng.random((500, 4)), rng.normal(size=(500, 4, 4)), np.zeros((500, 4, 4)),
+        np.zeros((0, 0)), chance, chance, *pairs, -1,
+    )  # fmt: skip
+    assert set(out.ravel().tolist()) == {2, 3}
+    assert (np.sort(out[:, :2], axis=1) == [2, 3]).all()
+
+
+def test_of_many_pairs_those_of_some_subjects_are_kept_and_found_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("synth_spark.generators._events_evidence_search._MOST_PAIRS", 30)
+    pairs = np.column_stack([np.repeat(np.arange(40), 3), np.tile([5, 6, 7], 40)])
+    of_event = np.append(np.repeat(np.arange(120), 2), -1)
+    kept, again = fewer(pairs, of_event)
+    assert len(kept) == 30
+    assert (np.bincount(pairs[kept, 0])[np.unique(pairs[kept, 0])] == 3).all()
+    there = again >= 0
+    assert there.sum() == 60
+    assert (kept[again[there]] == of_event[there]).all()
 
 
 def test_neighbours_are_counted_both_ways_within_a_subject() -> None:

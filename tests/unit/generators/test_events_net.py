@@ -21,7 +21,7 @@ from tests.unit.generators.events_world import SCHEMA, phones
 
 RECORDS = phones(60, 8)
 LAYOUT = Layout(
-    np.array([3, 2]), np.array([4]), np.array([3]), np.zeros(2, bool), np.zeros(2, int), 7_200.0, 50
+    np.array([3, 2]), np.array([4]), np.array([3]), np.zeros(2, int), np.zeros(2, int), 7_200.0, 50
 )
 ROOM_S = 7 * 86_400.0
 

@@ -104,10 +104,17 @@ def test_a_subject_goes_to_as_many_values_over_all_its_weeks_as_its_profile_says
 
 
 def test_counts_keep_the_deviation_of_their_logarithms_and_the_total() -> None:
-    """By hand: 1 and 7 (log 2, 8: deviation log 2) to half of that and 20 events: parts 1 and 2."""
-    n = np.array([1.0, 0, 7, 5])
+    """By hand: 3 and 15 (log 4, 16: deviation log 2) to half of that and 20 events: parts 1, 2."""
+    n = np.array([3.0, 0, 15, 5])
     kept = counts_kept(n, np.array([0, 0, 0, 1]), np.array([np.log(2) / 2, 1.0]), np.array([20, 9]))
     assert kept.tolist() == [np.rint(22 / 3 - 1), 0, np.rint(44 / 3 - 1), 9]
+
+
+def test_an_episode_of_one_event_stays_one_unless_there_is_no_other() -> None:
+    kept = counts_kept(
+        np.array([1.0, 3, 3, 1, 1]), np.array([0, 0, 0, 1, 1]), np.zeros(2), np.array([21, 8])
+    )
+    assert kept.tolist() == [1, 10, 10, 4, 4]
 
 
 def test_parts_of_episodes_are_scaled_to_the_subjects_own_in_whole_events() -> None:

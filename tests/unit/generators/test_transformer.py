@@ -118,7 +118,7 @@ def test_step_by_step_with_a_sliding_window_the_trunk_gives_what_torch_gives_at_
         np.array([3]),
         np.zeros(0, np.int64),
         np.zeros(0, np.int64),
-        np.zeros(1, bool),
+        np.zeros(1, int),
         np.zeros(1, int),
         7_200.0,
         50,

@@ -217,8 +217,8 @@ def draw_category(  # type: ignore[no-untyped-def]
     The counts of the values stand from `at` on. Where they are ranks of the unit (`kind` 1), none,
     nor what is missing, goes far beyond its share of `count`, and no rank runs ahead of the one
     before, of which comes what has come and its share of what is left. Where they are ranks of a
-    subject of many units (2), one that has not come yet is likelier the fewer events are left. Of
-    all but ranks of the unit, one that is drawn to come once does not come again.
+    subject of many units (2), one that has not come yet is likelier the fewer events are left. A
+    label (0) that is drawn to come once does not come again.
     """
     width = met.shape[2]
     features = logits.shape[1] - width
@@ -241,7 +241,7 @@ def draw_category(  # type: ignore[no-untyped-def]
                     left = max(count[u] - s[a, 1] - 1.0, 0.0)
                     most = min(most, s[a, at + k - 1] + left * share[u, k - 1] + 1e-6)
                 broken[k] = 1 if s[a, at + k] + 1.0 > most else 0
-            elif s[a, at + k] > 0 and share[u, k] * count[u] < ONCE:
+            if kind == 0 and s[a, at + k] > 0 and share[u, k] * count[u] < ONCE:
                 broken[k] = 1
             if k < alone and k == last:
                 broken[k] = 2

@@ -25,7 +25,6 @@ from synth_spark.generators._events_kernels import (
 from synth_spark.generators._events_layout import ROOM
 
 LEAN = np.log(3.0)  # of the logit of a value that is due, at most
-ONCE = 1.5  # drawn events of a value below which it comes once
 MORE = 1.2  # times its drawn count, the most events of a rank
 
 
@@ -217,8 +216,7 @@ def draw_category(  # type: ignore[no-untyped-def]
     The counts of the values stand from `at` on. Where they are ranks of the unit (`kind` 1), none,
     nor what is missing, goes far beyond its share of `count`, and no rank runs ahead of the one
     before, of which comes what has come and its share of what is left. Where they are ranks of a
-    subject of many units (2), one that has not come yet is likelier the fewer events are left. A
-    label (0) that is drawn to come once does not come again.
+    subject of many units (2), one that has not come yet is likelier the fewer events are left.
     """
     width = met.shape[2]
     features = logits.shape[1] - width
@@ -241,8 +239,6 @@ def draw_category(  # type: ignore[no-untyped-def]
                     left = max(count[u] - s[a, 1] - 1.0, 0.0)
                     most = min(most, s[a, at + k - 1] + left * share[u, k - 1] + 1e-6)
                 broken[k] = 1 if s[a, at + k] + 1.0 > most else 0
-            if kind == 0 and s[a, at + k] > 0 and share[u, k] * count[u] < ONCE:
-                broken[k] = 1
             if k < alone and k == last:
                 broken[k] = 2
             for e in range(j):

@@ -63,7 +63,7 @@ class Asked:
         nums = list(support.nums)
         for k, allowed in self.nums.items():
             nums[k] = nums[k] & allowed
-        return Support(support.cats, tuple(nums))
+        return replace(support, nums=tuple(nums))
 
 
 def objection(schema: Schema, clause: Clause) -> str:

@@ -25,6 +25,7 @@ from synth_spark.generators._events_kernels import (
 from synth_spark.generators._events_layout import ROOM
 
 LEAN = np.log(3.0)  # of the logit of a value that is due, at most
+ONCE = 1.5  # drawn events of a rare label below which it comes once
 MORE = 1.2  # times its drawn count, the most events of a rank
 
 
@@ -185,18 +186,18 @@ def draw_slot(  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
-def _lean(row, share, counts, count, done):  # type: ignore[no-untyped-def]
-    """Raise the logits of values that have not come yet, so that they come while there is time."""
+def _lean(row, share, counts, count, done, waits):  # type: ignore[no-untyped-def]
+    """Raise the logits of those that `waits` and have not come, so that they do in time."""
     left = max(count - done, 1.0)
     most, total, waiting = row.max(), 0.0, False
     for k in range(len(row)):
-        waiting = waiting or (share[k] > 0 and counts[k] == 0 and row[k] > FAR)
+        waiting = waiting or (waits[k] and share[k] > 0 and counts[k] == 0 and row[k] > FAR)
     if not waiting:
         return
     for k in range(len(row)):
         total += np.exp(row[k] - most)
     for k in range(len(row)):
-        if share[k] > 0 and counts[k] == 0 and row[k] > FAR:
+        if waits[k] and share[k] > 0 and counts[k] == 0 and row[k] > FAR:
             due = min(share[k] * count / left, 0.5)
             chance = np.exp(row[k] - most) / total
             if chance < due:
@@ -205,8 +206,9 @@ def _lean(row, share, counts, count, done):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
 def draw_category(  # type: ignore[no-untyped-def]
-    unit, states, logits, bias, pointer, share, met, tokens, j, count, s, at, kind, before, alone
-):
+    unit, states, logits, bias, pointer, share, met, tokens, j, count, s, at, kind, before, alone,
+    seldom,
+):  # fmt: skip
     """Category j of the units: only values with a share, and that met the earlier tokens.
 
     A rule that no value keeps gives way: the counts of ranks first, then `alone`, then what met.
@@ -216,12 +218,15 @@ def draw_category(  # type: ignore[no-untyped-def]
     The counts of the values stand from `at` on. Where they are ranks of the unit (`kind` 1), none,
     nor what is missing, goes far beyond its share of `count`, and no rank runs ahead of the one
     before, of which comes what has come and its share of what is left. Where they are ranks of a
-    subject of many units (2), one that has not come yet is likelier the fewer events are left.
+    subject of many units (2), or rare labels (`seldom`), one that has not come yet is likelier the
+    fewer events are left; a rare label that is drawn to come once does not come again.
     """
     width = met.shape[2]
     features = logits.shape[1] - width
     row, weight = np.empty(width, np.float32), np.empty(features, np.float32)
     broken = np.empty(width, np.int64)
+    waits = seldom if kind == 0 else np.full(width, kind == 2)
+    leans = waits.any()
     for a in range(len(unit)):
         u = unit[a]
         plus(logits[a, :width], bias, row)
@@ -239,6 +244,8 @@ def draw_category(  # type: ignore[no-untyped-def]
                     left = max(count[u] - s[a, 1] - 1.0, 0.0)
                     most = min(most, s[a, at + k - 1] + left * share[u, k - 1] + 1e-6)
                 broken[k] = 1 if s[a, at + k] + 1.0 > most else 0
+            elif kind == 0 and seldom[k] and s[a, at + k] > 0 and share[u, k] * count[u] < ONCE:
+                broken[k] = 1
             if k < alone and k == last:
                 broken[k] = 2
             for e in range(j):
@@ -250,8 +257,8 @@ def draw_category(  # type: ignore[no-untyped-def]
         for k in range(width):
             if broken[k] > least or broken[k] == 4:
                 row[k] = FAR
-        if kind == 2:
-            _lean(row, share[u], s[a, at : at + width], count[u], s[a, 1])
+        if leans:
+            _lean(row, share[u], s[a, at : at + width], count[u], s[a, 1], waits)
         tokens[a, j] = max(softmax_pick(row, uniform(states[u])), 0)
 
 

@@ -139,7 +139,7 @@ class EventsModel:
         return {
             "base": self.base.state(),
             "seen": self.seen.state(),
-            "support": [list(self.support.cats), list(self.support.nums)],
+            "support": self.support.state(),
             "weights": dict(self.weights),
             "facts": self.facts,
             "pace": self.pace,
@@ -154,12 +154,11 @@ class EventsModel:
         trainee = EventTrainee(
             Schedule(batch_size=state["batch_size"]), seen, clock, len(clock.jump_lo), *state["net"]
         )
-        cats, nums = (tuple(part) for part in state["support"])
         return cls(
             base,
             seen,
             trainee,
-            Support(cats, nums),
+            Support.from_state(state["support"]),
             state["weights"],
             state["facts"],
             state["pace"],

@@ -1,4 +1,7 @@
-"""Which values met in one event of the sample; what never met is not drawn by the network."""
+"""Which values met in one event of the sample, and which are rare.
+
+What never met is not drawn by the network.
+"""
 
 from __future__ import annotations
 
@@ -13,29 +16,44 @@ from synth_spark.generators._events_decode import Base
 from synth_spark.generators._events_plan import Contexts
 
 
+SELDOM = 1e-3  # share of all events below which a value is rare
+
+
 @dataclass(frozen=True, slots=True)
 class Support:
     """Pairs of columns of one event."""
 
     cats: tuple[NDArray[np.bool_], ...]  # (earlier, widest, values) of each category
     nums: tuple[NDArray[np.bool_], ...]  # (categories, widest, tokens) of each number
+    seldom: tuple[NDArray[np.bool_], ...]  # (values,) of each category, whether it is rare
 
     @property
     def every(self) -> list[NDArray[np.bool_]]:
         """Whether a category's value met all tokens, (categories, widest) of each number."""
         return [np.asarray(met.all(axis=2)) for met in self.nums]
 
+    def state(self) -> list[Any]:
+        """A tree for `core/wire.py`."""
+        return [list(self.cats), list(self.nums), list(self.seldom)]
+
+    @classmethod
+    def from_state(cls, state: list[Any]) -> Self:
+        """The support that `state` came from."""
+        return cls(*(tuple(part) for part in state))
+
     @classmethod
     def learn(cls, base: Base, contexts: Contexts, sample: Records) -> Self:
         """Look at every pair of columns of the sample's events."""
         units = base.coder.units(sample)
         widest = int(contexts.widths.max(initial=1))
-        cats, nums = [], []
+        cats, nums, seldom = [], [], []
         for j, column in enumerate(base.coder.cats):
             met = np.ones((j, widest, column.tokens), bool)
             for e in range(j):
                 met[e] = _met(units.cats[:, e], units.cats[:, j], widest, column.tokens)
             cats.append(met)
+            counts = np.bincount(units.cats[:, j], minlength=column.tokens)
+            seldom.append(np.asarray(counts < SELDOM * len(units.cats)))
         for j, column in enumerate(base.coder.nums):
             size = int(np.diff(contexts.num_start)[j])
             kinds = _kinds(column.codec, size)
@@ -44,7 +62,7 @@ class Support:
                 pair = _met(units.cats[:, c], kinds[units.nums[:, j]], widest, size + 1)
                 met[c] = pair[:, kinds]
             nums.append(met)
-        return cls(tuple(cats), tuple(nums))
+        return cls(tuple(cats), tuple(nums), tuple(seldom))
 
 
 def _met(a: NDArray[Any], b: NDArray[Any], rows: int, columns: int) -> NDArray[np.bool_]:

@@ -218,7 +218,7 @@ class _Window(Window):
                 draws.draw_category(
                     unit, random, logits, out.bias, self.pointer, share, met, tokens, j,
                     self.ahead.count, self.state, layout.counts_at + at, layout.ranks[j],
-                    layout.last_at(j), layout.alone[j],
+                    layout.last_at(j), layout.alone[j], support.seldom[j],
                 )  # fmt: skip
                 at += met.shape[2]
             else:

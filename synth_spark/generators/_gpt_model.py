@@ -78,9 +78,8 @@ class TransformerModel(EventsModel):
             Schedule(batch_size=state["batch_size"]), sight.seen, clock, len(clock.jump_lo),
             width, head, dropout, sight, layers, heads, state["shares"],
         )  # fmt: skip
-        cats, nums = (tuple(part) for part in state["support"])
         return cls(
-            base, sight.seen, trainee, Support(cats, nums), state["weights"], state["facts"],
+            base, sight.seen, trainee, Support.from_state(state["support"]), state["weights"], state["facts"],
             state["pace"], sight=sight, clock_seen=state["clock_seen"],
             temperature=state["taste"][0], top_p=state["taste"][1],
         )  # fmt: skip

@@ -13,6 +13,8 @@ from synth_spark.core.batch import Records, Values
 from synth_spark.core.ports import Fold, Learning, Take
 from synth_spark.core.schema import Schema
 from synth_spark.core.seeds import generator
+from synth_spark.generators._events_again import kept as as_before
+from synth_spark.generators._events_again import repeats
 from synth_spark.generators._events_choice import learn_coder
 from synth_spark.generators._events_coder import DAY_S, Coder, EventColumn
 from synth_spark.generators._events_episodes import Drawn, Histories
@@ -32,6 +34,7 @@ class Base:
     identities: tuple[Told, ...]  # one a category column
     block_size: int
     facts: dict[str, Any]
+    again: NDArray[np.float64]  # (numbers, 2), see `_events_again.repeats`
 
     def state(self) -> dict[str, Any]:
         """A tree for `core/wire.py`."""
@@ -41,6 +44,7 @@ class Base:
             "identities": [None if i is None else i.state() for i in self.identities],
             "block_size": self.block_size,
             "facts": self.facts,
+            "again": self.again,
         }
 
     @classmethod
@@ -53,6 +57,7 @@ class Base:
             told_from(coder, state["identities"]),
             state["block_size"],
             state["facts"],
+            state["again"],
         )
 
 
@@ -81,7 +86,13 @@ def learn_base(
         "longest": survey.longest,
         "columns": {c.name: [c.how, c.tokens] for c in every},
     }
-    return Base(coder, histories, identities, block_size(survey.mean_length), facts), sample
+    again = repeats(units.offsets, _main(units.cats), units.nums, units.values)
+    return Base(coder, histories, identities, block_size(survey.mean_length), facts, again), sample
+
+
+def _main(cats: NDArray[np.int32]) -> NDArray[np.int32]:
+    """The main category of events; one value for all where there is none."""
+    return cats[:, 0] if cats.shape[1] else np.zeros(len(cats), np.int32)
 
 
 def decode(
@@ -135,8 +146,11 @@ def decode(
             value = decode_ranked(column, coder, identity, cats[:, j], offsets, before, rng, said)
             _put(columns, coder, column.name, value)
             _tell(events, column, j, value)
+    each = np.concatenate([[0], np.cumsum(lengths)])
     for j, column in enumerate(coder.nums):
-        value = column.codec.decode(nums[:, j], rng.random(len(t)))
+        inside = rng.random(len(t))
+        inside = as_before(each, _main(cats), nums[:, j], base.again[j], inside, rng)
+        value = column.codec.decode(nums[:, j], inside)
         columns[column.name] = _moved(column, value, stamps)
     for column in coder.dwells:
         columns[column.name] = column.codec.decode(stamps / 1e6, offsets, rng)

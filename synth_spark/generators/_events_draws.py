@@ -23,6 +23,16 @@ from synth_spark.generators._events_kernels import (
     uniform,
 )
 from synth_spark.generators._events_layout import ROOM
+from synth_spark.generators._events_recall import (
+    RING,
+    add_features,
+    add_near,
+    by_hour,
+    by_slot,
+    remembered,
+    same_time,
+)
+from synth_spark.models.recall import CENTERS, HOURS, NEAR, SLOTS
 
 LEAN = np.log(3.0)  # of the logit of a value that is due, at most
 ONCE = 1.5  # drawn events of a rare label below which it comes once
@@ -130,15 +140,23 @@ def draw_time(  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
 def draw_hour(  # type: ignore[no-untyped-def]
-    far, unit, s, states, logits, bias, jump, cut, jump_lo, jump_hi, weekday, open_hours, hour
+    far, unit, s, states, logits, bias, jump, cut, jump_lo, jump_hi, weekday, open_hours, at, hour
 ):
-    """Hours of the rows `far`, on the same day only beyond the shortest jump."""
-    row = np.empty(24, np.float32)
+    """Hours of the rows `far`, on the same day only beyond the shortest jump.
+
+    Logits past the hours are weights of what the unit did before, whose ends of pauses stand from
+    `at` on in the states `s`.
+    """
+    row, weight = np.empty(24, np.float32), np.empty(HOURS, np.float32)
+    features = np.empty((24, HOURS), np.float32)
     for i in range(len(far)):
         a = far[i]
         now = s[a, 0]
         earliest = now % DAY + cut if jump[i] == 0 and now >= 0 else -1.0
         plus(logits[i], bias, row)
+        plus(logits[i, 24:], bias[24:], weight)
+        by_hour(s[a, at : at + RING], features)
+        add_features(row, features, weight)
         for k in range(24):
             if (k + 1) * HOUR <= earliest:
                 row[k] = FAR
@@ -157,16 +175,24 @@ def draw_hour(  # type: ignore[no-untyped-def]
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
 def draw_slot(  # type: ignore[no-untyped-def]
     far, unit, s, states, logits, bias, jump, hour, cut, tick, jump_lo, jump_hi, weekday,
-    open_hours, t,
+    open_hours, at, again, t,
 ):  # fmt: skip
-    """Five minutes of the rows `far`, then their time."""
-    row = np.empty(12, np.float32)
+    """Five minutes of the rows `far`, then their time.
+
+    As in `draw_hour`; a pause that ends in five minutes of the day in which one did before ends at
+    the same second in a share `again` of the cases.
+    """
+    row, weight = np.empty(12, np.float32), np.empty(SLOTS, np.float32)
+    features = np.empty((12, SLOTS), np.float32)
     for i in range(len(far)):
         a, state = far[i], states[unit[far[i]]]
         now = s[a, 0]
         today = 0 if now < 0 else int(now // DAY)
         earliest = now + cut if jump[i] == 0 and now >= 0 else -1.0
         plus(logits[i], bias, row)
+        plus(logits[i, 12:], bias[12:], weight)
+        by_slot(s[a, at : at + RING], hour[i], features)
+        add_features(row, features, weight)
         for k in range(12):
             if today * DAY + hour[i] * HOUR + (k + 1) * SLOT <= earliest:
                 row[k] = FAR
@@ -182,6 +208,11 @@ def draw_slot(  # type: ignore[no-untyped-def]
                 if open_hours[(weekday[unit[a]] + other) % 7, hour[i]]:
                     day = other
                     break
+        if again > 0 and uniform(state) < again:
+            clock = same_time(s[a, at : at + RING], hour[i] * 12 + slot)
+            if clock >= 0 and day * DAY + clock >= earliest:
+                t[a] = max(day * DAY + clock, now)
+                continue
         t[a] = max(moment_in(day, hour[i], slot, earliest, tick, uniform(state)), now)
 
 
@@ -263,23 +294,31 @@ def draw_category(  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
-def draw_number(unit, states, logits, bias, met, every, tokens, j):  # type: ignore[no-untyped-def]
-    """The number of head j: only kinds of value that met the event's categories.
+def draw_number(  # type: ignore[no-untyped-def]
+    unit, states, logits, bias, met, every, s, at, main, k, m, near, tokens, j
+):
+    """Number k of m, head j: only kinds of value that met the event's categories.
 
-    `every` says which category values met all kinds.
+    `every` says which category values met all kinds. Logits past the tokens are weights of what
+    the unit had before, which stands from `at` on in the states `s`.
     """
-    width = logits.shape[1]
+    width = near.shape[2]
     row, allowed = np.empty(width, np.float32), np.empty(width, np.bool_)
+    weight = np.empty(CENTERS * NEAR, np.float32)
+    centers = np.empty((m, CENTERS), np.int64)
     for a in range(len(unit)):
         plus(logits[a], bias, row)
+        plus(logits[a, width:], bias[width:], weight)
+        remembered(s[a], at, m, main, tokens[a, 0], centers)
+        add_near(row, centers[k], near, weight)
         allowed[:] = True
         for c in range(len(met)):
             v = tokens[a, c]
             if not every[c, v]:
-                for k in range(width):
-                    allowed[k] = allowed[k] and met[c, v, k]
+                for w in range(width):
+                    allowed[w] = allowed[w] and met[c, v, w]
         if allowed.any():
-            for k in range(width):
-                if not allowed[k]:
-                    row[k] = FAR
+            for v in range(width):
+                if not allowed[v]:
+                    row[v] = FAR
         tokens[a, j] = softmax_pick(row, uniform(states[unit[a]]))

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from synth_spark.generators._events_kernels import FAR, silu
 from synth_spark.generators._events_layout import AFTER, AFTER_DENSE, Layout
+from synth_spark.models.recall import nearness
 
 F32 = NDArray[np.float32]
 
@@ -50,7 +51,9 @@ class Folded:
     told: F32  # (tokens of all heads, all), what a drawn token adds to the heads behind its own
     starts: NDArray[np.int64]  # (heads,), where a head's tokens begin in `told`
     chosen: F32  # (pointer, all), of the features of the drawn main value
-    outs: tuple[Linear, ...]  # head -> tokens; the first one's last columns weigh the pointer
+    outs: tuple[Linear, ...]  # head -> tokens; the first one's last columns weigh the pointer, a
+    # number's what it recalls, as those of `hour_out` and `slot_out` do
+    near: tuple[F32, ...]  # of each number, see `models/recall.py`
 
     @classmethod
     def of(cls, weights: Mapping[str, NDArray[Any]], layout: Layout) -> Self:
@@ -63,11 +66,14 @@ class Folded:
         after, told, starts, chosen = _values(weights, names, layout, h)
         outs = [_linear(weights, name.replace("in", "out")) for name in names]
         if categories:
-            pairs = (outs[0], _linear(weights, "point"))
-            outs[0] = Linear(
-                np.concatenate([p.weight for p in pairs], axis=1),
-                np.concatenate([p.bias for p in pairs]),
-            )
+            outs[0] = _beside(outs[0], _linear(weights, "point"))
+        hour, slot = _linear(weights, "hour_out"), _linear(weights, "slot_out")
+        if "hour_recall.weight" in weights:
+            hour = _beside(hour, _linear(weights, "hour_recall"))
+            slot = _beside(slot, _linear(weights, "slot_recall"))
+            for j in range(len(layout.numbers)):
+                own = _linear(weights, f"num_recall.{j}")
+                outs[categories + j] = _beside(outs[categories + j], own)
         weekday = after[AFTER_DENSE : AFTER_DENSE + 7] + fused.bias[3 * h :]
         return cls(
             own=Linear(first.weight[layout.before :], first.bias),
@@ -78,9 +84,9 @@ class Folded:
             time_out=_linear(weights, "time_out"),
             clock=_f32(fused.weight[:, h : 3 * h]),
             jump=_f32(weights["hour_in.weight"] + fused.bias[h : 2 * h]),
-            hour_out=_linear(weights, "hour_out"),
+            hour_out=hour,
             hour=_f32(weights["slot_in.weight"] + fused.bias[2 * h : 3 * h]),
-            slot_out=_linear(weights, "slot_out"),
+            slot_out=slot,
             values=_f32(np.concatenate([fused.weight[:, 3 * h :], after[:AFTER_DENSE]])),
             weekday=_f32(weekday),
             hours=_f32(after[AFTER_DENSE + 7 :]),
@@ -88,6 +94,7 @@ class Folded:
             starts=starts,
             chosen=chosen,
             outs=tuple(outs),
+            near=tuple(map(nearness, layout.numbers.tolist(), layout.missing.tolist())),
         )
 
     def without(self, allowed: Mapping[int, NDArray[np.bool_]], first: int) -> Folded:
@@ -100,7 +107,9 @@ class Folded:
         outs = list(self.outs)
         for k, some in allowed.items():
             out = outs[first + k]
-            outs[first + k] = Linear(out.weight, _f32(np.where(some, out.bias, FAR)))
+            bias = out.bias.copy()
+            bias[: len(some)] = np.where(some, bias[: len(some)], FAR)
+            outs[first + k] = Linear(out.weight, bias)
         return replace(self, outs=tuple(outs))
 
 
@@ -110,6 +119,14 @@ def _f32(x: NDArray[Any]) -> F32:
 
 def _linear(weights: Mapping[str, NDArray[Any]], name: str) -> Linear:
     return Linear(_f32(weights[f"{name}.weight"].T), _f32(weights[f"{name}.bias"]))
+
+
+def _beside(left: Linear, right: Linear) -> Linear:
+    """Two layers of the same input as one."""
+    return Linear(
+        _f32(np.concatenate([left.weight, right.weight], axis=1)),
+        np.concatenate([left.bias, right.bias]),
+    )
 
 
 def _values(

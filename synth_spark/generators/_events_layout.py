@@ -8,6 +8,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from synth_spark.generators._events_recall import RING
+
 BEFORE = 34  # features before the time that do not depend on the columns
 OWED = 16  # place of the share still owed among them
 AFTER_DENSE = 11  # features of the time besides the weekday and the hour
@@ -61,12 +63,22 @@ class Layout:
 
     @property
     def state_size(self) -> int:
-        return FIXED + 3 * len(self.widths) + self.values + 3 * self.main + len(self.numbers)
+        return self.numbers_at + RING + (3 + self.main) * len(self.numbers)
 
     @property
     def counts_at(self) -> int:
         """Where the counts of the values stand in a state row."""
         return FIXED + 3 * len(self.widths)
+
+    @property
+    def numbers_at(self) -> int:
+        """Where the tokens of the last event's numbers stand in a state row."""
+        return self.counts_at + self.values + 3 * self.main
+
+    @property
+    def ring_at(self) -> int:
+        """Where the ends of the latest pauses stand in a state row."""
+        return self.numbers_at + len(self.numbers)
 
     def last_at(self, j: int) -> int:
         """Where the last value of category j stands in a state row."""

@@ -23,6 +23,7 @@ from synth_spark.generators._events_layout import (
     ROOM,
     SECOND,
 )
+from synth_spark.generators._events_recall import RING, remember, remembered
 
 _T, _I, _GAPS, _TODAY, _DAYS, _DAY, _NIGHT, _HOURS = 0, 1, 2, 5, 6, 7, 8, 9
 
@@ -42,8 +43,9 @@ def reset(s, p, room):  # type: ignore[no-untyped-def]
         values += int(p[4 + j])
     main = int(p[4]) if c > 0 else 0
     at = FIXED + 3 * c + values
-    s[at : at + 3 * main] = -1.0
-    s[at + 3 * main :] = -1.0
+    s[at:] = -1.0
+    level, m = at + 3 * main + int(p[3]) + RING, int(p[3])
+    s[level : level + 2 * m] = 0.0
 
 
 @njit(cache=True, nogil=True, fastmath=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
@@ -191,9 +193,10 @@ def after(s, p, weekday, t, share, out, pointer):  # type: ignore[no-untyped-def
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
 def update(s, p, t, cats, nums):  # type: ignore[no-untyped-def]
     """Take an event in."""
-    c, m = int(p[2]), int(p[3])
+    c = int(p[2])
     i = s[_I]
     day = np.floor(t / 86_400.0)
+    pause = i == 0 or t - s[_T] >= p[0]
     if i > 0:
         s[_GAPS + 2], s[_GAPS + 1] = s[_GAPS + 1], s[_GAPS]
         s[_GAPS] = np.log1p(t - s[_T]) * 0.2
@@ -212,23 +215,28 @@ def update(s, p, t, cats, nums):  # type: ignore[no-untyped-def]
         s[k + 2], s[k + 1], s[k] = s[k + 1], s[k], cats[j]
         s[at + cats[j]] += 1
         at += int(p[4 + j])
+    main, category = 0, 0
     if c > 0:
-        main = int(p[4])
+        main, category = int(p[4]), cats[0]
         s[at + cats[0]] = t
         s[at + main + cats[0]] = i + 1
         s[at + 2 * main + cats[0]] = cats[1] if c > 1 else -1
         at += 3 * main
-    for j in range(m):
-        s[at + j] = nums[j]
+    remember(s, p, at, main, category, nums, t - day * 86_400.0, pause)
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
-def unroll(end, weekday, room, shown, t, cats, nums, share, p, size, x, z, q):  # type: ignore[no-untyped-def]
+def unroll(  # type: ignore[no-untyped-def]
+    end, weekday, room, shown, t, cats, nums, share, p, size, x, z, q, ring, centers
+):
     """Features of real rows: units end to end, each closed by a row with `end` set.
 
-    Writes x (rows, before), z (rows, AFTER) and q (rows, main, pointer) and gives each row's time
-    before, -1 at a unit's first.
+    Writes x (rows, before), z (rows, AFTER), q (rows, main, pointer), ring (rows, RING; slots of
+    the day) and centers (rows, numbers, CENTERS) and gives each row's time before, -1 at a unit's
+    first.
     """
+    main, m = int(p[4]) if int(p[2]) > 0 else 0, int(p[3])
+    numbers = size - RING - (3 + main) * m
     s = np.empty(size)
     reset(s, p, 1.0)
     previous = np.empty(len(t))
@@ -244,12 +252,16 @@ def unroll(end, weekday, room, shown, t, cats, nums, share, p, size, x, z, q):  
         for k in range(last_values(s, p, rows)):
             x[r, dense + rows[k]] = 1
         z[r] = 0
+        for k in range(RING):
+            ring[r, k] = np.floor(s[numbers + m + k] / 300.0)
         if end[r]:
             q[r] = 0
+            centers[r] = -1
             reset(s, p, 1.0)
             continue
         day, hour = after(s, p, weekday[r], t[r], share[r], z[r], q[r])
         z[r, AFTER_DENSE + day] = 1
         z[r, AFTER_DENSE + 7 + hour] = 1
+        remembered(s, numbers, m, main, cats[r, 0] if main > 0 else 0, centers[r])
         update(s, p, t[r], cats[r], nums[r])
     return previous

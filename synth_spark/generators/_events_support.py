@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from synth_spark.core.batch import Records
 from synth_spark.generators._events_decode import Base
 from synth_spark.generators._events_plan import Contexts
-
+from synth_spark.generators._events_recall import again_at
 
 SELDOM = 1e-3  # share of all events below which a value is rare
 
@@ -26,6 +26,8 @@ class Support:
     cats: tuple[NDArray[np.bool_], ...]  # (earlier, widest, values) of each category
     nums: tuple[NDArray[np.bool_], ...]  # (categories, widest, tokens) of each number
     seldom: tuple[NDArray[np.bool_], ...]  # (values,) of each category, whether it is rare
+    again: float  # share of pauses that end as one before did to the second, of those that end
+    # within the same five minutes of the day
 
     @property
     def every(self) -> list[NDArray[np.bool_]]:
@@ -34,12 +36,12 @@ class Support:
 
     def state(self) -> list[Any]:
         """A tree for `core/wire.py`."""
-        return [list(self.cats), list(self.nums), list(self.seldom)]
+        return [list(self.cats), list(self.nums), list(self.seldom), self.again]
 
     @classmethod
     def from_state(cls, state: list[Any]) -> Self:
         """The support that `state` came from."""
-        return cls(*(tuple(part) for part in state))
+        return cls(*(tuple(part) for part in state[:3]), state[3])
 
     @classmethod
     def learn(cls, base: Base, contexts: Contexts, sample: Records) -> Self:
@@ -62,7 +64,8 @@ class Support:
                 pair = _met(units.cats[:, c], kinds[units.nums[:, j]], widest, size + 1)
                 met[c] = pair[:, kinds]
             nums.append(met)
-        return cls(tuple(cats), tuple(nums), tuple(seldom))
+        again = again_at(units.t, units.previous, base.coder.clock.cut_s, base.coder.clock.tick_s)
+        return cls(tuple(cats), tuple(nums), tuple(seldom), again)
 
 
 def _met(a: NDArray[Any], b: NDArray[Any], rows: int, columns: int) -> NDArray[np.bool_]:

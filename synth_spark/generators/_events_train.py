@@ -14,7 +14,9 @@ from synth_spark.core.ports import Schedule
 from synth_spark.generators import _events_statistics as stats
 from synth_spark.generators._events_clock import DAY_S, HOUR_S, SLOT_S, Clock
 from synth_spark.generators._events_layout import AFTER, OWED, Layout
+from synth_spark.generators._events_recall import RING
 from synth_spark.generators._events_seen import SCALE, Seen
+from synth_spark.models.recall import CENTERS
 
 if TYPE_CHECKING:
     import torch
@@ -42,8 +44,8 @@ class EventTrainee:
         return NetShape(
             inputs=self.seen.inputs, after=AFTER, pointer=layout.pointer,
             times=self.clock.end + 1, jumps=self.jumps, cats=tuple(layout.widths.tolist()),
-            nums=tuple(layout.numbers.tolist()), width=self.width, head=self.head,
-            dropout=self.dropout,
+            nums=tuple(layout.numbers.tolist()), missing=tuple(layout.missing.tolist()),
+            width=self.width, head=self.head, dropout=self.dropout,
         )  # fmt: skip
 
     def build(self) -> torch.nn.Module:
@@ -59,7 +61,9 @@ class EventTrainee:
         q = np.zeros((rows, layout.main, layout.pointer), np.float16)
         shares = e["shares"].astype(np.float32) / 255
         main = shares[:, : layout.main]
-        previous = unrolled(e, main, layout, x, z, q)
+        ring = np.empty((rows, RING), np.int16)
+        centers = np.empty((rows, len(layout.numbers), CENTERS), np.int16)
+        previous = unrolled(e, main, layout, x, z, q, ring, centers)
         return {
             "x": np.concatenate([x, e["attributes"].astype(np.float32) / SCALE], 1).astype(
                 np.float16
@@ -72,6 +76,8 @@ class EventTrainee:
             "allowed": shares > 0,
             "now": previous.astype(np.float32)[:, None],
             "room": e["room"],
+            "ring": ring,
+            "centers": centers,
         }
 
     def loss(self, module: torch.nn.Module, batch: dict[str, torch.Tensor]) -> torch.Tensor:
@@ -89,8 +95,11 @@ class EventTrainee:
         if len(at):
             jump = (clock[at, 0] - self.clock.gaps).clamp(min=0)
             hours, slots = self._clock_masks(now[at], jump, clock[at, 1], clock[at, 2])
-            part = nats_of(module.hour(slices[1][at], jump) + hours, clock[at, 1])
-            part = part + nats_of(module.slot(slices[2][at], clock[at, 1]) + slots, clock[at, 2])
+            ring = (batch["ring"][at].long(),) if "ring" in batch else ()
+            logits = module.hour(slices[1][at], jump, *ring)
+            part = nats_of(logits + hours, clock[at, 1])
+            logits = module.slot(slices[2][at], clock[at, 1], *ring)
+            part = part + nats_of(logits + slots, clock[at, 2])
             total = total.index_add(0, at, part)
         return total + self._values(module, batch, slices, after) * event
 
@@ -111,9 +120,9 @@ class EventTrainee:
             if not j:
                 chosen = pointer[torch.arange(len(after), device=after.device), cats[0]]
             at += width
-        known = module.known(after, cats, chosen)
+        known, centers = module.known(after, cats, chosen), batch["centers"].long()
         for j in range(len(nums)):
-            logits = module.number(j, slices[3 + len(cats) + j], known, nums[:j])
+            logits = module.number(j, slices[3 + len(cats) + j], known, nums[:j], centers[:, j])
             total = total + nats_of(logits, nums[j])
         return total
 
@@ -153,7 +162,8 @@ class EventTrainee:
 
 def unrolled(
     e: dict[str, NDArray[Any]], main: NDArray[Any], layout: Layout,
-    x: NDArray[Any], z: NDArray[Any], q: NDArray[Any], rows: int = 20_000,
+    x: NDArray[Any], z: NDArray[Any], q: NDArray[Any], ring: NDArray[Any], centers: NDArray[Any],
+    rows: int = 20_000,
 ) -> NDArray[np.float64]:  # fmt: skip
     """Features in runs of whole units of about `rows` rows, so that full floats are never kept."""
     ends = np.flatnonzero(e["end"][:, 0]) + 1
@@ -168,7 +178,8 @@ def unrolled(
             e["end"][a:b, 0], e["weekday"][a:b, 0].astype(np.int64),
             e["room"][a:b, 0].astype(np.float64),
             e["shown"][a:b].astype(np.float64), e["t"][a:b, 0], e["cats"][a:b], e["nums"][a:b],
-            np.ascontiguousarray(main[a:b]), p, layout.state_size, x[a:b], zs, qs,
+            np.ascontiguousarray(main[a:b]), p, layout.state_size, x[a:b], zs, qs, ring[a:b],
+            centers[a:b],
         )  # fmt: skip
         z[a:b], q[a:b] = zs, qs
     return previous

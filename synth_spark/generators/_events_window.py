@@ -188,13 +188,14 @@ class _Window(Window):
         logits = self.out("hour", hidden, net.hour_out)
         draws.draw_hour(
             far, unit, state, random, logits, net.hour_out.bias, jump, clock.cut_s,
-            clock.jump_lo, clock.jump_hi, weekday, hours, hour,
+            clock.jump_lo, clock.jump_hi, weekday, hours, self.walker.layout.ring_at, hour,
         )  # fmt: skip
         folded.add_row(slices, part.shape[1], net.hour, hour, hidden)
         logits = self.out("slot", hidden, net.slot_out)
         draws.draw_slot(
             far, unit, state, random, logits, net.slot_out.bias, jump, hour, clock.cut_s,
-            clock.tick_s, clock.jump_lo, clock.jump_hi, weekday, hours, self.t,
+            clock.tick_s, clock.jump_lo, clock.jump_hi, weekday, hours,
+            self.walker.layout.ring_at, self.walker.support.again, self.t,
         )  # fmt: skip
 
     def _values(self, n: int, unit: Any) -> None:
@@ -224,8 +225,8 @@ class _Window(Window):
             else:
                 k = j - len(support.cats)
                 draws.draw_number(
-                    unit, random, logits, out.bias, support.nums[k], self.every[k],
-                    tokens, j,
+                    unit, random, logits, out.bias, support.nums[k], self.every[k], self.state,
+                    layout.numbers_at, layout.main, k, len(layout.numbers), net.near[k], tokens, j,
                 )  # fmt: skip
 
 

@@ -79,8 +79,8 @@ class TransformerModel(EventsModel):
             width, head, dropout, sight, layers, heads, state["shares"],
         )  # fmt: skip
         return cls(
-            base, sight.seen, trainee, Support.from_state(state["support"]), state["weights"], state["facts"],
-            state["pace"], sight=sight, clock_seen=state["clock_seen"],
+            base, sight.seen, trainee, Support.from_state(state["support"]), state["weights"],
+            state["facts"], state["pace"], sight=sight, clock_seen=state["clock_seen"],
             temperature=state["taste"][0], top_p=state["taste"][1],
         )  # fmt: skip
 

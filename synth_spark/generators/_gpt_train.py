@@ -12,9 +12,11 @@ from synth_spark.core.batch import Encoded
 from synth_spark.generators._events_coder import Units
 from synth_spark.generators._events_decode import Base
 from synth_spark.generators._events_layout import AFTER
+from synth_spark.generators._events_recall import RING
 from synth_spark.generators._events_seen import SCALE
 from synth_spark.generators._events_train import FAR, EventTrainee, nats_of, unrolled
 from synth_spark.generators._gpt_seen import Sight, pack
+from synth_spark.models.recall import CENTERS
 
 if TYPE_CHECKING:
     import torch
@@ -65,7 +67,10 @@ class GptTrainee(EventTrainee):
         q = np.zeros((rows, layout.main, layout.pointer), np.float16)
         shares = e["shares"].astype(np.float32) / 255
         folded = {**e, "cats": sight.folded(e["cats"])}
-        now = unrolled(folded, sight.main_shares(shares.astype(np.float32)), layout, x, z, q)
+        ring = np.empty((rows, RING), np.int16)
+        centers = np.empty((rows, len(layout.numbers), CENTERS), np.int16)
+        main = sight.main_shares(shares.astype(np.float32))
+        now = unrolled(folded, main, layout, x, z, q, ring, centers)
         told = np.zeros((rows, len(sight.starts) - 1), np.int32)
         told[1:] = sight.told(e["clock"], e["cats"], e["nums"])[:-1]
         first = np.ones(rows, bool)

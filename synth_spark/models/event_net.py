@@ -2,7 +2,8 @@
 
 Heads in the order of drawing: time token, hour, slot, categories, numbers. Each head adds what is
 drawn already to its slice of the trunk. The main category has a pointer besides its dense
-logits: the same few weights score every value by how recent and how frequent it was.
+logits: the same few weights score every value by how recent and how frequent it was. So have the
+hour, the slot and the numbers: by what the unit did before (`generators/_events_recall.py`).
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+
+from synth_spark.models.recall import CENTERS, HOURS, NEAR, SLOTS, nearness
 
 EMBED = 8
 
@@ -26,6 +29,7 @@ class NetShape:
     jumps: int
     cats: tuple[int, ...]
     nums: tuple[int, ...]
+    missing: tuple[int, ...] | None = None  # of each number, -1: none; None: nothing is recalled
     width: int = 128
     head: int = 64
     dropout: float = 0.15
@@ -59,6 +63,12 @@ class EventNet(nn.Module):
             nn.Linear(base + j * EMBED, h, bias=False) for j in range(len(shape.nums))
         )
         self.num_out = nn.ModuleList(nn.Linear(h, k) for k in shape.nums)
+        if shape.missing is not None:
+            self.hour_recall, self.slot_recall = _zero(h, HOURS), _zero(h, SLOTS)
+            self.num_recall = nn.ModuleList(_zero(h, CENTERS * NEAR) for _ in shape.nums)
+            for j, (size, missing) in enumerate(zip(shape.nums, shape.missing, strict=True)):
+                near = torch.from_numpy(nearness(size, missing))
+                self.register_buffer(f"near{j}", near, persistent=False)
 
     def slices(self, x: Tensor) -> tuple[Tensor, ...]:
         """Each head's slice of the trunk, shape (rows, head) each."""
@@ -68,13 +78,25 @@ class EventNet(nn.Module):
         """Logits of the time token, shape (rows, times)."""
         return self.time_out(nn.functional.silu(slice_))
 
-    def hour(self, slice_: Tensor, jump: Tensor) -> Tensor:
-        """Logits of the hour given the jump, shape (rows, 24)."""
-        return self.hour_out(nn.functional.silu(slice_ + self.hour_in(jump)))
+    def hour(self, slice_: Tensor, jump: Tensor, ring: Tensor | None = None) -> Tensor:
+        """Logits of the hour given the jump, shape (rows, 24).
 
-    def slot(self, slice_: Tensor, hour: Tensor) -> Tensor:
+        `ring`, (rows, RING), are slots of the day at which pauses ended, the latest first; -1:
+        none.
+        """
+        hidden = nn.functional.silu(slice_ + self.hour_in(jump))
+        logits = self.hour_out(hidden)
+        if ring is None:
+            return logits
+        return logits + _weighed(by_hour(ring), self.hour_recall(hidden))
+
+    def slot(self, slice_: Tensor, hour: Tensor, ring: Tensor | None = None) -> Tensor:
         """Logits of the five minutes given the hour, shape (rows, 12)."""
-        return self.slot_out(nn.functional.silu(slice_ + self.slot_in(hour)))
+        hidden = nn.functional.silu(slice_ + self.slot_in(hour))
+        logits = self.slot_out(hidden)
+        if ring is None:
+            return logits
+        return logits + _weighed(by_slot(ring, hour), self.slot_recall(hidden))
 
     def category(
         self, j: int, slice_: Tensor, after: Tensor, earlier: list[Tensor], pointer: Tensor
@@ -98,13 +120,62 @@ class EventNet(nn.Module):
             return logits
         return logits + torch.bmm(pointer, self.point(hidden).unsqueeze(2)).squeeze(2)
 
-    def number(self, j: int, slice_: Tensor, known: Tensor, earlier: list[Tensor]) -> Tensor:
-        """Logits of number j, given what `known` gave and the numbers' tokens before it."""
+    def number(
+        self, j: int, slice_: Tensor, known: Tensor, earlier: list[Tensor],
+        centers: Tensor | None = None,
+    ) -> Tensor:  # fmt: skip
+        """Logits of number j, given what `known` gave and the numbers' tokens before it.
+
+        `centers`, (rows, CENTERS), are tokens of it that the unit had before; -1: none.
+        """
         parts = [known, *(e(v) for e, v in zip(self.num_embed, earlier, strict=False))]
         hidden = nn.functional.silu(slice_ + self.num_in[j](torch.cat(parts, 1)))
-        return self.num_out[j](hidden)
+        logits = self.num_out[j](hidden)
+        if centers is None:
+            return logits
+        weights, near = self.num_recall[j](hidden).split(NEAR, dim=1), getattr(self, f"near{j}")
+        for center, weight in zip(centers.unbind(1), weights, strict=True):
+            logits = logits + _weighed(near[center].transpose(1, 2), weight)
+        return logits
 
     def known(self, after: Tensor, cats: list[Tensor], chosen: Tensor) -> Tensor:
         """What every number sees: the time, all categories, the main value's features."""
         parts = [after, *(e(v) for e, v in zip(self.cat_embed, cats, strict=True))]
         return torch.cat([*parts, chosen], 1) if cats else after
+
+
+def by_hour(ring: Tensor) -> Tensor:
+    """What `_events_recall.by_hour` gives, from slots of the day; shape (rows, 24, HOURS)."""
+    share = _shares(ring)
+    hour = torch.where(ring >= 0, ring // 12, 24)
+    inside = ring.new_zeros((len(ring), 25), dtype=share.dtype).scatter_add(1, hour, share)[:, :24]
+    last = nn.functional.one_hot(hour[:, 0], 25)[:, :24].to(share.dtype)
+    return torch.stack((last, inside, inside.roll(1, 1) + inside.roll(-1, 1)), 2)
+
+
+def by_slot(ring: Tensor, hour: Tensor) -> Tensor:
+    """What `_events_recall.by_slot` gives, from slots of the day; shape (rows, 12, SLOTS)."""
+    share = _shares(ring)[:, :, None]
+    at = torch.arange(12, device=ring.device)
+    away = (ring - hour[:, None] * 12)[:, :, None] - at
+    last = (away[:, 0] == 0) & (ring[:, :1] >= 0)
+    parts = (away == 0, away.abs() == 1, (ring % 12)[:, :, None] == at)
+    return torch.stack((last.to(share.dtype), *((p * share).sum(1) for p in parts)), 2)
+
+
+def _shares(ring: Tensor) -> Tensor:
+    known = ring >= 0
+    return known / known.sum(1, keepdim=True).clamp(min=1)
+
+
+def _weighed(features: Tensor, weights: Tensor) -> Tensor:
+    """Features of each token, (rows, tokens, features), by the row's weights."""
+    return torch.bmm(features, weights.unsqueeze(2)).squeeze(2)
+
+
+def _zero(inputs: int, outputs: int) -> nn.Linear:
+    """A layer that says nothing before it has learned."""
+    layer = nn.Linear(inputs, outputs)
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    return layer

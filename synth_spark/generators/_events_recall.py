@@ -1,0 +1,191 @@
+"""What a unit did before, as candidates for what it does next: times of day, and numbers.
+
+The network scores every hour, every five minutes and every token of a number by how near it is to
+what the unit had: it often comes again at the same time of day (a train, a commute, a job of the
+night), and at the same place a price or a speed is often the same as before.
+
+A state row keeps the seconds of the day at which the unit's latest `RING` pauses ended, each
+number's token at the last event, its mean so far, and its token at the last event with each value
+of the main category.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from synth_spark.generators._events_kernels import DAY, HOUR, SLOT
+
+RING = 8  # ends of pauses that are remembered
+
+
+
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
+def remembered(s, at, m, main, category, out):  # type: ignore[no-untyped-def]
+    """Tokens that each number's are compared with, -1: none yet; out[m, CENTERS].
+
+    They are that of the last event, that of the last event with this value of the main category,
+    and the mean.
+
+    Args:
+        s: The state row.
+        at: Where the tokens of the last event stand in it.
+        m: How many numbers.
+        main: Values of the main category.
+        category: The event's own.
+        out: What is filled.
+    """
+    level = at + m + RING
+    same = level + 2 * m + category * m
+    for j in range(m):
+        out[j, 0] = int(s[at + j])
+        out[j, 1] = int(s[same + j]) if main > 0 else -1
+        out[j, 2] = int(s[level + j] + 0.5) if s[level + m + j] > 0 else -1
+
+
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
+def remember(s, p, at, main, category, tokens, clock, pause):  # type: ignore[no-untyped-def]
+    """Take an event in: the seconds of its day if a pause ended, and its numbers' tokens."""
+    c, m = int(p[2]), len(tokens)
+    ring, level = at + m, at + m + RING
+    if pause:
+        for k in range(RING - 1, 0, -1):
+            s[ring + k] = s[ring + k - 1]
+        s[ring] = clock
+    for j in range(m):
+        s[at + j] = tokens[j]
+        if tokens[j] != p[4 + c + m + j]:  # not missing
+            n = s[level + m + j] + 1.0
+            s[level + m + j] = n
+            s[level + j] += (tokens[j] - s[level + j]) / n
+        if main > 0:
+            s[level + 2 * m + category * m + j] = tokens[j]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
+def by_hour(ring, out):  # type: ignore[no-untyped-def]
+    """Features of each hour: the last pause ended in it; share of the pauses that did; beside it.
+
+    Args:
+        ring: Seconds of the day, -1: none yet; shape (RING,).
+        out: What is filled, shape (24, HOURS).
+    """
+    out[:] = 0.0
+    known = 0
+    while known < len(ring) and ring[known] >= 0:
+        known += 1
+    for k in range(known):
+        hour = min(int(ring[k] // HOUR), 23)
+        if k == 0:
+            out[hour, 0] = 1.0
+        out[hour, 1] += 1.0 / known
+        out[(hour + 1) % 24, 2] += 1.0 / known
+        out[(hour + 23) % 24, 2] += 1.0 / known
+
+
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
+def by_slot(ring, hour, out):  # type: ignore[no-untyped-def]
+    """Features of each five minutes of an hour, as those of an hour.
+
+    The last one is the share of pauses that ended in these minutes of any hour.
+
+    Args:
+        ring: Seconds of the day, -1: none yet; shape (RING,).
+        hour: The hour.
+        out: What is filled, shape (12, SLOTS).
+    """
+    out[:] = 0.0
+    known = 0
+    while known < len(ring) and ring[known] >= 0:
+        known += 1
+    for k in range(known):
+        slot = min(int(ring[k] // SLOT), 287)
+        for at in range(12):
+            away = abs(slot - hour * 12 - at)
+            if away == 0:
+                out[at, 1] += 1.0 / known
+                if k == 0:
+                    out[at, 0] = 1.0
+            elif away == 1:
+                out[at, 2] += 1.0 / known
+        out[slot % 12, 3] += 1.0 / known
+
+
+@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
+def add_features(row, features, weight):  # type: ignore[no-untyped-def]
+    """Add to each logit the product of its features and their weights."""
+    for k in range(len(row)):
+        for f in range(len(weight)):
+            row[k] += features[k, f] * weight[f]
+
+
+@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
+def add_near(row, centers, near, weight):  # type: ignore[no-untyped-def]
+    """Add to the logits of a number's tokens how near they are to the centres.
+
+    Args:
+        row: Logits, shape (tokens,), in place.
+        centers: Tokens, -1: none; shape (CENTERS,).
+        near: See `models/recall.py`.
+        weight: Shape (CENTERS * NEAR,).
+    """
+    for c in range(len(centers)):
+        if centers[c] >= 0:
+            for f in range(near.shape[1]):
+                w, part = weight[c * near.shape[1] + f], near[centers[c], f]
+                for k in range(len(row)):
+                    row[k] += w * part[k]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
+def same_time(ring, slot):  # type: ignore[no-untyped-def]
+    """Seconds of the day at which the latest pause ended that did in this slot of the day; or -1.
+
+    Args:
+        ring: Seconds of the day, -1: none yet; shape (RING,).
+        slot: Of the day.
+    """
+    for k in range(len(ring)):
+        if ring[k] >= 0 and int(ring[k] // SLOT) == slot:
+            return ring[k]
+    return -1.0
+
+
+def again_at(
+    t: NDArray[np.float64], previous: NDArray[np.float64], cut_s: float, tick_s: float
+) -> float:
+    """How often a pause ends as one before did to the second, beyond what chance would do.
+
+    Args:
+        t: Seconds since the unit's start, units end to end; shape (events,).
+        previous: The same of the event before, -1 at a unit's first; shape (events,).
+        cut_s: Shortest pause.
+        tick_s: Precision of the times.
+
+    Returns:
+        A share of the pauses that end within the same five minutes of the day as one of the unit's
+        `RING` before, 0 to 1.
+    """
+    cases, same = _again_at(t, previous, cut_s)
+    chance = min(tick_s / SLOT, 1.0)
+    share = (same / max(cases, 1) - chance) / max(1 - chance, 1e-9)
+    return float(max(share, 0.0))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
+def _again_at(t, previous, cut):  # type: ignore[no-untyped-def]
+    ring, cases, same = np.full(RING, -1.0), 0, 0
+    for i in range(len(t)):
+        if previous[i] < 0:
+            ring[:] = -1.0
+        if previous[i] < 0 or t[i] - previous[i] >= cut:
+            clock = t[i] % DAY
+            before = same_time(ring, int(clock // SLOT))
+            if before >= 0:
+                cases += 1
+                same += abs(before - clock) < 1e-6
+            for k in range(RING - 1, 0, -1):
+                ring[k] = ring[k - 1]
+            ring[0] = clock
+    return cases, same

@@ -14,7 +14,7 @@ from synth_spark.columns.survey import Survey
 from synth_spark.columns.time import DAY_US, Time, precision_us, tidy_precision_us
 from synth_spark.core.batch import Records
 from synth_spark.core.schema import Column, Schema
-from synth_spark.generators._events_clock import Clock
+from synth_spark.generators._events_clock import CUT_S, Clock
 from synth_spark.generators._events_coder import (
     RANKS,
     Coder,
@@ -34,8 +34,9 @@ LONG = 200  # events: subjects with more are cut into episodes
 
 
 def learn_coder(
-    schema: Schema, survey: Survey, sample: Records, *, min_subjects: int, bins: int
-) -> Coder:
+    schema: Schema, survey: Survey, sample: Records, *, min_subjects: int, bins: int,
+    cut_s: float = CUT_S,
+) -> Coder:  # fmt: skip
     """Choose units, time tokens and codes from the survey of all rows and a sample of subjects."""
     stamps = checked_times(sample, schema.time)
     mode, episodes = _calendar(stamps // DAY_US, sample)
@@ -76,7 +77,9 @@ def learn_coder(
     # The widest first: it is the main one. Runs last: whether one ends hangs on all the others.
     cats.sort(key=lambda c: (c.how != "ranked", c.how == "runs", -c.tokens))
     horizon = {"day": 1, "week": 7}.get(mode) or _longest_days(stamps // DAY_US, sample)
-    clock = Clock.learn(_gaps(stamps, sample), horizon_days=horizon, tick_s=step_us / 1e6)
+    clock = Clock.learn(
+        _gaps(stamps, sample), horizon_days=horizon, tick_s=step_us / 1e6, cut_s=cut_s
+    )
     most = max(int(survey.longest), 1) if survey.longest < 20_000 else 20_000
     last_day = survey.spans[schema.time][1] // DAY_US
     return Coder(

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 DAY_S = 86_400.0
 HOUR_S = 3_600.0
 SLOT_S = 300.0
+CUT_S = 7_200.0  # shortest gap that is drawn as day, hour and slot, unless a generator says so
 SUBS = 10  # sub-quantiles of a gap bin, ends included
 SPIKE_SHARE = 0.02  # of the short gaps on one value: it gets a token of its own
 BINS = 40
@@ -49,7 +50,7 @@ class Clock:
 
     @classmethod
     def learn(
-        cls, gaps: NDArray[np.float64], *, horizon_days: int, tick_s: float, cut_s: float = 7_200.0
+        cls, gaps: NDArray[np.float64], *, horizon_days: int, tick_s: float, cut_s: float = CUT_S
     ) -> Self:
         """Choose the tokens from a sample of gaps between neighbouring events.
 

@@ -16,6 +16,7 @@ from synth_spark.core.seeds import generator
 from synth_spark.generators._events_again import kept as as_before
 from synth_spark.generators._events_again import repeats
 from synth_spark.generators._events_choice import learn_coder
+from synth_spark.generators._events_clock import CUT_S
 from synth_spark.generators._events_coder import DAY_S, Coder, EventColumn
 from synth_spark.generators._events_episodes import Drawn, Histories
 from synth_spark.generators._events_evidence import Events, Said, decode_order, told_levels
@@ -62,8 +63,9 @@ class Base:
 
 
 def learn_base(
-    schema: Schema, *, min_subjects: int, bins: int, leaf: int, trees: int, seed: int
-) -> Learning:
+    schema: Schema, *, min_subjects: int, bins: int, leaf: int, trees: int, seed: int,
+    cut_s: float = CUT_S,
+) -> Learning:  # fmt: skip
     """The first chapters of every event generator's story; returns (Base, the sample)."""
     from functools import partial
 
@@ -72,7 +74,7 @@ def learn_base(
     state = yield Fold(partial(survey_state, schema), merge_surveys, "survey")
     survey = Survey.of(state, schema)
     sample: Records = yield Take(subjects=20_000, rows=400_000)
-    coder = learn_coder(schema, survey, sample, min_subjects=min_subjects, bins=bins)
+    coder = learn_coder(schema, survey, sample, min_subjects=min_subjects, bins=bins, cut_s=cut_s)
     histories, units = Histories.learn(coder, sample, leaf=leaf, seed=seed, trees=trees)
     identities = told_by(coder, sample, units)
     every = (*coder.cats, *coder.nums, *coder.subject, *coder.dwells)

@@ -33,6 +33,7 @@ LOSSES = ("epoch", "train_nats", "valid_nats")  # of the curve; times would chan
 LONGEST = 1.3  # times its drawn count, a unit's greatest length
 KNOTS = np.log([2, 6, 15, 40, 100, 250, 600])  # counts at which the pace is set
 CALIBRATION = 80_000  # events of the units that it is set on
+PAUSE_S = 1_800.0  # from here on a gap is drawn as day, hour and slot, beside those before
 EXAMPLES = 2_500_000  # about so many examples are enough for the network
 
 
@@ -220,7 +221,7 @@ def learn_with_sample(
     """
     base, sample = yield from learn_base(
         schema, min_subjects=params.min_subjects, bins=params.bins, leaf=params.leaf,
-        trees=params.trees, seed=seed,
+        trees=params.trees, seed=seed, cut_s=PAUSE_S,
     )  # fmt: skip
     contexts = Contexts.learn(base, sample)
     seen = Seen.learn(base, contexts, seed)

@@ -20,7 +20,6 @@ from synth_spark.generators._events_kernels import DAY, HOUR, SLOT
 RING = 8  # ends of pauses that are remembered
 
 
-
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
 def remembered(s, at, m, main, category, out):  # type: ignore[no-untyped-def]
     """Tokens that each number's are compared with, -1: none yet; out[m, CENTERS].
@@ -45,12 +44,15 @@ def remembered(s, at, m, main, category, out):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
-def remember(s, p, at, main, category, tokens, clock, pause):  # type: ignore[no-untyped-def]
-    """Take an event in: the seconds of its day if a pause ended, and its numbers' tokens."""
+def remember(s, p, at, main, category, tokens, clock, pause, first):  # type: ignore[no-untyped-def]
+    """Take an event in: the seconds of its day if a pause ended, and its numbers' tokens.
+
+    Before the `first` event stands the time that it was to have.
+    """
     c, m = int(p[2]), len(tokens)
     ring, level = at + m, at + m + RING
     if pause:
-        for k in range(RING - 1, 0, -1):
+        for k in range(0 if first else RING - 1, 0, -1):
             s[ring + k] = s[ring + k - 1]
         s[ring] = clock
     for j in range(m):

@@ -91,7 +91,7 @@ class Seen:
         """What is told of units, and the scaled attributes.
 
         Told are the count, the time of the last event, the share of nights and the mean hour: the
-        network sees at every event what is still owed of them.
+        network sees at every event what is still owed of them. And the time of the first.
 
         Args:
             base: The model's base.
@@ -115,7 +115,8 @@ class Seen:
             (x[:, at, None] == np.arange(tokens)).astype(np.float32) for at, tokens in self.labels
         ]
         kept = [x[:, attributes.index(name)] for name in ("night", "hour_mean")]
-        return np.column_stack([shown, last, *kept]), np.hstack(told)
+        first = x[:, attributes.index("first")] * DAY_S
+        return np.column_stack([shown, last, *kept, first]), np.hstack(told)
 
     def state(self) -> dict[str, Any]:
         """A tree for `core/wire.py`."""

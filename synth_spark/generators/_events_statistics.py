@@ -67,13 +67,25 @@ def _still(s, count, owed, told, out):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, fastmath=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
+def _last_numbers(tokens, p, out):  # type: ignore[no-untyped-def]
+    """Of each number whether the last was missing, and where it was in its range."""
+    c, m = int(p[2]), int(p[3])
+    for j in range(m):
+        token = tokens[j]
+        gone = token == p[4 + c + m + j]
+        out[2 * j] = 1.0 if token >= 0 and gone else 0.0
+        out[2 * j + 1] = 0.0 if token < 0 or gone else 2 * token / max(p[4 + c + j], 1.0) - 1
+
+
+@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
 def before(s, p, weekday, shown, told, out):  # type: ignore[no-untyped-def]
     """Features before the time: out[0 : layout.dense].
 
     `shown` is the count that the net sees; of `told` it sees the time of the last event, the share
-    of nights and the mean hour (at 1, 2 and 3).
+    of nights and the mean hour (at 1, 2 and 3). The time of the first event (at 4) goes into the
+    state, as that of a pause's end to come.
     """
-    room, most, c, m, i = s[ROOM], p[1], int(p[2]), int(p[3]), s[_I]
+    room, most, c, i = s[ROOM], p[1], int(p[2]), s[_I]
     first = i == 0
     now = 0.0 if first else s[_T]
     day = np.floor(now / 86_400.0)
@@ -121,13 +133,9 @@ def before(s, p, weekday, shown, told, out):  # type: ignore[no-untyped-def]
             out[at + 2 * main + v] = np.exp(-steps / 4.0)
         else:
             out[at + v] = out[at + main + v] = out[at + 2 * main + v] = 0.0
-    at += 3 * main
-    numbers = place + 3 * main
-    for j in range(m):
-        token = s[numbers + j]
-        gone = token == p[4 + c + m + j]
-        out[at + 2 * j] = 1.0 if token >= 0 and gone else 0.0
-        out[at + 2 * j + 1] = 0.0 if token < 0 or gone else 2 * token / max(p[4 + c + j], 1.0) - 1
+    _last_numbers(s[place + 3 * main :], p, out[at + 3 * main :])
+    if first:
+        s[place + 3 * main + int(p[3])] = told[4] % 86_400.0
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
@@ -222,7 +230,7 @@ def update(s, p, t, cats, nums):  # type: ignore[no-untyped-def]
         s[at + main + cats[0]] = i + 1
         s[at + 2 * main + cats[0]] = cats[1] if c > 1 else -1
         at += 3 * main
-    remember(s, p, at, main, category, nums, t - day * 86_400.0, pause)
+    remember(s, p, at, main, category, nums, t - day * 86_400.0, pause, i == 0)
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]

@@ -25,9 +25,9 @@ class Support:
 
     cats: tuple[NDArray[np.bool_], ...]  # (earlier, widest, values) of each category
     nums: tuple[NDArray[np.bool_], ...]  # (categories, widest, tokens) of each number
-    seldom: tuple[NDArray[np.bool_], ...]  # (values,) of each category, whether it is rare
-    again: float  # share of pauses that end as one before did to the second, of those that end
-    # within the same five minutes of the day
+    seldom: tuple[NDArray[np.bool_], ...] = ()  # (values,) of each category, whether it is rare
+    again: float = 0.0  # of pauses that end in the same five minutes of the day as one before, the
+    # share that does so to the second
 
     @property
     def every(self) -> list[NDArray[np.bool_]]:
@@ -41,7 +41,8 @@ class Support:
     @classmethod
     def from_state(cls, state: list[Any]) -> Self:
         """The support that `state` came from."""
-        return cls(*(tuple(part) for part in state[:3]), state[3])
+        cats, nums, seldom, again = state
+        return cls(tuple(cats), tuple(nums), tuple(seldom), again)
 
     @classmethod
     def learn(cls, base: Base, contexts: Contexts, sample: Records) -> Self:

@@ -101,7 +101,8 @@ class EventsTwin:
         within = t + np.repeat(start_s % DAY_S, made.lengths)
         drawn = Drawn(made.owner, anchor, np.zeros((len(anchor), 0)), tokens)
         histories = cast("Histories", Longest(self.longest))
-        base = Base(self.coder, histories, self.identities, self.block_size, {})
+        again = np.zeros((len(self.coder.nums), 2))  # numbers were swapped: none is kept
+        base = Base(self.coder, histories, self.identities, self.block_size, {}, again)
         return decode(
             base, drawn, made.lengths, within, made.cats, made.nums, block=block, seed=seed
         )

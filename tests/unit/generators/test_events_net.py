@@ -16,7 +16,9 @@ from synth_spark.generators._events_folded import Folded
 from synth_spark.generators._events_kernels import FAR, exp32, softmax_pick
 from synth_spark.generators._events_layout import AFTER, AFTER_DENSE, BEFORE, LAST, Layout
 from synth_spark.generators._events_net import EventsModel, EventsParams, learn_events
+from synth_spark.generators._events_recall import RING, add_near
 from synth_spark.generators._events_seen import encode
+from synth_spark.models.recall import CENTERS, nearness
 from tests.unit.generators.events_world import SCHEMA, phones
 
 RECORDS = phones(60, 8)
@@ -56,10 +58,14 @@ def test_walking_real_events_gives_the_features_that_sampling_sees() -> None:
         np.zeros((rows, 3, LAYOUT.pointer), np.float32),
     )
     p, weekday = LAYOUT.packed(), np.zeros(rows, np.int64)
-    told = np.array([4.0, 2.5 * 86_400.0, 0.25, 13.0])
+    told = np.array([4.0, 2.5 * 86_400.0, 0.25, 13.0, 30_000.0])
     shown = np.tile(told, (rows, 1))
     room = np.full(rows, ROOM_S)
-    stats.unroll(end, weekday, room, shown, t, cats, nums, share, p, LAYOUT.state_size, x, z, q)
+    ring, centers = np.empty((rows, RING), np.int16), np.empty((rows, 1, CENTERS), np.int16)
+    stats.unroll(
+        end, weekday, room, shown, t, cats, nums, share, p, LAYOUT.state_size, x, z, q, ring,
+        centers,
+    )  # fmt: skip
     s, one = np.empty(LAYOUT.state_size), np.empty(LAYOUT.dense)
     hot = np.empty(2 * LAST, np.int64)
     stats.reset(s, p, ROOM_S)
@@ -69,13 +75,20 @@ def test_walking_real_events_gives_the_features_that_sampling_sees() -> None:
         ones = np.flatnonzero(x[r, LAYOUT.dense :])
         assert sorted(hot[: stats.last_values(s, p, hot)]) == ones.tolist()
         assert len(ones) == 2 * min(r - 5, LAST)
+        pauses = [k for k in range(5, r) if k == 5 or t[k] - t[k - 1] >= 7_200]
+        ends = [int(t[k] % 86_400 // 300) for k in reversed(pauses)] or [100]
+        assert ring[r].tolist() == (ends + [-1] * RING)[:RING]
+        past, same = nums[5:r, 0].tolist(), nums[5:r, 0][cats[5:r, 0] == cats[r, 0]].tolist()
+        known = [token for token in past if token != LAYOUT.missing[0]]
+        mean = int(np.mean(known) + 0.5) if known else -1
+        assert centers[r, 0].tolist() == [past[-1] if past else -1, same[-1] if same else -1, mean]
         stats.update(s, p, t[r], cats[r], nums[r])
 
 
 def test_features_at_the_start_say_so_and_hold_no_past() -> None:
     s, x = np.empty(LAYOUT.state_size), np.empty(LAYOUT.dense)
     stats.reset(s, LAYOUT.packed(), ROOM_S)
-    stats.before(s, LAYOUT.packed(), 0, 10.0, np.array([10.0, ROOM_S, 0.2, 14.0]), x)
+    stats.before(s, LAYOUT.packed(), 0, 10.0, np.array([10.0, ROOM_S, 0.2, 14.0, 30_000.0]), x)
     assert x[7] == 1.0
     assert (x[BEFORE:] == 0).sum() >= LAYOUT.dense - BEFORE - 1
     assert stats.last_values(s, LAYOUT.packed(), np.empty(6, np.int64)) == 0
@@ -85,7 +98,7 @@ def test_how_far_the_last_event_is_and_the_pace_up_to_it_are_seen() -> None:
     s, x, day = np.empty(LAYOUT.state_size), np.empty(LAYOUT.dense), 86_400.0
     stats.reset(s, LAYOUT.packed(), ROOM_S)
     stats.update(s, LAYOUT.packed(), 0.5 * day, np.zeros(2, np.int32), np.zeros(1, np.int32))
-    told = np.array([10.0, 1.5 * day, 0.2, 14.0])
+    told = np.array([10.0, 1.5 * day, 0.2, 14.0, 30_000.0])
     stats.before(s, LAYOUT.packed(), 0, 10.0, told, x)  # nine are owed in a day
     np.testing.assert_allclose(x[28:31], [1.0, 0.0, 0.5 * np.log(9.5 / 1.02)], rtol=1e-6)
     told[1] = 0.4 * day
@@ -98,7 +111,7 @@ def test_the_nights_and_hours_that_are_still_owed_are_seen() -> None:
     s, x = np.empty(LAYOUT.state_size), np.empty(LAYOUT.dense)
     stats.reset(s, LAYOUT.packed(), ROOM_S)
     stats.update(s, LAYOUT.packed(), 3 * 3_600.0, np.zeros(2, np.int32), np.zeros(1, np.int32))
-    stats.before(s, LAYOUT.packed(), 0, 10.0, np.array([10.0, ROOM_S, 0.2, 14.0]), x)
+    stats.before(s, LAYOUT.packed(), 0, 10.0, np.array([10.0, ROOM_S, 0.2, 14.0, 30_000.0]), x)
     owed = [1 / 9, np.log(2), (140 - 3) / 9 / 6 - 2]
     np.testing.assert_allclose(x[31:34], owed, rtol=1e-6)
 
@@ -170,9 +183,15 @@ def test_the_folded_network_gives_the_logits_of_the_network(model: EventsModel) 
             want = net.category(j, slices[3 + j], after, drawn[:j], given).numpy()
             np.testing.assert_allclose(got, want, atol=1e-3)
         known = net.known(after, drawn[:cats], chosen)
+        shape = list(zip(layout.numbers.tolist(), layout.missing.tolist(), strict=True))
         for j, got in enumerate(heads[cats:]):
-            want = net.number(j, slices[3 + cats + j], known, drawn[cats : cats + j]).numpy()
-            np.testing.assert_allclose(got, want, atol=1e-3)
+            centers = part["centers"][:, j].astype(np.int64)
+            given = drawn[cats : cats + j], torch.from_numpy(centers)
+            want = net.number(j, slices[3 + cats + j], known, *given).numpy()
+            near, size = nearness(*shape[j]), shape[j][0]
+            for row, center in zip(got, centers, strict=True):
+                add_near(row[:size], center, near, row[size:].copy())
+            np.testing.assert_allclose(got[:, :size], want, atol=1e-3)
 
 
 def _folded_logits(net, layout, x, z, q, tokens):

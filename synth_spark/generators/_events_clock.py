@@ -20,6 +20,7 @@ CUT_S = 7_200.0  # shortest gap that is drawn as day, hour and slot, unless a ge
 SUBS = 10  # sub-quantiles of a gap bin, ends included
 SPIKE_SHARE = 0.02  # of the short gaps on one value: it gets a token of its own
 BINS = 40
+REGULAR = 0.2  # of the gaps on one value: they are a clock's
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +59,10 @@ class Clock:
             gaps: Seconds, shape (gaps,), at least 0.
             horizon_days: Days that a unit covers.
             tick_s: Precision of the times in seconds.
-            cut_s: Shortest gap that is drawn as day, hour and slot.
+            cut_s: Shortest gap that is drawn as day, hour and slot; `CUT_S` where a regular clock
+                has gaps between the two, which are drawn as they are.
         """
+        cut_s = CUT_S if _regular(gaps[(gaps >= cut_s) & (gaps < CUT_S)]) else cut_s
         short = np.sort(gaps[gaps < cut_s])
         lo, hi, sub = _gap_bins(short, cut_s)
         first, last = _jumps(horizon_days)
@@ -102,6 +105,12 @@ class Clock:
     def from_state(cls, state: dict[str, Any]) -> Self:
         """The clock that `state` came from."""
         return cls(**state)
+
+
+def _regular(gaps: NDArray[np.float64]) -> bool:
+    """Whether one gap is so frequent among these that a clock must have made it."""
+    counts = np.unique(gaps, return_counts=True)[1]
+    return bool(counts.max(initial=0) >= max(REGULAR * len(gaps), 20))
 
 
 def _gap_bins(

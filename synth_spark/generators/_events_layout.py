@@ -63,7 +63,7 @@ class Layout:
 
     @property
     def state_size(self) -> int:
-        return self.numbers_at + RING + (3 + self.main) * len(self.numbers)
+        return self.numbers_at + RING + (2 + self.main) * len(self.numbers)
 
     @property
     def counts_at(self) -> int:

@@ -5,8 +5,8 @@ what the unit had: it often comes again at the same time of day (a train, a comm
 night), and at the same place a price or a speed is often the same as before.
 
 A state row keeps the seconds of the day at which the unit's latest `RING` pauses ended, each
-number's token at the last event, its mean so far, and its token at the last event with each value
-of the main category.
+number's token at the last event, that of its drawn mean, and its token at the last event with each
+value of the main category.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def remembered(s, at, m, main, category, out):  # type: ignore[no-untyped-def]
     """Tokens that each number's are compared with, -1: none yet; out[m, CENTERS].
 
     They are that of the last event, that of the last event with this value of the main category,
-    and the mean.
+    and that of the unit's mean.
 
     Args:
         s: The state row.
@@ -36,33 +36,29 @@ def remembered(s, at, m, main, category, out):  # type: ignore[no-untyped-def]
         out: What is filled.
     """
     level = at + m + RING
-    same = level + 2 * m + category * m
+    same = level + m + category * m
     for j in range(m):
         out[j, 0] = int(s[at + j])
         out[j, 1] = int(s[same + j]) if main > 0 else -1
-        out[j, 2] = int(s[level + j] + 0.5) if s[level + m + j] > 0 else -1
+        out[j, 2] = int(s[level + j])
 
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
-def remember(s, p, at, main, category, tokens, clock, pause, first):  # type: ignore[no-untyped-def]
+def remember(s, at, main, category, tokens, clock, pause, first):  # type: ignore[no-untyped-def]
     """Take an event in: the seconds of its day if a pause ended, and its numbers' tokens.
 
     Before the `first` event stands the time that it was to have.
     """
-    c, m = int(p[2]), len(tokens)
-    ring, level = at + m, at + m + RING
+    m = len(tokens)
+    ring, same = at + m, at + 2 * m + RING + category * m
     if pause:
         for k in range(0 if first else RING - 1, 0, -1):
             s[ring + k] = s[ring + k - 1]
         s[ring] = clock
     for j in range(m):
         s[at + j] = tokens[j]
-        if tokens[j] != p[4 + c + m + j]:  # not missing
-            n = s[level + m + j] + 1.0
-            s[level + m + j] = n
-            s[level + j] += (tokens[j] - s[level + j]) / n
         if main > 0:
-            s[level + 2 * m + category * m + j] = tokens[j]
+            s[same + j] = tokens[j]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]

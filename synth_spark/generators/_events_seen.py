@@ -13,7 +13,7 @@ from synth_spark.core.batch import MARK, Encoded, Records
 from synth_spark.core.seeds import uniforms
 from synth_spark.generators._events_coder import DAY_S, Units
 from synth_spark.generators._events_decode import Base
-from synth_spark.generators._events_facts import Floats
+from synth_spark.generators._events_facts import Floats, signed_exp
 from synth_spark.generators._events_layout import Layout
 from synth_spark.generators._events_plan import Contexts, token_shares
 
@@ -91,7 +91,8 @@ class Seen:
         """What is told of units, and the scaled attributes.
 
         Told are the count, the time of the last event, the share of nights and the mean hour: the
-        network sees at every event what is still owed of them. And the time of the first.
+        network sees at every event what is still owed of them. And the time of the first, and the
+        token of each number's mean.
 
         Args:
             base: The model's base.
@@ -116,7 +117,11 @@ class Seen:
         ]
         kept = [x[:, attributes.index(name)] for name in ("night", "hour_mean")]
         first = x[:, attributes.index("first")] * DAY_S
-        return np.column_stack([shown, last, *kept, first]), np.hstack(told)
+        means = [
+            column.codec.encode(signed_exp(x[:, attributes.index("mean", j)]))
+            for j, column in enumerate(base.coder.nums)
+        ]
+        return np.column_stack([shown, last, *kept, first, *means]), np.hstack(told)
 
     def state(self) -> dict[str, Any]:
         """A tree for `core/wire.py`."""

@@ -41,11 +41,8 @@ def reset(s, p, room):  # type: ignore[no-untyped-def]
     values = 0
     for j in range(c):
         values += int(p[4 + j])
-    main = int(p[4]) if c > 0 else 0
     at = FIXED + 3 * c + values
     s[at:] = -1.0
-    level, m = at + 3 * main + int(p[3]) + RING, int(p[3])
-    s[level : level + 2 * m] = 0.0
 
 
 @njit(cache=True, nogil=True, fastmath=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
@@ -82,8 +79,8 @@ def before(s, p, weekday, shown, told, out):  # type: ignore[no-untyped-def]
     """Features before the time: out[0 : layout.dense].
 
     `shown` is the count that the net sees; of `told` it sees the time of the last event, the share
-    of nights and the mean hour (at 1, 2 and 3). The time of the first event (at 4) goes into the
-    state, as that of a pause's end to come.
+    of nights and the mean hour (at 1, 2 and 3). The time of the first event (at 4), as that of a
+    pause's end to come, and the tokens of the numbers' means go into the state.
     """
     room, most, c, i = s[ROOM], p[1], int(p[2]), s[_I]
     first = i == 0
@@ -135,7 +132,10 @@ def before(s, p, weekday, shown, told, out):  # type: ignore[no-untyped-def]
             out[at + v] = out[at + main + v] = out[at + 2 * main + v] = 0.0
     _last_numbers(s[place + 3 * main :], p, out[at + 3 * main :])
     if first:
-        s[place + 3 * main + int(p[3])] = told[4] % 86_400.0
+        m = int(p[3])
+        ring = place + 3 * main + m
+        s[ring] = told[4] % 86_400.0
+        s[ring + RING : ring + RING + m] = told[5 : 5 + m]
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
@@ -230,7 +230,7 @@ def update(s, p, t, cats, nums):  # type: ignore[no-untyped-def]
         s[at + main + cats[0]] = i + 1
         s[at + 2 * main + cats[0]] = cats[1] if c > 1 else -1
         at += 3 * main
-    remember(s, p, at, main, category, nums, t - day * 86_400.0, pause, i == 0)
+    remember(s, at, main, category, nums, t - day * 86_400.0, pause, i == 0)
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
@@ -244,7 +244,7 @@ def unroll(  # type: ignore[no-untyped-def]
     first.
     """
     main, m = int(p[4]) if int(p[2]) > 0 else 0, int(p[3])
-    numbers = size - RING - (3 + main) * m
+    numbers = size - RING - (2 + main) * m
     s = np.empty(size)
     reset(s, p, 1.0)
     previous = np.empty(len(t))

@@ -35,7 +35,7 @@ class Ahead:
     count: NDArray[np.float64]  # (units,), drawn length
     weekday: NDArray[np.int64]  # (units,), of the first day
     room: NDArray[np.float64]  # (units,), seconds that the unit has
-    shown: NDArray[np.float64]  # (units, 5), what it is told: see `Seen.of_units`
+    shown: NDArray[np.float64]  # (units, 5 + numbers), what it is told: see `Seen.of_units`
     ease: NDArray[np.float64]  # (units,), by how much it changes to the unit's end, relatively
     scaled: NDArray[np.float32]  # (units, attributes that the network sees)
     shares: NDArray[np.float32]  # (units, values)

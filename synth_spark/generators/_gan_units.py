@@ -122,7 +122,7 @@ class Ragged:
     nums: NDArray[np.int32]  # (events, numbers)
     weekday: NDArray[np.int64]  # (units,)
     room: Floats  # (units,), s
-    shown: Floats  # (units, 5), see `Seen.of_units`
+    shown: Floats  # (units, 5 + numbers), see `Seen.of_units`
     ease: Floats  # (units,)
     scaled: NDArray[np.int16]  # (units, attributes)
     told: NDArray[np.float32]  # (units, attributes), without the noise on the count

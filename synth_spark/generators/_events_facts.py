@@ -191,11 +191,6 @@ def signed_log(values: Floats) -> Floats:
     return np.sign(values) * np.log1p(np.abs(values))
 
 
-def signed_exp(logs: Floats) -> Floats:
-    """The values that `signed_log` was given."""
-    return np.asarray(np.sign(logs) * np.expm1(np.abs(logs)))
-
-
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
 def _median(gaps, offsets):  # type: ignore[no-untyped-def]
     out = np.zeros(len(offsets) - 1)

@@ -33,6 +33,7 @@ class Layout:
     alone: NDArray[np.int64]  # (categories,), of the first so many values none comes twice running
     cut_s: float
     most_events: int
+    typical: NDArray[np.float64]  # logarithm of a value of each token, number after number
 
     @property
     def values(self) -> int:
@@ -63,7 +64,7 @@ class Layout:
 
     @property
     def state_size(self) -> int:
-        return self.numbers_at + RING + (2 + self.main) * len(self.numbers)
+        return self.numbers_at + RING + (4 + self.main) * len(self.numbers)
 
     @property
     def counts_at(self) -> int:
@@ -86,8 +87,10 @@ class Layout:
 
     def packed(self) -> NDArray[np.float64]:
         """The layout as one array that the compiled functions read."""
-        head = [self.cut_s, self.most_events, len(self.widths), len(self.numbers)]
-        return np.concatenate([head, self.widths, self.numbers, self.missing]).astype(np.float64)
+        sizes = len(self.widths), len(self.numbers)
+        head = np.array([self.cut_s, self.most_events, *sizes], np.float64)
+        parts = [head, self.widths, self.numbers, self.missing, self.typical]
+        return np.concatenate(parts).astype(np.float64)
 
     def state(self) -> dict[str, Any]:
         """A tree for `core/wire.py`."""

@@ -5,8 +5,8 @@ what the unit had: it often comes again at the same time of day (a train, a comm
 night), and at the same place a price or a speed is often the same as before.
 
 A state row keeps the seconds of the day at which the unit's latest `RING` pauses ended, each
-number's token at the last event, that of its drawn mean, and its token at the last event with each
-value of the main category.
+number's token at the last event, that of the mean of what is still owed to its drawn mean, the sum
+and the count of its values, and its token at the last event with each value of the main category.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def remembered(s, at, m, main, category, out):  # type: ignore[no-untyped-def]
     """Tokens that each number's are compared with, -1: none yet; out[m, CENTERS].
 
     They are that of the last event, that of the last event with this value of the main category,
-    and that of the unit's mean.
+    and that of the mean that is still owed.
 
     Args:
         s: The state row.
@@ -36,7 +36,7 @@ def remembered(s, at, m, main, category, out):  # type: ignore[no-untyped-def]
         out: What is filled.
     """
     level = at + m + RING
-    same = level + m + category * m
+    same = level + 3 * m + category * m
     for j in range(m):
         out[j, 0] = int(s[at + j])
         out[j, 1] = int(s[same + j]) if main > 0 else -1
@@ -44,19 +44,59 @@ def remembered(s, at, m, main, category, out):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
-def remember(s, at, main, category, tokens, clock, pause, first):  # type: ignore[no-untyped-def]
+def owe(s, p, at, owed, mean):  # type: ignore[no-untyped-def]
+    """Put the token of the mean that is still owed to each number into the state.
+
+    At most as far beyond the drawn mean as what has come lies on its other side.
+
+    Args:
+        s: The state row.
+        p: See `Layout.packed`.
+        at: Where the tokens of the last event stand in it.
+        owed: Events to come.
+        mean: As drawn, of the logarithms, shape (numbers,).
+    """
+    c, m = int(p[2]), int(p[3])
+    level = at + m + RING
+    typical = 4 + c + 2 * m
+    for j in range(m):
+        size, n = int(p[4 + c + j]), s[level + 2 * m + j]
+        goal = mean[j]
+        if n > 0:
+            goal += (mean[j] - s[level + m + j] / n) * min(n / max(owed, 1.0), 1.0)
+        low, high = 0, size - (2 if p[4 + c + m + j] == size - 1 else 1)
+        while low < high:  # the first token that lies above, or the last
+            mid = (low + high) // 2
+            if p[typical + mid] < goal:
+                low = mid + 1
+            else:
+                high = mid
+        if low > 0 and goal - p[typical + low - 1] < p[typical + low] - goal:
+            low -= 1
+        s[level + j] = low
+        typical += size
+
+
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
+def remember(s, p, at, main, category, tokens, clock, pause, first):  # type: ignore[no-untyped-def]
     """Take an event in: the seconds of its day if a pause ended, and its numbers' tokens.
 
     Before the `first` event stands the time that it was to have.
     """
     m = len(tokens)
-    ring, same = at + m, at + 2 * m + RING + category * m
+    ring, total, same = at + m, at + 2 * m + RING, at + 4 * m + RING + category * m
+    c = int(p[2])
+    typical = 4 + c + 2 * m
     if pause:
         for k in range(0 if first else RING - 1, 0, -1):
             s[ring + k] = s[ring + k - 1]
         s[ring] = clock
     for j in range(m):
         s[at + j] = tokens[j]
+        if tokens[j] != p[4 + c + m + j]:  # not missing
+            s[total + j] += p[typical + tokens[j]]
+            s[total + m + j] += 1.0
+        typical += int(p[4 + c + j])
         if main > 0:
             s[same + j] = tokens[j]
 

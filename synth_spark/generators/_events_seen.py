@@ -13,7 +13,7 @@ from synth_spark.core.batch import MARK, Encoded, Records
 from synth_spark.core.seeds import uniforms
 from synth_spark.generators._events_coder import DAY_S, Units
 from synth_spark.generators._events_decode import Base
-from synth_spark.generators._events_facts import Floats, signed_exp
+from synth_spark.generators._events_facts import Floats, signed_log
 from synth_spark.generators._events_layout import Layout
 from synth_spark.generators._events_plan import Contexts, token_shares
 
@@ -60,6 +60,7 @@ class Seen:
             attributes.slots.alone,
             clock.cut_s,
             base.coder.most_events,
+            _typical(base),
         )
         labels = [
             (attributes.index(f"own{j}"), c.tokens)
@@ -91,8 +92,8 @@ class Seen:
         """What is told of units, and the scaled attributes.
 
         Told are the count, the time of the last event, the share of nights and the mean hour: the
-        network sees at every event what is still owed of them. And the time of the first, and the
-        token of each number's mean.
+        network sees at every event what is still owed of them. And the time of the first, and each
+        number's mean.
 
         Args:
             base: The model's base.
@@ -117,10 +118,7 @@ class Seen:
         ]
         kept = [x[:, attributes.index(name)] for name in ("night", "hour_mean")]
         first = x[:, attributes.index("first")] * DAY_S
-        means = [
-            column.codec.encode(signed_exp(x[:, attributes.index("mean", j)]))
-            for j, column in enumerate(base.coder.nums)
-        ]
+        means = [x[:, attributes.index("mean", j)] for j in range(len(base.coder.nums))]
         return np.column_stack([shown, last, *kept, first, *means]), np.hstack(told)
 
     def state(self) -> dict[str, Any]:
@@ -145,6 +143,16 @@ class Seen:
             state["loose"],
             state["labels"],
         )
+
+
+def _typical(base: Base) -> Floats:
+    """Logarithm of the middle value of each token of each number, 0 of what is missing."""
+    parts = [np.zeros(0)]
+    for column in base.coder.nums:
+        size = max(column.codec.vocabulary, 1)
+        values = column.codec.decode(np.arange(size, dtype=np.int32), np.full(size, 0.5))
+        parts.append(np.nan_to_num(signed_log(values)))
+    return np.concatenate(parts)
 
 
 def encode(base: Base, seen: Seen, records: Records, marked: bool = False) -> Encoded:

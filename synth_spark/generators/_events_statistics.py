@@ -23,7 +23,7 @@ from synth_spark.generators._events_layout import (
     ROOM,
     SECOND,
 )
-from synth_spark.generators._events_recall import RING, remember, remembered
+from synth_spark.generators._events_recall import RING, owe, remember, remembered
 
 _T, _I, _GAPS, _TODAY, _DAYS, _DAY, _NIGHT, _HOURS = 0, 1, 2, 5, 6, 7, 8, 9
 
@@ -43,6 +43,9 @@ def reset(s, p, room):  # type: ignore[no-untyped-def]
         values += int(p[4 + j])
     at = FIXED + 3 * c + values
     s[at:] = -1.0
+    m = int(p[3])
+    total = at + 3 * (int(p[4]) if c > 0 else 0) + 2 * m + RING
+    s[total : total + 2 * m] = 0.0
 
 
 @njit(cache=True, nogil=True, fastmath=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
@@ -80,7 +83,7 @@ def before(s, p, weekday, shown, told, out):  # type: ignore[no-untyped-def]
 
     `shown` is the count that the net sees; of `told` it sees the time of the last event, the share
     of nights and the mean hour (at 1, 2 and 3). The time of the first event (at 4), as that of a
-    pause's end to come, and the tokens of the numbers' means go into the state.
+    pause's end to come, and what is owed to the numbers' means (behind it) go into the state.
     """
     room, most, c, i = s[ROOM], p[1], int(p[2]), s[_I]
     first = i == 0
@@ -132,10 +135,8 @@ def before(s, p, weekday, shown, told, out):  # type: ignore[no-untyped-def]
             out[at + v] = out[at + main + v] = out[at + 2 * main + v] = 0.0
     _last_numbers(s[place + 3 * main :], p, out[at + 3 * main :])
     if first:
-        m = int(p[3])
-        ring = place + 3 * main + m
-        s[ring] = told[4] % 86_400.0
-        s[ring + RING : ring + RING + m] = told[5 : 5 + m]
+        s[place + 3 * main + int(p[3])] = told[4] % 86_400.0
+    owe(s, p, place + 3 * main, owed, told[5:])
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
@@ -230,7 +231,7 @@ def update(s, p, t, cats, nums):  # type: ignore[no-untyped-def]
         s[at + main + cats[0]] = i + 1
         s[at + 2 * main + cats[0]] = cats[1] if c > 1 else -1
         at += 3 * main
-    remember(s, at, main, category, nums, t - day * 86_400.0, pause, i == 0)
+    remember(s, p, at, main, category, nums, t - day * 86_400.0, pause, i == 0)
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
@@ -244,7 +245,7 @@ def unroll(  # type: ignore[no-untyped-def]
     first.
     """
     main, m = int(p[4]) if int(p[2]) > 0 else 0, int(p[3])
-    numbers = size - RING - (2 + main) * m
+    numbers = size - RING - (4 + main) * m
     s = np.empty(size)
     reset(s, p, 1.0)
     previous = np.empty(len(t))

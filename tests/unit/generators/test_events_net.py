@@ -23,7 +23,14 @@ from tests.unit.generators.events_world import SCHEMA, phones
 
 RECORDS = phones(60, 8)
 LAYOUT = Layout(
-    np.array([3, 2]), np.array([4]), np.array([3]), np.zeros(2, int), np.zeros(2, int), 7_200.0, 50
+    np.array([3, 2]),
+    np.array([4]),
+    np.array([3]),
+    np.zeros(2, int),
+    np.zeros(2, int),
+    7_200.0,
+    50,
+    np.array([0.0, 1.0, 2.0, 0.0]),
 )
 ROOM_S = 7 * 86_400.0
 
@@ -58,7 +65,7 @@ def test_walking_real_events_gives_the_features_that_sampling_sees() -> None:
         np.zeros((rows, 3, LAYOUT.pointer), np.float32),
     )
     p, weekday = LAYOUT.packed(), np.zeros(rows, np.int64)
-    told = np.array([4.0, 2.5 * 86_400.0, 0.25, 13.0, 30_000.0, 2.0])
+    told = np.array([4.0, 2.5 * 86_400.0, 0.25, 13.0, 30_000.0, 1.2])
     shown = np.tile(told, (rows, 1))
     room = np.full(rows, ROOM_S)
     ring, centers = np.empty((rows, RING), np.int16), np.empty((rows, 1, CENTERS), np.int16)
@@ -79,14 +86,17 @@ def test_walking_real_events_gives_the_features_that_sampling_sees() -> None:
         ends = [int(t[k] % 86_400 // 300) for k in reversed(pauses)] or [100]
         assert ring[r].tolist() == (ends + [-1] * RING)[:RING]
         past, same = nums[5:r, 0].tolist(), nums[5:r, 0][cats[5:r, 0] == cats[r, 0]].tolist()
-        assert centers[r, 0].tolist() == [past[-1] if past else -1, same[-1] if same else -1, 2]
+        known = [token for token in past if token != LAYOUT.missing[0]]  # as the values are
+        beyond = min(len(known) / max(4 - len(past), 1), 1) * (1.2 - np.mean(known or [1.2]))
+        owed = np.abs(np.arange(3) - (1.2 + beyond)).argmin()
+        assert centers[r, 0].tolist() == [past[-1] if past else -1, same[-1] if same else -1, owed]
         stats.update(s, p, t[r], cats[r], nums[r])
 
 
 def test_features_at_the_start_say_so_and_hold_no_past() -> None:
     s, x = np.empty(LAYOUT.state_size), np.empty(LAYOUT.dense)
     stats.reset(s, LAYOUT.packed(), ROOM_S)
-    stats.before(s, LAYOUT.packed(), 0, 10.0, np.array([10.0, ROOM_S, 0.2, 14.0, 30_000.0, 2.0]), x)
+    stats.before(s, LAYOUT.packed(), 0, 10.0, np.array([10.0, ROOM_S, 0.2, 14.0, 30_000.0, 1.2]), x)
     assert x[7] == 1.0
     assert (x[BEFORE:] == 0).sum() >= LAYOUT.dense - BEFORE - 1
     assert stats.last_values(s, LAYOUT.packed(), np.empty(6, np.int64)) == 0
@@ -96,7 +106,7 @@ def test_how_far_the_last_event_is_and_the_pace_up_to_it_are_seen() -> None:
     s, x, day = np.empty(LAYOUT.state_size), np.empty(LAYOUT.dense), 86_400.0
     stats.reset(s, LAYOUT.packed(), ROOM_S)
     stats.update(s, LAYOUT.packed(), 0.5 * day, np.zeros(2, np.int32), np.zeros(1, np.int32))
-    told = np.array([10.0, 1.5 * day, 0.2, 14.0, 30_000.0, 2.0])
+    told = np.array([10.0, 1.5 * day, 0.2, 14.0, 30_000.0, 1.2])
     stats.before(s, LAYOUT.packed(), 0, 10.0, told, x)  # nine are owed in a day
     np.testing.assert_allclose(x[28:31], [1.0, 0.0, 0.5 * np.log(9.5 / 1.02)], rtol=1e-6)
     told[1] = 0.4 * day
@@ -109,7 +119,7 @@ def test_the_nights_and_hours_that_are_still_owed_are_seen() -> None:
     s, x = np.empty(LAYOUT.state_size), np.empty(LAYOUT.dense)
     stats.reset(s, LAYOUT.packed(), ROOM_S)
     stats.update(s, LAYOUT.packed(), 3 * 3_600.0, np.zeros(2, np.int32), np.zeros(1, np.int32))
-    stats.before(s, LAYOUT.packed(), 0, 10.0, np.array([10.0, ROOM_S, 0.2, 14.0, 30_000.0, 2.0]), x)
+    stats.before(s, LAYOUT.packed(), 0, 10.0, np.array([10.0, ROOM_S, 0.2, 14.0, 30_000.0, 1.2]), x)
     owed = [1 / 9, np.log(2), (140 - 3) / 9 / 6 - 2]
     np.testing.assert_allclose(x[31:34], owed, rtol=1e-6)
 

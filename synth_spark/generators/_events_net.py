@@ -32,6 +32,7 @@ from synth_spark.generators._events_window import ALWAYS, Ahead, Walker
 LOSSES = ("epoch", "train_nats", "valid_nats")  # of the curve; times would change the bytes
 LONGEST = 1.3  # times its drawn count, a unit's greatest length
 KNOTS = np.log([2, 6, 15, 40, 100, 250, 600])  # counts at which the pace is set
+DRIFTS, STEP, DOUBTED = 5, 0.7, 30.0  # rounds, part of the way, events that say nothing
 CALIBRATION = 80_000  # events of the units that it is set on
 PAUSE_S = 1_800.0  # from here on a gap is drawn as day, hour and slot, beside those before
 EXAMPLES = 2_500_000  # about so many examples are enough for the network
@@ -170,10 +171,13 @@ class EventsModel:
 
 
 def calibrated(model: EventsModel, seed: int) -> EventsModel:
-    """Show a larger or smaller count until units are as long as their drawn counts, on average.
+    """Set what drawing on its own gets wrong: the pace of units, and how often numbers come.
 
     A network that is a little slow or quick would else leave units short, or crowd their last
-    hours; the count shown sets its pace from the first event on.
+    hours; the count shown sets its pace from the first event on, and is larger or smaller until
+    units are as long as their drawn counts, on average. A number that hangs on the one before it
+    drifts by a little at each event: its tokens' biases move until each is as frequent as in the
+    records.
     """
     drawn = _some_drawn(model, seed)
     want = drawn.table[:, model.base.histories.attributes.index("n")]
@@ -182,14 +186,33 @@ def calibrated(model: EventsModel, seed: int) -> EventsModel:
     goal = near @ want
     doubt = 0.02 * want.sum()
     tried: list[tuple[float, int, NDArray[np.float64]]] = []
-    for _ in range(5):
-        got = near @ model.events(drawn, seed, 0)[0]
+    for round_ in range(5):
+        lengths, _, _, numbers = model.events(drawn, seed, 0)
+        got = near @ lengths
         tried.append((float(np.abs(got - goal).sum()), len(tried), model.pace))
-        if np.abs(got - goal).sum() < 0.01 * goal.sum():
+        settled = np.abs(got - goal).sum() < 0.01 * goal.sum()
+        if round_ < DRIFTS:
+            _stop_drift(model, numbers)
+        elif settled:
             break
-        model.pace = np.clip(model.pace * (goal + doubt) / (got + doubt), 0.6, 2.5)
+        if not settled:
+            model.pace = np.clip(model.pace * (goal + doubt) / (got + doubt), 0.6, 2.5)
     model.pace = min(tried)[2]
     return model
+
+
+def _stop_drift(model: EventsModel, drawn: NDArray[np.int32]) -> None:
+    """Move the biases of the numbers' tokens, in place, towards their share in the records."""
+    weights = dict(model.weights)
+    for j, column in enumerate(model.base.coder.nums):
+        name, real = f"num_out.{j}.bias", np.asarray(column.codec.shares)
+        if len(real) < 2 or not len(drawn):
+            continue
+        made = np.bincount(drawn[:, j], minlength=len(real)) / len(drawn)
+        doubt = DOUBTED / len(drawn)
+        step = np.clip(np.log((real + doubt) / (made + doubt)), -1.0, 1.0)
+        weights[name] = (weights[name] + STEP * step).astype(np.float32)
+    model.weights, model._walker = weights, None
 
 
 def _some_drawn(model: EventsModel, seed: int) -> Drawn:

@@ -5,8 +5,8 @@ what the unit had: it often comes again at the same time of day (a train, a comm
 night), and at the same place a price or a speed is often the same as before.
 
 A state row keeps the seconds of the day at which the unit's latest `RING` pauses ended, each
-number's token at the last event, that of the mean of what is still owed to its drawn mean, the sum
-and the count of its values, and its token at the last event with each value of the main category.
+number's token at the last event, that of its level, the sum and the count of its values, and its
+token at the last event with each value of the main category.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from synth_spark.generators._events_kernels import DAY, HOUR, SLOT
 
 RING = 8  # ends of pauses that are remembered
+PRIOR = 0.05  # of a unit's events, for which its drawn mean stands
 
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
@@ -25,7 +26,7 @@ def remembered(s, at, m, main, category, out):  # type: ignore[no-untyped-def]
     """Tokens that each number's are compared with, -1: none yet; out[m, CENTERS].
 
     They are that of the last event, that of the last event with this value of the main category,
-    and that of the mean that is still owed.
+    and that of its level.
 
     Args:
         s: The state row.
@@ -44,26 +45,25 @@ def remembered(s, at, m, main, category, out):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
-def owe(s, p, at, owed, mean):  # type: ignore[no-untyped-def]
-    """Put the token of the mean that is still owed to each number into the state.
+def level(s, p, at, count, mean):  # type: ignore[no-untyped-def]
+    """Put the token of each number's level into the state.
 
-    At most as far beyond the drawn mean as what has come lies on its other side.
+    It is the mean of what has come, and of the drawn mean as if it had come `PRIOR` times the
+    unit's count: of few events the real mean says too much, many drift without it.
 
     Args:
         s: The state row.
         p: See `Layout.packed`.
         at: Where the tokens of the last event stand in it.
-        owed: Events to come.
+        count: Events of the unit.
         mean: As drawn, of the logarithms, shape (numbers,).
     """
     c, m = int(p[2]), int(p[3])
-    level = at + m + RING
-    typical = 4 + c + 2 * m
+    to = at + m + RING
+    typical, prior = 4 + c + 2 * m, PRIOR * max(count, 1.0)
     for j in range(m):
-        size, n = int(p[4 + c + j]), s[level + 2 * m + j]
-        goal = mean[j]
-        if n > 0:
-            goal += (mean[j] - s[level + m + j] / n) * min(n / max(owed, 1.0), 1.0)
+        size, n = int(p[4 + c + j]), s[to + 2 * m + j]
+        goal = (s[to + m + j] + prior * mean[j]) / (n + prior)
         low, high = 0, size - (2 if p[4 + c + m + j] == size - 1 else 1)
         while low < high:  # the first token that lies above, or the last
             mid = (low + high) // 2
@@ -73,7 +73,7 @@ def owe(s, p, at, owed, mean):  # type: ignore[no-untyped-def]
                 high = mid
         if low > 0 and goal - p[typical + low - 1] < p[typical + low] - goal:
             low -= 1
-        s[level + j] = low
+        s[to + j] = low
         typical += size
 
 

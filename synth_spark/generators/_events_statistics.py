@@ -23,7 +23,7 @@ from synth_spark.generators._events_layout import (
     ROOM,
     SECOND,
 )
-from synth_spark.generators._events_recall import RING, owe, remember, remembered
+from synth_spark.generators._events_recall import RING, level, remember, remembered
 
 _T, _I, _GAPS, _TODAY, _DAYS, _DAY, _NIGHT, _HOURS = 0, 1, 2, 5, 6, 7, 8, 9
 
@@ -83,7 +83,7 @@ def before(s, p, weekday, shown, told, out):  # type: ignore[no-untyped-def]
 
     `shown` is the count that the net sees; of `told` it sees the time of the last event, the share
     of nights and the mean hour (at 1, 2 and 3). The time of the first event (at 4), as that of a
-    pause's end to come, and what is owed to the numbers' means (behind it) go into the state.
+    pause's end to come, and the numbers' means (behind it) go into the state.
     """
     room, most, c, i = s[ROOM], p[1], int(p[2]), s[_I]
     first = i == 0
@@ -136,7 +136,7 @@ def before(s, p, weekday, shown, told, out):  # type: ignore[no-untyped-def]
     _last_numbers(s[place + 3 * main :], p, out[at + 3 * main :])
     if first:
         s[place + 3 * main + int(p[3])] = told[4] % 86_400.0
-    owe(s, p, place + 3 * main, owed, told[5:])
+    level(s, p, place + 3 * main, max(shown, i), told[5:])
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]

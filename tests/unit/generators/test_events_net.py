@@ -87,9 +87,9 @@ def test_walking_real_events_gives_the_features_that_sampling_sees() -> None:
         assert ring[r].tolist() == (ends + [-1] * RING)[:RING]
         past, same = nums[5:r, 0].tolist(), nums[5:r, 0][cats[5:r, 0] == cats[r, 0]].tolist()
         known = [token for token in past if token != LAYOUT.missing[0]]  # as the values are
-        beyond = min(len(known) / max(4 - len(past), 1), 1) * (1.2 - np.mean(known or [1.2]))
-        owed = np.abs(np.arange(3) - (1.2 + beyond)).argmin()
-        assert centers[r, 0].tolist() == [past[-1] if past else -1, same[-1] if same else -1, owed]
+        level = (sum(known) + 0.05 * 4 * 1.2) / (len(known) + 0.05 * 4)
+        near = np.abs(np.arange(3) - level).argmin()
+        assert centers[r, 0].tolist() == [past[-1] if past else -1, same[-1] if same else -1, near]
         stats.update(s, p, t[r], cats[r], nums[r])
 
 

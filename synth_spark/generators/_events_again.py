@@ -11,6 +11,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+DOUBT = 20  # cases that say nothing
 LEAST = 0.02  # of the cases beyond chance, below which nothing is kept
 
 
@@ -38,6 +39,7 @@ def repeats(
         cases, same, lucky = _counted(offsets, category, size, tokens[:, j], values[:, j], chance)
         lucky /= np.maximum(cases, 1)
         out[j] = (same / np.maximum(cases, 1) - lucky) / np.maximum(1 - lucky, 1e-9)
+        out[j] *= cases / (cases + DOUBT)
     return np.where(out < LEAST, 0.0, out)
 
 

@@ -32,7 +32,7 @@ from synth_spark.generators._events_window import ALWAYS, Ahead, Walker
 LOSSES = ("epoch", "train_nats", "valid_nats")  # of the curve; times would change the bytes
 LONGEST = 1.3  # times its drawn count, a unit's greatest length
 KNOTS = np.log([2, 6, 15, 40, 100, 250, 600])  # counts at which the pace is set
-DRIFTS, STEP, DOUBTED = 5, 0.7, 30.0  # rounds, part of the way, events that say nothing
+STEP, DOUBTED = 0.7, 30.0  # part of the way that biases move, events that say nothing
 CALIBRATION = 80_000  # events of the units that it is set on
 PAUSE_S = 1_800.0  # from here on a gap is drawn as day, hour and slot, beside those before
 EXAMPLES = 2_500_000  # about so many examples are enough for the network
@@ -177,7 +177,7 @@ def calibrated(model: EventsModel, seed: int) -> EventsModel:
     hours; the count shown sets its pace from the first event on, and is larger or smaller until
     units are as long as their drawn counts, on average. A number that hangs on the one before it
     drifts by a little at each event: its tokens' biases move until each is as frequent as in the
-    records.
+    records, as far as so few subjects can tell.
     """
     drawn = _some_drawn(model, seed)
     want = drawn.table[:, model.base.histories.attributes.index("n")]
@@ -185,34 +185,58 @@ def calibrated(model: EventsModel, seed: int) -> EventsModel:
     near = np.array([np.interp(at, KNOTS, row) for row in np.eye(len(KNOTS))])  # (knots, units)
     goal = near @ want
     doubt = 0.02 * want.sum()
-    tried: list[tuple[float, int, NDArray[np.float64]]] = []
-    for round_ in range(5):
+    tried: list[tuple[float, int, NDArray[np.float64], dict[str, NDArray[Any]]]] = []
+    for _ in range(5):
         lengths, _, _, numbers = model.events(drawn, seed, 0)
         got = near @ lengths
-        tried.append((float(np.abs(got - goal).sum()), len(tried), model.pace))
-        settled = np.abs(got - goal).sum() < 0.01 * goal.sum()
-        if round_ < DRIFTS:
-            _stop_drift(model, numbers)
-        elif settled:
+        off = float(np.abs(got - goal).sum() / max(goal.sum(), 1))
+        drift, weights = _drift(model, numbers, np.repeat(drawn.owner, lengths))
+        tried.append((off + drift, len(tried), model.pace, model.weights))
+        if off < 0.01 and drift == 0:
             break
-        if not settled:
+        if off >= 0.01:
             model.pace = np.clip(model.pace * (goal + doubt) / (got + doubt), 0.6, 2.5)
-    model.pace = min(tried)[2]
+        model.weights, model._walker = weights, None
+    _, _, model.pace, model.weights = min(tried, key=lambda one: one[:2])
+    model._walker = None
     return model
 
 
-def _stop_drift(model: EventsModel, drawn: NDArray[np.int32]) -> None:
-    """Move the biases of the numbers' tokens, in place, towards their share in the records."""
-    weights = dict(model.weights)
+def _drift(
+    model: EventsModel, drawn: NDArray[np.int32], owner: NDArray[np.int64]
+) -> tuple[float, dict[str, NDArray[Any]]]:
+    """How far the shares of the numbers' tokens are off, and weights that bring them nearer.
+
+    What lies within two standard errors is left alone: the events of a subject are alike, so that
+    its tokens say less than as many subjects' would (the design effect of Kish, Survey Sampling,
+    1965).
+
+    Args:
+        model: What drew.
+        drawn: Tokens, shape (events, numbers).
+        owner: Subject of each event, shape (events,).
+    """
+    weights, far, events = dict(model.weights), 0.0, max(len(drawn), 1)
+    owner = np.unique(owner, return_inverse=True)[1].ravel()
+    n = np.bincount(owner)[:, None]
     for j, column in enumerate(model.base.coder.nums):
-        name, real = f"num_out.{j}.bias", np.asarray(column.codec.shares)
-        if len(real) < 2 or not len(drawn):
+        real, tokens = np.asarray(column.codec.shares), np.maximum(drawn[:, j], 0)
+        size = len(real)
+        if size < 2 or not len(drawn):
             continue
-        made = np.bincount(drawn[:, j], minlength=len(real)) / len(drawn)
-        doubt = DOUBTED / len(drawn)
-        step = np.clip(np.log((real + doubt) / (made + doubt)), -1.0, 1.0)
+        each = np.bincount(owner * size + tokens, minlength=len(n) * size).reshape(len(n), size)
+        made = each.sum(axis=0) / events
+        even = np.maximum((n * made * (1 - made)).sum(axis=0), 1e-9)
+        away = ((each - n * made) ** 2).sum(axis=0)  # none of its own says nothing of a token
+        alike = np.maximum(away / even, max(float(away.sum() / even.sum()), 1.0))
+        error = 2 * np.sqrt(real * (1 - real) * alike / events)
+        beyond = np.sign(made - real) * np.maximum(np.abs(made - real) - error, 0.0)
+        far += float(np.abs(beyond).sum() / 2)
+        doubt = DOUBTED / events
+        step = np.clip(np.log((real + doubt) / (real + beyond + doubt)), -1.0, 1.0)
+        name = f"num_out.{j}.bias"
         weights[name] = (weights[name] + STEP * step).astype(np.float32)
-    model.weights, model._walker = weights, None
+    return far, weights
 
 
 def _some_drawn(model: EventsModel, seed: int) -> Drawn:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from synth_spark.generators._events_kernels import DAY, HOUR, SLOT
 
+DOUBT = 20  # cases that say nothing
 RING = 8  # ends of pauses that are remembered
 PRIOR = 0.05  # of a unit's events, for which its drawn mean stands
 
@@ -208,7 +209,7 @@ def again_at(
     cases, same = _again_at(t, previous, cut_s)
     chance = min(tick_s / SLOT, 1.0)
     share = (same / max(cases, 1) - chance) / max(1 - chance, 1e-9)
-    return float(max(share, 0.0))
+    return float(max(share, 0.0) * cases / (cases + DOUBT))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]

@@ -117,7 +117,8 @@ class Seen:
             (x[:, at, None] == np.arange(tokens)).astype(np.float32) for at, tokens in self.labels
         ]
         kept = [x[:, attributes.index(name)] for name in ("night", "hour_mean")]
-        first = x[:, attributes.index("first")] * DAY_S
+        tick = base.coder.clock.tick_s  # what is drawn of it is no whole tick, the real one is
+        first = np.floor(x[:, attributes.index("first")] * DAY_S / tick + 0.5) * tick
         means = [x[:, attributes.index("mean", j)] for j in range(len(base.coder.nums))]
         return np.column_stack([shown, last, *kept, first, *means]), np.hstack(told)
 

@@ -25,7 +25,7 @@ class Support:
 
     cats: tuple[NDArray[np.bool_], ...]  # (earlier, widest, values) of each category
     nums: tuple[NDArray[np.bool_], ...]  # (categories, widest, tokens) of each number
-    seldom: tuple[NDArray[np.bool_], ...] = ()  # (values,) of each category, whether it is rare
+    seldom: tuple[NDArray[np.bool_], ...] = ()  # (values,) of each category: rare ones
     again: float = 0.0  # of pauses that end in the same five minutes of the day as one before, the
     # share that does so to the second
 
@@ -56,7 +56,9 @@ class Support:
                 met[e] = _met(units.cats[:, e], units.cats[:, j], widest, column.tokens)
             cats.append(met)
             counts = np.bincount(units.cats[:, j], minlength=column.tokens)
-            seldom.append(np.asarray(counts < SELDOM * len(units.cats)))
+            slot = base.histories.attributes.slots.of_token[j]
+            single = np.bincount(slot)[slot] == 1  # of others a unit is not told how many it has
+            seldom.append(np.asarray((counts < SELDOM * len(units.cats)) & single))
         for j, column in enumerate(base.coder.nums):
             size = int(np.diff(contexts.num_start)[j])
             kinds = _kinds(column.codec, size)

@@ -166,7 +166,7 @@ class Ragged:
         """Units of records, with nothing known beforehand."""
         units = coder.units(records)
         n = len(units.anchor)
-        none, room = np.zeros((n, 4)), coder.room_s(units.anchor)
+        none, room = np.zeros((n, 5 + len(coder.nums))), coder.room_s(units.anchor)
         nothing = np.zeros((n, 0), np.float32)
         return cls(
             units.lengths, np.ones(n, bool), units.t, units.cats, units.nums,

@@ -79,7 +79,7 @@ def test_pauses_that_end_at_the_same_second_are_counted_beyond_chance() -> None:
     other = days + 30_000.0 + np.array([0, 60, 0, 120, 0, 180, 0.0])
     for t, count in ((same, 6), (other, 0)):  # the one before was never at the same second
         previous = np.append(-1.0, t[:-1])
-        want = max((count / 6 - 1 / 300) / (1 - 1 / 300), 0)
+        want = max((count / 6 - 1 / 300) / (1 - 1 / 300), 0) * 6 / (6 + 20)
         assert again_at(t, previous, 1_800.0, 1.0) == pytest.approx(want)
     assert again_at(same, np.append(-1.0, same[:-1]), 1_800.0, 300.0) == 0  # on the grid anyway
     assert same_time(np.array(RINGS[2]), 100) == 30_000.0
@@ -112,21 +112,21 @@ def test_how_often_a_number_stays_is_learned_beyond_chance() -> None:
     tokens, category = np.zeros((100, 1), np.int32), np.zeros(100, np.int32)
     chance = (0.5**2) + 50 * 0.01**2  # two of the hundred are the same
     got = repeats(offsets, category, tokens, values)
-    assert got[0, 0] == pytest.approx((49 / 98 - chance) / (1 - chance))
+    assert got[0, 0] == pytest.approx((49 / 98 - chance) / (1 - chance) * 98 / (98 + 20))
     assert got[0, 1] == 0  # with one category the last event is the one before
 
 
 def test_a_number_comes_again_with_its_category() -> None:
-    category = np.tile(np.array([0, 1], np.int32), 20)
+    category = np.tile(np.array([0, 1], np.int32), 200)
     tokens = category.copy()
-    values = np.where(category == 0, 1.25, 2.75)[:, None] + np.repeat([0, 0.01], 20)[:, None]
-    offsets = np.array([0, 20, 40])
+    values = np.where(category == 0, 1.25, 2.75)[:, None] + np.repeat([0, 0.01], 200)[:, None]
+    offsets = np.array([0, 200, 400])
     share = repeats(offsets, category, tokens[:, None], values)[0]
     assert share[0] == 0
     assert share[1] > 0.9
     rng = np.random.default_rng(0)
-    inside = kept(offsets, category, tokens, np.array([0.0, 1.0]), rng.random(40), rng)
-    for unit in (slice(0, 20), slice(20, 40)):
+    inside = kept(offsets, category, tokens, np.array([0.0, 1.0]), rng.random(400), rng)
+    for unit in (slice(0, 200), slice(200, 400)):
         for value in (0, 1):
             assert len(set(inside[unit][category[unit] == value])) == 1
     assert len(set(inside)) == 4

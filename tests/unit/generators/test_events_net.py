@@ -18,6 +18,7 @@ from synth_spark.generators._events_layout import AFTER, AFTER_DENSE, BEFORE, LA
 from synth_spark.generators._events_net import EventsModel, EventsParams, learn_events
 from synth_spark.generators._events_recall import RING, add_near
 from synth_spark.generators._events_seen import encode
+from synth_spark.generators._events_support import Support
 from synth_spark.models.recall import CENTERS, nearness
 from tests.unit.generators.events_world import SCHEMA, phones
 
@@ -165,6 +166,27 @@ def test_an_episode_shows_its_last_event_and_hides_its_count(model: EventsModel)
     # A deviation of 4,000 normal draws is off by 4.5 % (four of its own deviations) once in 16,000.
     np.testing.assert_allclose(found[False], [0.1, 0.1], rtol=0.045)
     np.testing.assert_allclose(found[True], [0.2, 0.02], rtol=0.045)
+
+
+def test_the_first_event_is_told_in_whole_ticks(model: EventsModel) -> None:
+    """Times of day as the forests hand them out, in days of 32 bits, are those that they were."""
+    attributes, times = model.base.histories.attributes, np.arange(0, 86_400, 300.0)
+    x = np.zeros((len(times), len(attributes.columns)))
+    x[:, attributes.index("first")] = (times / 86_400).astype(np.float32)
+    shown, _ = model.seen.of_units(model.base, x, np.full((len(times), 2), 0.5))
+    assert shown[:, 4].tolist() == times.tolist()
+
+
+def test_only_labels_with_a_drawn_share_of_their_own_are_rare(model: EventsModel) -> None:
+    slots = model.base.histories.attributes.slots
+    for j, (seldom, slot) in enumerate(zip(model.support.seldom, slots.of_token, strict=True)):
+        shared = np.bincount(slot)[slot] > 1
+        assert not (seldom & shared).any(), j
+    groups = (np.zeros(len(slots.of_token[0]), np.int32), *slots.of_token[1:])
+    histories = model.base.histories
+    pooled = replace(histories.attributes, slots=replace(slots, of_token=groups))
+    base = replace(model.base, histories=replace(histories, attributes=pooled))
+    assert not Support.learn(base, model.seen.contexts, RECORDS).seldom[0].any()
 
 
 def test_the_folded_network_gives_the_logits_of_the_network(model: EventsModel) -> None:

@@ -103,6 +103,15 @@ def remember(s, p, at, main, category, tokens, clock, pause, first):  # type: ig
 
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
+def ended(ring):  # type: ignore[no-untyped-def]
+    """How many pauses' ends are known: the latest stand first."""
+    known = 0
+    while known < len(ring) and ring[known] >= 0:
+        known += 1
+    return known
+
+
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
 def by_hour(ring, out):  # type: ignore[no-untyped-def]
     """Features of each hour: the last pause ended in it; share of the pauses that did; beside it.
 
@@ -111,9 +120,7 @@ def by_hour(ring, out):  # type: ignore[no-untyped-def]
         out: What is filled, shape (24, HOURS).
     """
     out[:] = 0.0
-    known = 0
-    while known < len(ring) and ring[known] >= 0:
-        known += 1
+    known = ended(ring)
     for k in range(known):
         hour = min(int(ring[k] // HOUR), 23)
         if k == 0:
@@ -135,9 +142,7 @@ def by_slot(ring, hour, out):  # type: ignore[no-untyped-def]
         out: What is filled, shape (12, SLOTS).
     """
     out[:] = 0.0
-    known = 0
-    while known < len(ring) and ring[known] >= 0:
-        known += 1
+    known = ended(ring)
     for k in range(known):
         slot = min(int(ring[k] // SLOT), 287)
         for at in range(12):

@@ -53,7 +53,11 @@ class Single:
 
 
 class HorovodGang:
-    """Ranks joined by Horovod; the HOROVOD_* environment must be set before."""
+    """Ranks joined by Horovod; the HOROVOD_* environment must be set before.
+
+    A Horovod that was built without CUDA copies a GPU's tensor without waiting for the copy before
+    it sums; there we make the round trip ourselves.
+    """
 
     def __init__(self) -> None:
         self._hvd = _horovod()
@@ -63,18 +67,27 @@ class HorovodGang:
             raise _lost("The ranks did not find each other.", error) from error
         self.rank, self.size = self._hvd.rank(), self._hvd.size()
         self.local_rank = self._hvd.local_rank()
+        self._takes_gpus = bool(self._hvd.cuda_built())
 
     def sum(self, tensor: torch.Tensor, name: str) -> torch.Tensor:
-        try:
-            return self._hvd.allreduce_(tensor, name=name, op=self._hvd.Sum)
-        except Exception as error:
-            raise _lost(f"The sum {name!r} broke off.", error) from error
+        return self._through(
+            tensor, lambda t: self._hvd.allreduce_(t, name=name, op=self._hvd.Sum), f"sum {name!r}"
+        )
 
     def broadcast(self, tensor: torch.Tensor, name: str, root: int = 0) -> torch.Tensor:
+        return self._through(
+            tensor, lambda t: self._hvd.broadcast_(t, root, name=name), f"broadcast {name!r}"
+        )
+
+    def _through(
+        self, tensor: torch.Tensor, work: Callable[[torch.Tensor], object], what: str
+    ) -> torch.Tensor:
+        there = tensor if self._takes_gpus else tensor.cpu()
         try:
-            return self._hvd.broadcast_(tensor, root, name=name)
+            work(there)
         except Exception as error:
-            raise _lost(f"The broadcast {name!r} broke off.", error) from error
+            raise _lost(f"The {what} broke off.", error) from error
+        return tensor if there is tensor else tensor.copy_(there)
 
     def close(self) -> None:
         self._hvd.shutdown()

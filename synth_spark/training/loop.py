@@ -73,7 +73,7 @@ def fit(
         raise NoExamplesError(
             "There is no training example.", hint="more subjects, or a smaller valid_share"
         )
-    with _torch(threads):
+    with _torch(threads, device):
         run = Run(
             trainee, (rows, _rows(trainee, valid, gang, check=True)), gang, seed=seed, device=device
         )
@@ -92,6 +92,7 @@ def train_local(
     *,
     folder: Path | None = None,
     say: Say = silent,
+    device: str = "cpu",
 ) -> Trained:
     """Answer a `Train` request from records in memory, in this process.
 
@@ -100,7 +101,10 @@ def train_local(
     """
     share = request.trainee.schedule.valid_share
     train, valid = split(request.encode(records), share, seed)
-    return fit(request.trainee, train, valid, seed=seed, folder=folder, say=say, name=request.name)
+    return fit(
+        request.trainee, train, valid,
+        seed=seed, folder=folder, say=say, name=request.name, device=device,
+    )  # fmt: skip
 
 
 def _rows(
@@ -115,12 +119,12 @@ def _rows(
 
 
 @contextmanager
-def _torch(threads: int) -> Iterator[None]:
-    """Torch with that many threads, and the caller's random state given back at the end."""
+def _torch(threads: int, device: str) -> Iterator[None]:
+    """Torch with that many threads, and the caller's random states given back at the end."""
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        with torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=[device] if device.startswith("cuda") else []):
             yield
     finally:
         torch.set_num_threads(before)

@@ -89,13 +89,15 @@ class Columns(nn.Module):
         layout = self.layout
         for name in self.lists:
             setattr(self, name, nn.ParameterList())
-        self.picks: list[Any] = []
+        self.picks: list[slice | None] = []
         widths = []
         for c, size in enumerate(layout.sizes):
             basis, rank = layout.outs[c], layout.ranks[c]
             widths.append(rank or (size if basis is None else basis.shape[1]))
             rows = [r for p in layout.parents[c] for r in range(*self.starts[p : p + 2])]
-            self.picks.append(pick_of(rows))
+            self.picks.append(slice_of(rows))
+            if self.picks[-1] is None:
+                self._keep(f"pick{c}", np.array(rows))
             self.direct.append(nn.Parameter(torch.zeros(len(rows), widths[-1])))
             self.bias.append(nn.Parameter(torch.tensor(layout.bias[c])))
             learned = torch.randn(rank, size) / rank**0.5 if rank else torch.zeros(0)
@@ -146,7 +148,9 @@ class Columns(nn.Module):
         for c, part in enumerate(parts):
             features = part
             if direct and len(self.direct[c]):
-                features = features + x[:, self.picks[c]] @ self.direct[c]
+                picked = self.picks[c]
+                picked = getattr(self, f"pick{c}") if picked is None else picked
+                features = features + x[:, picked] @ self.direct[c]
             logits = self._leave(c, features) + self.bias[c]
             if classes is not None and c in self.never_columns:
                 logits = logits + classes[:, getattr(self, f"rows{c}")] @ getattr(self, f"never{c}")
@@ -168,9 +172,9 @@ class Columns(nn.Module):
         return hot
 
 
-def pick_of(rows: list[int]) -> Any:
-    """A slice where the rows lie together, which spares a copy of the inputs."""
+def slice_of(rows: list[int]) -> slice | None:
+    """A slice where the rows lie together, which spares a copy of the inputs; else None."""
     if not rows:
         return slice(0, 0)
     together = rows[-1] - rows[0] + 1 == len(rows)
-    return slice(rows[0], rows[-1] + 1) if together else torch.tensor(rows)
+    return slice(rows[0], rows[-1] + 1) if together else None

@@ -58,8 +58,7 @@ def _add(
     token, hour, slot = clock.encode(units.t, units.previous)
     first, span = x[:, attributes.index("first")], x[:, attributes.index("span")]
     count(
-        units.offsets, units.anchor, rhythms(attributes, x),
-        c.ends((first + span) * DAY_S, clock.horizon_s),
+        units.offsets, units.anchor, rhythms(attributes, x), (first + span) * DAY_S,
         units.t, token, hour, slot, units.cats, units.nums, token_shares(attributes, c, x),
         c.selfs(attributes, x), c.mean_levels(attributes, x), c.starts, c.in_runs, c.cat_parent,
         c.num_cat, c.num_num, c.num_level, c.pace_edges, c.last_edges, c.gap_edges,

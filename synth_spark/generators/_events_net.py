@@ -18,6 +18,7 @@ from synth_spark.core.conditions import Condition
 from synth_spark.core.ports import Learning, Schedule, Train, Trained
 from synth_spark.core.schema import Schema
 from synth_spark.core.seeds import generator, stream_key
+from synth_spark.generators._events_clock import PAUSE_S
 from synth_spark.generators._events_conditions import Asked, asked_of
 from synth_spark.generators._events_decode import Base, decode, learn_base
 from synth_spark.generators._events_episodes import Drawn
@@ -34,7 +35,6 @@ LONGEST = 1.3  # times its drawn count, a unit's greatest length
 KNOTS = np.log([2, 6, 15, 40, 100, 250, 600])  # counts at which the pace is set
 STEP, DOUBTED = 0.7, 30.0  # part of the way that biases move, events that say nothing
 CALIBRATION = 80_000  # events of the units that it is set on
-PAUSE_S = 1_800.0  # from here on a gap is drawn as day, hour and slot, beside those before
 EXAMPLES = 2_500_000  # about so many examples are enough for the network
 
 

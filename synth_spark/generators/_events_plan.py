@@ -45,7 +45,6 @@ class Contexts:
     pace_edges: Floats
     last_edges: Floats
     gap_edges: Floats
-    to_end: bool  # the pace looks at the drawn last event, not at the horizon
     nights: Floats  # (rhythms,), part of the events of units of that rhythm
 
     @classmethod
@@ -67,10 +66,7 @@ class Contexts:
         ]
         in_runs = np.array([c.how == "runs" for c in coder.cats], bool)
         edges = gap_edges(units, in_runs)
-        whole = not coder.episodes
-        ends = np.full(len(x), coder.clock.horizon_s)
-        if whole:
-            ends = (x[:, attributes.index("first")] + x[:, attributes.index("span")]) * DAY_S
+        ends = (x[:, attributes.index("first")] + x[:, attributes.index("span")]) * DAY_S
         pace = tables.pace_values(units.t, units.offsets, ends)
         means = np.array(
             [quantiles(x[:, attributes.index("mean", j)], 3) for j in range(len(coder.nums))]
@@ -88,13 +84,9 @@ class Contexts:
             in_runs, np.array(cat_parent, np.int64), np.array(num_cat, np.int64),
             np.array(num_num, np.int64),
             num_start, np.concatenate([np.zeros(0, np.int64), *levels]).astype(np.int64),
-            means, quantiles(pace, tables.PACE - 1), quantiles(gaps_of(units), 2), edges, whole,
+            means, quantiles(pace, tables.PACE - 1), quantiles(gaps_of(units), 2), edges,
             _nights(attributes, x),
         )  # fmt: skip
-
-    def ends(self, drawn_s: Floats, horizon_s: float) -> Floats:
-        """Where the pace looks to, in seconds since the unit's start; shape (units,)."""
-        return drawn_s if self.to_end else np.full(len(drawn_s), horizon_s)
 
     def selfs(self, attributes: Attributes, x: Floats) -> Floats:
         """Share of repeats of each category in each unit, shape (units, categories)."""

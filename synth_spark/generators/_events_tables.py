@@ -9,9 +9,11 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from synth_spark.generators._events_clock import PAUSE_S
 from synth_spark.generators._events_runs import NEW, SAME
 
-GAPS, SELF, SHARE, PACE, BLOCKS, PARTS, LAST, CLOCKS = 6, 5, 5, 7, 12, 4, 4, 5
+GAPS, SELF, SHARE, PACE, BLOCKS, PARTS, LAST, CLOCKS = 6, 5, 5, 7, 12, 4, 9, 5
+EARLY = 8  # events of a run between which the last gap is not told
 SUITS = 5  # how the hour suits a value
 DWELLS = 48  # levels of the gap behind an event: half powers of two of a second
 NUM_LEVELS = 5  # of another number: missing or before the first, then quarters
@@ -54,6 +56,24 @@ def part_of_week(anchor, day):  # type: ignore[no-untyped-def]
 def pace_of(owed, left_s, edges):  # type: ignore[no-untyped-def]
     """Level of the events owed per hour that is left."""
     return level(edges, owed / (left_s / 3_600.0 + 0.5))
+
+
+@njit(cache=True, nogil=True, error_model="numpy", inline="always")  # type: ignore[untyped-decorator, unused-ignore]
+def last_of(gap, run, edges):  # type: ignore[no-untyped-def]
+    """Level of an event's own gap, and of how many events of its run came before it.
+
+    Args:
+        gap: Seconds from the event before; negative: the event is a unit's first.
+        run: Events since the last pause, of `PAUSE_S` or more, or the unit's start.
+        edges: Of the level of the gap, two.
+    """
+    if gap < 0:
+        return LAST - 1
+    if run == 0:
+        return level(edges, gap)
+    if run < EARLY:
+        return 3 if run == 1 else 4
+    return 5 + level(edges, gap)
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
@@ -120,6 +140,7 @@ def count(  # type: ignore[no-untyped-def]
     short = time.shape[-1] - 1
     for u in range(len(offsets) - 1):
         a, b = offsets[u], offsets[u + 1]
+        run = 0
         for i in range(a, b):
             day = int(t[i] // 86_400.0)
             if i == a:
@@ -129,9 +150,10 @@ def count(  # type: ignore[no-untyped-def]
                 today = int(now // 86_400.0)
                 block = int((now - today * 86_400.0) // 7_200.0)
                 gap = now - t[i - 2] if i - 1 > a else -1.0
+                run = 0 if gap < 0 or gap >= PAUSE_S else run + 1
                 pace = pace_of(b - i, max(ends[u] - now, 0.0), pace_edges)
                 part = part_of_week(anchors[u], today)
-                last = level(last_edges, gap) if gap >= 0 else LAST - 1
+                last = last_of(gap, run, last_edges)
                 left = state_of[cats[i - 1, 0]] if columns else 0
                 time[clocks[u], pace, block, last, part, left, min(token[i], short)] += 1
                 if hour[i] >= 0:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from synth_spark.generators._events_clock import PAUSE_S
 from synth_spark.generators._events_kernels import (
     DAY,
     HOUR,
@@ -21,10 +22,10 @@ from synth_spark.generators._events_kernels import (
 )
 from synth_spark.generators._events_steps import kept_back, lift, moment, wanted
 from synth_spark.generators._events_tables import (
-    LAST,
     MOST_TILT,
     SHARE_EDGES,
     alike,
+    last_of,
     level,
     night_odds,
     number_context,
@@ -54,7 +55,7 @@ def pick_hour(cdf, tilt, u):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True, error_model="numpy", inline="always")  # type: ignore[untyped-decorator, unused-ignore]
 def next_time(  # type: ignore[no-untyped-def]
-    now, owed, gap, anchor, style, tilt, left_state, end, horizon, tick, cut, gap_sub, jump_lo,
+    now, owed, gap, run, anchor, style, tilt, left_state, end, horizon, tick, cut, gap_sub, jump_lo,
     jump_hi, time, hours, slots, pace_edges, last_edges, state,
 ):  # fmt: skip
     """Time of the next event in seconds, not before `now`, below the horizon; -1: the unit ends.
@@ -70,7 +71,7 @@ def next_time(  # type: ignore[no-untyped-def]
     lean = min(tilt, MOST_LEAN)
     taken = 1.0 / max(lean, 1.0)
     pace = pace_of(owed, max(end - now, 0.0), pace_edges)
-    last = level(last_edges, gap) if gap >= 0 else LAST - 1
+    last = last_of(gap, run, last_edges)
     cdf = time[style, pace, block, last, part_of_week(anchor, today), left_state]
     gaps, end_jump = gap_sub.shape[0], hours.shape[1] - 1
     for _ in range(TRIES):
@@ -167,11 +168,11 @@ def next_category(  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
 def walk(  # type: ignore[no-untyped-def]
-    key, offsets, anchors, clocks, nights, usual, first_day, ends, shares, selfs, means, starts,
-    widths, in_runs, alone, cat_parent, num_cat, num_num, num_level, pace_edges, last_edges,
-    gap_edges, rooms, tick, cut, gap_sub, jump_lo, jump_hi, state_of, first, second, when, final,
-    suits, time, hours, first_hours, slots, stays, moves, lifts, numbers, num_start, t, cats, nums,
-    lengths,
+    key, offsets, anchors, clocks, nights, usual, firsts, ends, of_a_day, shares, selfs, means,
+    starts, widths, in_runs, alone, cat_parent, num_cat, num_num, num_level, pace_edges,
+    last_edges, gap_edges, rooms, tick, cut, gap_sub, jump_lo, jump_hi, state_of, first, second,
+    when, final, suits, time, hours, first_hours, slots, stays, moves, lifts, numbers, num_start,
+    t, cats, nums, lengths,
 ):  # fmt: skip
     """Fill units with events, end to end (t, cats, nums, lengths in place); gives their number."""
     columns, numeric = cats.shape[1], nums.shape[1]
@@ -184,7 +185,7 @@ def walk(  # type: ignore[no-untyped-def]
         n = offsets[u + 1] - offsets[u]
         counts[:] = 0.0
         share, repeats = shares[u], selfs[u]
-        gap = -1.0
+        gap, run = -1.0, 0
         owed_nights = nights[u] * n
         kept = kept_back(share, final, uniform(state)) if columns and not in_runs[0] else -1
         for i in range(n):
@@ -192,16 +193,19 @@ def walk(  # type: ignore[no-untyped-def]
             part = min(max(owed_nights, 0.0) / (n - i), 1.0)
             tilt = min(max(night_odds(part) / usual[u], 1.0 / MOST_TILT), MOST_TILT)
             if i == 0:
-                day = first_day[u]
-                row = first_hours[clocks[u], part_of_week(anchors[u], day)]
-                hour = pick_hour(row, tilt, uniform(state))
+                day = int(np.floor(firsts[u]))
+                if of_a_day:  # what is drawn between days would be the night between them
+                    hour = int((firsts[u] - day) * 24.0)
+                else:
+                    row = first_hours[clocks[u], part_of_week(anchors[u], day)]
+                    hour = pick_hour(row, tilt, uniform(state))
                 slot = pick(slots[hour], uniform(state))
                 t[r] = moment_in(day, hour, slot, 0.0, tick, uniform(state))
                 cats_before = cats[r]
             else:
                 left = state_of[cats[r - 1, 0]] if columns else 0
                 then = next_time(
-                    t[r - 1], n - i, gap, anchors[u], clocks[u], tilt, left, ends[u], rooms[u],
+                    t[r - 1], n - i, gap, run, anchors[u], clocks[u], tilt, left, ends[u], rooms[u],
                     tick, cut, gap_sub, jump_lo, jump_hi, time, hours, slots, pace_edges,
                     last_edges, state,
                 )  # fmt: skip
@@ -209,6 +213,7 @@ def walk(  # type: ignore[no-untyped-def]
                     break
                 t[r] = then
                 gap = t[r] - t[r - 1]
+                run = 0 if gap >= PAUSE_S else run + 1
                 cats_before = cats[r - 1]
             if t[r] % DAY < NIGHT * HOUR:
                 owed_nights -= 1.0

@@ -132,14 +132,12 @@ class MarkovModel:
         events = walk(
             stream_key(seed, f"markov/{block}") & 0x7FFFFFFFFFFFFFFF,
             offsets, drawn.anchor, rhythms(attributes, x), *c.nights_of(attributes, x),
-            np.floor(first).astype(np.int64),
-            c.ends(ends, clock.horizon_s),
-            self._shares(x), c.selfs(attributes, x), c.mean_levels(attributes, x),
-            c.starts, c.widths, c.in_runs, attributes.slots.alone, c.cat_parent, c.num_cat,
-            c.num_num, c.num_level, c.pace_edges, c.last_edges, c.gap_edges,
-            coder.room_s(drawn.anchor), clock.tick_s, clock.cut_s, clock.gap_sub, clock.jump_lo,
-            clock.jump_hi, steps.state_of, steps.first, steps.second, steps.when, steps.final,
-            steps.suits, *self._tables(), c.num_start, t, cats, nums, made,
+            first, ends, clock.horizon_days == 1, self._shares(x),
+            c.selfs(attributes, x), c.mean_levels(attributes, x), c.starts, c.widths, c.in_runs,
+            attributes.slots.alone, c.cat_parent, c.num_cat, c.num_num, c.num_level,
+            c.pace_edges, c.last_edges, c.gap_edges, coder.room_s(drawn.anchor),
+            clock.tick_s, clock.cut_s, clock.gap_sub, clock.jump_lo, clock.jump_hi,
+            steps.state_of, steps.first, steps.second, steps.when, steps.final, steps.suits, *self._tables(), c.num_start, t, cats, nums, made,
         )  # fmt: skip
         return made, t[:events], cats[:events], nums[:events]
 

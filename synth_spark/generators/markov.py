@@ -137,7 +137,8 @@ class MarkovModel:
             attributes.slots.alone, c.cat_parent, c.num_cat, c.num_num, c.num_level,
             c.pace_edges, c.last_edges, c.gap_edges, coder.room_s(drawn.anchor),
             clock.tick_s, clock.cut_s, clock.gap_sub, clock.jump_lo, clock.jump_hi,
-            steps.state_of, steps.first, steps.second, steps.when, steps.final, steps.suits, *self._tables(), c.num_start, t, cats, nums, made,
+            steps.state_of, steps.first, steps.second, steps.when, steps.final, steps.suits,
+            *self._tables(), c.num_start, t, cats, nums, made,
         )  # fmt: skip
         return made, t[:events], cats[:events], nums[:events]
 

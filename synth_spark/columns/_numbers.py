@@ -94,6 +94,7 @@ class Plan:
 
     min_subjects: int
     bins: int
+    halved: int
     bin_rows: int
     spike_share: float
     spike_rows: int
@@ -155,11 +156,16 @@ def _spikes(state: State, plan: Plan, total: int) -> Array:
 
 
 def _bin_starts(rows: Array, plan: Plan) -> Array:
-    """First positions of bins of about equal mass, each of at least `bin_rows` rows."""
+    """First positions of bins of about equal mass, each of at least `bin_rows` rows.
+
+    The first and the last bin are halved, and again the halves at the ends, `halved` times.
+    """
     total = int(rows.sum())
     count = int(min(plan.bins, max(total // plan.bin_rows, 1)))
     before = np.cumsum(rows) - rows
-    starts = np.unique(np.searchsorted(before, total * np.arange(count) / count))
+    ends = 0.5 ** np.arange(1, plan.halved + 1) / count
+    parts = np.sort(np.concatenate([np.arange(count) / count, ends, 1 - ends]))
+    starts = np.unique(np.searchsorted(before, total * parts))
     kept = [0]
     for start in starts[1:]:
         after = total - (before[start] if start < len(rows) else total)

@@ -66,6 +66,7 @@ class Number:
         *,
         min_subjects: int = 5,
         bins: int = 48,
+        halved: int = 0,
         bin_rows: int = 15,
         spike_share: float = 0.004,
         spike_rows: int = 10,
@@ -77,12 +78,14 @@ class Number:
             state: What `merge` gave.
             min_subjects: A spike, and an end of the range, is held by at least so many subjects.
             bins: At most so many bins of equal mass for what is no spike.
+            halved: So often the bins at the ends are halved, where they have the rows.
             bin_rows: Least rows of a bin.
             spike_share: A value with this share of the rows is a spike.
             spike_rows: Least rows of a spike.
             exact_values: With at most so many distinct values every supported one is a spike.
         """
-        plan = _numbers.Plan(min_subjects, bins, bin_rows, spike_share, spike_rows, exact_values)
+        plan = _numbers.Plan(
+            min_subjects, bins, halved, bin_rows, spike_share, spike_rows, exact_values)
         return cls(**_numbers.finished(state, plan))
 
     def encode(self, values: Values) -> NDArray[np.int32]:

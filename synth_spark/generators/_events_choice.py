@@ -30,6 +30,7 @@ from synth_spark.generators._events_runs import GONE, ONE_RUN_SHARE, REPEATED, H
 
 MOST_PLAIN = 30  # labels of a plain category
 SPIKES = 0.01  # of a number's rows on one value: a token of its own
+HALVED = 3  # times the bins at the ends of a number: a level near an end is told from one at it
 LONG = 200  # events: subjects with more are cut into episodes
 
 
@@ -61,7 +62,7 @@ def learn_coder(
         ):
             cats.append(_category_column(column, survey, min_subjects))
         elif column.kind == "number":
-            settings = {"bins": bins, "min_subjects": min_subjects, "spike_share": SPIKES}
+            settings = {"bins": bins, "min_subjects": min_subjects, "spike_share": SPIKES, "halved": HALVED}
             raw = number_values(schema, column.name, "number", sample)
             dwell = Dwell.learn(raw, stamps / 1e6, sample.offsets, days=left, **settings)
             if dwell:
@@ -72,7 +73,7 @@ def learn_coder(
             raw = number_values(schema, column.name, "offset", sample)
             state = Number.summarise(raw, sample.owners)
             nums.append(
-                _plain(column, "offset", Number.finish(state, bins=bins, spike_share=SPIKES))
+                _plain(column, "offset", Number.finish(state, bins=bins, spike_share=SPIKES, halved=HALVED))
             )
     # The widest first: it is the main one. Runs last: whether one ends hangs on all the others.
     cats.sort(key=lambda c: (c.how != "ranked", c.how == "runs", -c.tokens))

@@ -305,7 +305,7 @@ def draw_number(  # type: ignore[no-untyped-def]
     width = near.shape[2]
     row, allowed = np.empty(width, np.float32), np.empty(width, np.bool_)
     weight = np.empty(CENTERS * NEAR, np.float32)
-    centers = np.empty((m, CENTERS), np.int64)
+    centers = np.empty((m, CENTERS), np.float32)
     for a in range(len(unit)):
         plus(logits[a], bias, row)
         plus(logits[a, width:], bias[width:], weight)

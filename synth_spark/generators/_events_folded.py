@@ -94,7 +94,7 @@ class Folded:
             starts=starts,
             chosen=chosen,
             outs=tuple(outs),
-            near=tuple(map(nearness, layout.numbers.tolist(), layout.missing.tolist())),
+            near=tuple(nearness(*asked) for asked in layout.near),
         )
 
     def without(self, allowed: Mapping[int, NDArray[np.bool_]], first: int) -> Folded:

@@ -34,6 +34,7 @@ class Layout:
     cut_s: float
     most_events: int
     typical: NDArray[np.float64]  # logarithm of a value of each token, number after number
+    spread: NDArray[np.float64]  # (numbers,), deviation of these within a unit
 
     @property
     def values(self) -> int:
@@ -80,6 +81,12 @@ class Layout:
     def ring_at(self) -> int:
         """Where the ends of the latest pauses stand in a state row."""
         return self.numbers_at + len(self.numbers)
+
+    @property
+    def near(self) -> tuple[tuple[Any, ...], ...]:
+        """What `models/recall.py` asks of each number: size, missing token, values, spread."""
+        parts = np.split(self.typical, np.cumsum(np.maximum(self.numbers, 1))[:-1])
+        return tuple(zip(self.numbers.tolist(), self.missing.tolist(), parts, self.spread.tolist(), strict=True))
 
     def last_at(self, j: int) -> int:
         """Where the last value of category j stands in a state row."""

@@ -27,7 +27,7 @@ def remembered(s, at, m, main, category, out):  # type: ignore[no-untyped-def]
     """Tokens that each number's are compared with, -1: none yet; out[m, CENTERS].
 
     They are that of the last event, that of the last event with this value of the main category,
-    and that of its level.
+    and that of its level, which lies between two of them as a rule.
 
     Args:
         s: The state row.
@@ -40,14 +40,14 @@ def remembered(s, at, m, main, category, out):  # type: ignore[no-untyped-def]
     level = at + m + RING
     same = level + 3 * m + category * m
     for j in range(m):
-        out[j, 0] = int(s[at + j])
-        out[j, 1] = int(s[same + j]) if main > 0 else -1
-        out[j, 2] = int(s[level + j])
+        out[j, 0] = s[at + j]
+        out[j, 1] = s[same + j] if main > 0 else -1
+        out[j, 2] = s[level + j]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
 def level(s, p, at, count, mean):  # type: ignore[no-untyped-def]
-    """Put the token of each number's level into the state.
+    """Put each number's level into the state, in tokens and parts of one.
 
     It is the mean of what has come, and of the drawn mean as if it had come `PRIOR` times the
     unit's count: of few events the real mean says too much, many drift without it.
@@ -72,9 +72,10 @@ def level(s, p, at, count, mean):  # type: ignore[no-untyped-def]
                 low = mid + 1
             else:
                 high = mid
-        if low > 0 and goal - p[typical + low - 1] < p[typical + low] - goal:
-            low -= 1
         s[to + j] = low
+        if low > 0 and p[typical + low] > p[typical + low - 1]:
+            part = (p[typical + low] - goal) / (p[typical + low] - p[typical + low - 1])
+            s[to + j] -= min(max(part, 0.0), 1.0)
         typical += size
 
 
@@ -170,16 +171,25 @@ def add_near(row, centers, near, weight):  # type: ignore[no-untyped-def]
 
     Args:
         row: Logits, shape (tokens,), in place.
-        centers: Tokens, -1: none; shape (CENTERS,).
+        centers: Tokens, -1: none; between two the squares of distances are those of the values
+            between, but for what is the same at all tokens; shape (CENTERS,).
         near: See `models/recall.py`.
         weight: Shape (CENTERS * NEAR,).
     """
     for c in range(len(centers)):
         if centers[c] >= 0:
+            token = int(centers[c])
+            part = np.float32(centers[c] - token)
             for f in range(near.shape[1]):
-                w, part = weight[c * near.shape[1] + f], near[centers[c], f]
-                for k in range(len(row)):
-                    row[k] += w * part[k]
+                w, low = weight[c * near.shape[1] + f], near[token, f]
+                if part > 0:
+                    high, over = near[token + 1, f], w * part
+                    w -= over
+                    for k in range(len(row)):
+                        row[k] += w * low[k] + over * high[k]
+                else:
+                    for k in range(len(row)):
+                        row[k] += w * low[k]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]

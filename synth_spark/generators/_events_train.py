@@ -44,7 +44,7 @@ class EventTrainee:
         return NetShape(
             inputs=self.seen.inputs, after=AFTER, pointer=layout.pointer,
             times=self.clock.end + 1, jumps=self.jumps, cats=tuple(layout.widths.tolist()),
-            nums=tuple(layout.numbers.tolist()), missing=tuple(layout.missing.tolist()),
+            nums=tuple(layout.numbers.tolist()), near=layout.near,
             width=self.width, head=self.head, dropout=self.dropout,
         )  # fmt: skip
 
@@ -62,7 +62,7 @@ class EventTrainee:
         shares = e["shares"].astype(np.float32) / 255
         main = shares[:, : layout.main]
         ring = np.empty((rows, RING), np.int16)
-        centers = np.empty((rows, len(layout.numbers), CENTERS), np.int16)
+        centers = np.empty((rows, len(layout.numbers), CENTERS), np.float32)
         previous = unrolled(e, main, layout, x, z, q, ring, centers)
         return {
             "x": np.concatenate([x, e["attributes"].astype(np.float32) / SCALE], 1).astype(
@@ -120,7 +120,7 @@ class EventTrainee:
             if not j:
                 chosen = pointer[torch.arange(len(after), device=after.device), cats[0]]
             at += width
-        known, centers = module.known(after, cats, chosen), batch["centers"].long()
+        known, centers = module.known(after, cats, chosen), batch["centers"].float()
         for j in range(len(nums)):
             logits = module.number(j, slices[3 + len(cats) + j], known, nums[:j], centers[:, j])
             total = total + nats_of(logits, nums[j])

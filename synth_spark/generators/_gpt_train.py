@@ -68,7 +68,7 @@ class GptTrainee(EventTrainee):
         shares = e["shares"].astype(np.float32) / 255
         folded = {**e, "cats": sight.folded(e["cats"])}
         ring = np.empty((rows, RING), np.int16)
-        centers = np.empty((rows, len(layout.numbers), CENTERS), np.int16)
+        centers = np.empty((rows, len(layout.numbers), CENTERS), np.float32)
         main = sight.main_shares(shares.astype(np.float32))
         now = unrolled(folded, main, layout, x, z, q, ring, centers)
         told = np.zeros((rows, len(sight.starts) - 1), np.int32)

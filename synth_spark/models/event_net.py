@@ -9,6 +9,7 @@ hour, the slot and the numbers: by what the unit did before (`generators/_events
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -29,7 +30,7 @@ class NetShape:
     jumps: int
     cats: tuple[int, ...]
     nums: tuple[int, ...]
-    missing: tuple[int, ...] | None = None  # of each number, -1: none; None: nothing is recalled
+    near: tuple[tuple[Any, ...], ...] | None = None  # what `nearness` asks of each; None: no recall
     width: int = 128
     head: int = 64
     dropout: float = 0.15
@@ -63,11 +64,11 @@ class EventNet(nn.Module):
             nn.Linear(base + j * EMBED, h, bias=False) for j in range(len(shape.nums))
         )
         self.num_out = nn.ModuleList(nn.Linear(h, k) for k in shape.nums)
-        if shape.missing is not None:
+        if shape.near is not None:
             self.hour_recall, self.slot_recall = _zero(h, HOURS), _zero(h, SLOTS)
             self.num_recall = nn.ModuleList(_zero(h, CENTERS * NEAR) for _ in shape.nums)
-            for j, (size, missing) in enumerate(zip(shape.nums, shape.missing, strict=True)):
-                near = torch.from_numpy(nearness(size, missing))
+            for j, asked in enumerate(shape.near):
+                near = torch.from_numpy(nearness(*asked))
                 self.register_buffer(f"near{j}", near, persistent=False)
 
     def slices(self, x: Tensor) -> tuple[Tensor, ...]:
@@ -126,7 +127,8 @@ class EventNet(nn.Module):
     ) -> Tensor:  # fmt: skip
         """Logits of number j, given what `known` gave and the numbers' tokens before it.
 
-        `centers`, (rows, CENTERS), are tokens of it that the unit had before; -1: none.
+        `centers`, (rows, CENTERS), are tokens of it that the unit had before, or lie between two;
+        -1: none.
         """
         parts = [known, *(e(v) for e, v in zip(self.num_embed, earlier, strict=False))]
         hidden = nn.functional.silu(slice_ + self.num_in[j](torch.cat(parts, 1)))
@@ -135,7 +137,11 @@ class EventNet(nn.Module):
             return logits
         weights, near = self.num_recall[j](hidden).split(NEAR, dim=1), getattr(self, f"near{j}")
         for center, weight in zip(centers.unbind(1), weights, strict=True):
-            logits = logits + _weighed(near[center].transpose(1, 2), weight)
+            token = center.floor().long()
+            above = (token + 1).clamp(max=len(near) - 2)
+            part = (center - token)[:, None, None]
+            between = torch.lerp(near[token], near[above], part)
+            logits = logits + _weighed(between.transpose(1, 2), weight)
         return logits
 
     def known(self, after: Tensor, cats: list[Tensor], chosen: Tensor) -> Tensor:

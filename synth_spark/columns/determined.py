@@ -31,7 +31,7 @@ from synth_spark.core.conditions import (
     ImpossibleConditionError,
 )
 from synth_spark.core.schema import Schema
-from synth_spark.core.seeds import generator
+from synth_spark.core.seeds import generator, stream_key
 
 How = Literal["label", "pair", "value", "range"]
 Reals = NDArray[np.float64]
@@ -98,17 +98,34 @@ class Group:
         return np.where(hit, found, heaviest[a])
 
     def completed(self, records: Records, seed: int, block: int) -> dict[str, Values]:
-        """The children's values, shape (rows,); a row without a key gets those of some key."""
+        """The children's values, shape (rows,); a row without a key gets those of some key.
+
+        Of a label without a key it is the same one wherever the label stands.
+        """
         keyed = self.keyed(records)
         # one number a row or subject, in order: the first subjects do not depend on the later ones
         rng = generator(seed, f"determined/{self.parent}", block)
         u = rng.random(records.subjects)[records.owners] if self.per_subject else rng.random(
             records.rows
         )  # fmt: skip
+        if self.how in ("label", "pair"):
+            u = self._by_label(records, keyed < 0, u, seed)
         upper = np.cumsum(self.rows) / self.rows.sum()
         some = np.minimum(np.searchsorted(upper, u, "right"), len(upper) - 1)
         keyed = np.where(keyed < 0, some, keyed)
         return {c: t[keyed] for c, t in zip(self.children, self.tables, strict=True)}
+
+    def _by_label(self, records: Records, rows: NDArray[np.bool_], u: Reals, seed: int) -> Reals:
+        """The uniforms `u` (rows,), with one of its own for each label of the rows told."""
+        values = records.columns[self.parent]
+        assert isinstance(values, Coded)
+        rows = rows & (values.codes >= 0)
+        there, which = np.unique(values.codes[rows], return_inverse=True)
+        names = [f"determined/{self.parent}/{values.labels[code]}" for code in there]
+        out = u.copy()
+        own = np.array([stream_key(seed, name) >> 75 for name in names], np.float64) * 2.0**-53
+        out[rows] = own[which] if len(own) else out[rows]
+        return out
 
     def asked(self, clause: Clause) -> Clause:
         """A clause on a child as one on the parent; see `Determined.asked`."""

@@ -41,7 +41,7 @@ _MOST_LABELS = 4_096
 _MOST_LEVELS = 64  # of a category
 _MOST_BESIDE = 512  # labels of a column that speak for each other
 _MOST_PAIRS = 40_000
-_GROUPS = 12  # of a number's tokens
+_GROUPS = (12, 64)  # of a number's tokens: what it is about, and what it is
 _PRIOR = 2.0  # pairs that the overall share of a level is worth
 _LEFT_OUT = 1_500  # pairs
 _LEAST_PAIRS = 300
@@ -146,7 +146,8 @@ def _tried(
     none = np.zeros((0, 0))
     own = subject_tokens(coder, sample)[pairs[:, 0]]
     for j, c in enumerate(coder.subject):
-        levels = _levels(own[:, j], c.tokens, c.how != "plain" or c.unordered)
+        apart = c.how != "plain" or c.unordered
+        levels = _each(c.tokens) if apart else _grouped(own[:, j], c.tokens, _GROUPS[0])
         if levels is not None:
             share = np.eye(int(levels.max()) + 1)[levels[own[:, j]]]
             yield Feature("own", j, levels, 0.0, none), share
@@ -157,11 +158,12 @@ def _tried(
     kinds: list[tuple[str, int, NDArray[np.int64] | None]] = []
     for j, c in enumerate(coder.cats):
         if c.how == "plain" and c.name != column:
-            kinds.append(("cats", j, _levels(events.cats[:, j], c.tokens, True)))
+            kinds.append(("cats", j, _each(c.tokens)))
         elif c.how == "ranked" and j in earlier and (levels := told_levels(c)) is not None:
             kinds.append(("cats", j, np.arange(int(levels.max()) + 1)))
     for j, c in enumerate(coder.nums):
-        kinds.append(("nums", j, _levels(events.nums[:, j], c.tokens, False)))
+        for groups in _GROUPS if c.tokens > _GROUPS[0] else _GROUPS[:1]:
+            kinds.append(("nums", j, _grouped(events.nums[:, j], c.tokens, groups)))
     kinds += [(kind, 0, np.arange(levels)) for kind, levels in TIMES.items()]
     some = of_event >= 0
     for kind, j, levels in kinds:
@@ -196,14 +198,17 @@ def label_tokens(column: EventColumn, coder: Coder, records: Records) -> NDArray
     return np.asarray(column.codec.encode(values), dtype=np.int64)
 
 
-def _levels(token: NDArray[Any], tokens: int, category: bool) -> NDArray[np.int64] | None:
-    """A level for each token: itself, or one of a few groups of neighbours of equal mass."""
-    if category:
-        return np.arange(max(tokens, 1)) if 2 <= tokens <= _MOST_LEVELS else None
+def _each(tokens: int) -> NDArray[np.int64] | None:
+    """A level for each token of a category; None where they are too many."""
+    return np.arange(max(tokens, 1)) if 2 <= tokens <= _MOST_LEVELS else None
+
+
+def _grouped(token: NDArray[Any], tokens: int, groups: int) -> NDArray[np.int64] | None:
+    """A level for each token of a number: one of some groups of neighbours of equal mass."""
     mass = np.bincount(token, minlength=tokens).astype(float)
     place = (np.cumsum(mass) - mass / 2) / max(mass.sum(), 1)
-    groups = np.minimum((place * _GROUPS).astype(np.int64), _GROUPS - 1)
-    found = np.unique(groups, return_inverse=True)[1]
+    group = np.minimum((place * groups).astype(np.int64), groups - 1)
+    found = np.unique(group, return_inverse=True)[1]
     return np.asarray(found, np.int64) if found.max(initial=0) > 0 else None
 
 

@@ -85,7 +85,8 @@ class Number:
             exact_values: With at most so many distinct values every supported one is a spike.
         """
         plan = _numbers.Plan(
-            min_subjects, bins, halved, bin_rows, spike_share, spike_rows, exact_values)
+            min_subjects, bins, halved, bin_rows, spike_share, spike_rows, exact_values
+        )
         return cls(**_numbers.finished(state, plan))
 
     def encode(self, values: Values) -> NDArray[np.int32]:

@@ -62,7 +62,12 @@ def learn_coder(
         ):
             cats.append(_category_column(column, survey, min_subjects))
         elif column.kind == "number":
-            settings = {"bins": bins, "min_subjects": min_subjects, "spike_share": SPIKES, "halved": HALVED}
+            settings = {
+                "bins": bins,
+                "min_subjects": min_subjects,
+                "spike_share": SPIKES,
+                "halved": HALVED,
+            }
             raw = number_values(schema, column.name, "number", sample)
             dwell = Dwell.learn(raw, stamps / 1e6, sample.offsets, days=left, **settings)
             if dwell:
@@ -73,7 +78,11 @@ def learn_coder(
             raw = number_values(schema, column.name, "offset", sample)
             state = Number.summarise(raw, sample.owners)
             nums.append(
-                _plain(column, "offset", Number.finish(state, bins=bins, spike_share=SPIKES, halved=HALVED))
+                _plain(
+                    column,
+                    "offset",
+                    Number.finish(state, bins=bins, spike_share=SPIKES, halved=HALVED),
+                )
             )
     # The widest first: it is the main one. Runs last: whether one ends hangs on all the others.
     cats.sort(key=lambda c: (c.how != "ranked", c.how == "runs", -c.tokens))

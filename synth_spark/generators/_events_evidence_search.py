@@ -162,8 +162,8 @@ def _tried(
         elif c.how == "ranked" and j in earlier and (levels := told_levels(c)) is not None:
             kinds.append(("cats", j, np.arange(int(levels.max()) + 1)))
     for j, c in enumerate(coder.nums):
-        for groups in _GROUPS if c.tokens > _GROUPS[0] else _GROUPS[:1]:
-            kinds.append(("nums", j, _grouped(events.nums[:, j], c.tokens, groups)))
+        sizes = _GROUPS if c.tokens > _GROUPS[0] else _GROUPS[:1]
+        kinds += [("nums", j, _grouped(events.nums[:, j], c.tokens, size)) for size in sizes]
     kinds += [(kind, 0, np.arange(levels)) for kind, levels in TIMES.items()]
     some = of_event >= 0
     for kind, j, levels in kinds:

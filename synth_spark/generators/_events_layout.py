@@ -86,7 +86,15 @@ class Layout:
     def near(self) -> tuple[tuple[Any, ...], ...]:
         """What `models/recall.py` asks of each number: size, missing token, values, spread."""
         parts = np.split(self.typical, np.cumsum(np.maximum(self.numbers, 1))[:-1])
-        return tuple(zip(self.numbers.tolist(), self.missing.tolist(), parts, self.spread.tolist(), strict=True))
+        return tuple(
+            zip(
+                self.numbers.tolist(),
+                self.missing.tolist(),
+                parts,
+                self.spread.tolist(),
+                strict=True,
+            )
+        )
 
     def last_at(self, j: int) -> int:
         """Where the last value of category j stands in a state row."""

@@ -32,6 +32,7 @@ LAYOUT = Layout(
     7_200.0,
     50,
     np.array([0.0, 1.0, 2.0, 0.0]),
+    np.ones(1),
 )
 ROOM_S = 7 * 86_400.0
 
@@ -69,7 +70,7 @@ def test_walking_real_events_gives_the_features_that_sampling_sees() -> None:
     told = np.array([4.0, 2.5 * 86_400.0, 0.25, 13.0, 30_000.0, 1.2])
     shown = np.tile(told, (rows, 1))
     room = np.full(rows, ROOM_S)
-    ring, centers = np.empty((rows, RING), np.int16), np.empty((rows, 1, CENTERS), np.int16)
+    ring, centers = np.empty((rows, RING), np.int16), np.empty((rows, 1, CENTERS), np.float32)
     stats.unroll(
         end, weekday, room, shown, t, cats, nums, share, p, LAYOUT.state_size, x, z, q, ring,
         centers,
@@ -89,8 +90,8 @@ def test_walking_real_events_gives_the_features_that_sampling_sees() -> None:
         past, same = nums[5:r, 0].tolist(), nums[5:r, 0][cats[5:r, 0] == cats[r, 0]].tolist()
         known = [token for token in past if token != LAYOUT.missing[0]]  # as the values are
         level = (sum(known) + 0.05 * 4 * 1.2) / (len(known) + 0.05 * 4)
-        near = np.abs(np.arange(3) - level).argmin()
-        assert centers[r, 0].tolist() == [past[-1] if past else -1, same[-1] if same else -1, near]
+        last = [past[-1] if past else -1, same[-1] if same else -1]
+        assert centers[r, 0] == pytest.approx([*last, min(level, 2)], abs=1e-6)
         stats.update(s, p, t[r], cats[r], nums[r])
 
 
@@ -213,12 +214,11 @@ def test_the_folded_network_gives_the_logits_of_the_network(model: EventsModel) 
             want = net.category(j, slices[3 + j], after, drawn[:j], given).numpy()
             np.testing.assert_allclose(got, want, atol=1e-3)
         known = net.known(after, drawn[:cats], chosen)
-        shape = list(zip(layout.numbers.tolist(), layout.missing.tolist(), strict=True))
         for j, got in enumerate(heads[cats:]):
-            centers = part["centers"][:, j].astype(np.int64)
+            centers = part["centers"][:, j].astype(np.float32)
             given = drawn[cats : cats + j], torch.from_numpy(centers)
             want = net.number(j, slices[3 + cats + j], known, *given).numpy()
-            near, size = nearness(*shape[j]), shape[j][0]
+            near, size = nearness(*layout.near[j]), layout.near[j][0]
             for row, center in zip(got, centers, strict=True):
                 add_near(row[:size], center, near, row[size:].copy())
             np.testing.assert_allclose(got[:, :size], want, atol=1e-3)

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synth_spark.columns._calendar import PARTS
+from synth_spark.columns.category import RARE
 from synth_spark.columns.formula import Formula
 from synth_spark.core.batch import Coded, Records, Values
 from synth_spark.core.conditions import (
@@ -100,7 +101,8 @@ class Group:
     def completed(self, records: Records, seed: int, block: int) -> dict[str, Values]:
         """The children's values, shape (rows,); a row without a key gets those of some key.
 
-        Of a label without a key it is the same one wherever the label stands.
+        Of a label without a key it is the same one wherever the label stands, but of the one that
+        stands for all rare ones.
         """
         keyed = self.keyed(records)
         # one number a row or subject, in order: the first subjects do not depend on the later ones
@@ -119,12 +121,13 @@ class Group:
         """The uniforms `u` (rows,), with one of its own for each label of the rows told."""
         values = records.columns[self.parent]
         assert isinstance(values, Coded)
-        rows = rows & (values.codes >= 0)
+        shared = [code for code, label in enumerate(values.labels) if label == RARE]
+        rows = rows & (values.codes >= 0) & ~np.isin(values.codes, shared)
         there, which = np.unique(values.codes[rows], return_inverse=True)
         names = [f"determined/{self.parent}/{values.labels[code]}" for code in there]
-        out = u.copy()
         own = np.array([stream_key(seed, name) >> 75 for name in names], np.float64) * 2.0**-53
-        out[rows] = own[which] if len(own) else out[rows]
+        out = u.copy()
+        out[rows] = own[which]
         return out
 
     def asked(self, clause: Clause) -> Clause:

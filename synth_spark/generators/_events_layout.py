@@ -85,15 +85,15 @@ class Layout:
     @property
     def near(self) -> tuple[tuple[Any, ...], ...]:
         """What `models/recall.py` asks of each number: size, missing token, values, spread."""
-        parts = np.split(self.typical, np.cumsum(np.maximum(self.numbers, 1))[:-1])
+        ends = np.cumsum(np.maximum(self.numbers, 1))
         return tuple(
-            zip(
-                self.numbers.tolist(),
-                self.missing.tolist(),
-                parts,
-                self.spread.tolist(),
-                strict=True,
+            (
+                int(size),
+                int(self.missing[j]),
+                self.typical[: ends[j]][-size:],
+                float(self.spread[j]),
             )
+            for j, size in enumerate(np.maximum(self.numbers, 1))
         )
 
     def last_at(self, j: int) -> int:

@@ -184,6 +184,28 @@ def test_a_key_of_few_subjects_is_not_told_and_its_rows_get_anothers_values(
     assert one[:4].tolist() == two.tolist()
 
 
+def test_a_made_up_label_has_the_same_values_wherever_it_stands_and_the_shared_one_has_not(
+    rng: np.random.Generator,
+) -> None:
+    cell = rng.integers(0, 20, ROWS)
+    schema, records = flat(
+        {"cell": "category", "tower": "category"},
+        cell=[f"c{i}" for i in cell],
+        tower=[f"t{i % 9}" for i in cell],
+    )  # fmt: skip
+    out = found(schema, records)
+    names = [f"_RARE_{k}" for k in range(40)] + ["_RARE_"]
+    drawn = Records.flat({"cell": Coded.of(names * 3)})
+    blocks = [
+        out.complete(drawn, schema, 1, block).columns["tower"].texts().reshape(3, -1)  # type: ignore[union-attr]
+        for block in (0, 1)
+    ]
+    told = np.concatenate(blocks)
+    assert (told[:, :-1] == told[0, :-1]).all()
+    assert len(set(told[0, :-1])) > 5  # of nine, by chance .99998 of the seeds
+    assert len(set(told[:, -1])) > 1  # all six the same: 2e-5
+
+
 def test_a_place_follows_from_its_cell(rng: np.random.Generator) -> None:
     cell = rng.integers(0, 25, ROWS)
     columns = (

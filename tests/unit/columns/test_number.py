@@ -82,6 +82,16 @@ def test_float_noise_does_not_split_values_or_hide_the_step():
     assert lattice(np.unique(noisy))[0] == 10
 
 
+def test_the_bins_at_the_ends_are_halved_as_often_as_asked():
+    x = np.arange(8_000) / 7
+    plain, halved = codec_of(x, bins=10), codec_of(x, bins=10, halved=3)
+    assert len(halved.uppers) == len(plain.uppers) + 6
+    shares = [1 / 80, 1 / 80, 1 / 40, 1 / 20, *[0.1] * 8, 1 / 20, 1 / 40, 1 / 80, 1 / 80]
+    assert halved.shares == pytest.approx(shares, abs=1e-3)
+    few = codec_of(np.arange(100), bins=6, halved=3, exact_values=0)
+    assert min(few.shares) >= 0.15  # no bin below its least rows
+
+
 def test_an_extreme_of_one_subject_is_not_released():
     x = np.concatenate([RNG.integers(10, 5_000, 2_000).astype(float), [123_457.0]])
     codec = codec_of(x)

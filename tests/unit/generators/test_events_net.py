@@ -50,6 +50,16 @@ def model() -> EventsModel:
     return learn(learn_events(SCHEMA, params, 1), Local(RECORDS, train=train))
 
 
+def test_without_numbers_nothing_is_asked_of_what_is_near() -> None:
+    none = np.zeros(0)
+    layout = replace(LAYOUT, numbers=none.astype(int), missing=none.astype(int), typical=none,
+                     spread=none)  # fmt: skip
+    assert layout.near == ()
+    asked = LAYOUT.near[0]
+    assert (asked[0], asked[1], asked[3]) == (4, 3, 1.0)
+    assert asked[2].tolist() == [0, 1, 2, 0]
+
+
 def test_walking_real_events_gives_the_features_that_sampling_sees() -> None:
     rng = np.random.default_rng(0)
     rows = 9

@@ -9,12 +9,13 @@ from synth_spark.generators._events_again import kept, repeats
 from synth_spark.generators._events_draws import draw_category, draw_slot
 from synth_spark.generators._events_recall import (
     RING,
+    add_near,
     again_at,
     by_hour,
     by_slot,
     same_time,
 )
-from synth_spark.models.recall import HOURS, SLOTS, nearness
+from synth_spark.models.recall import CENTERS, HOURS, NEAR, SLOTS, nearness
 
 RINGS = (
     [-1.0] * RING,
@@ -67,10 +68,36 @@ def test_training_and_drawing_are_told_the_same() -> None:
 
 
 def test_what_is_missing_is_near_to_itself_only() -> None:
-    near = nearness(4, 3)
-    assert near[3, :, 3].tolist() == [1, 0, 0]
+    near = nearness(4, 3, np.array([0.0, 1.0, 2.0, 0.0]), 1.0)
+    assert near[3, :, 3].tolist() == [1, 0, 0, 0, 0]
     assert near[3, :, :3].sum() == near[:3, :, 3].sum() == near[4].sum() == 0
-    np.testing.assert_allclose(near[1, :, 0], [0, np.exp(-1 / 2), np.exp(-1 / 8)], rtol=1e-6)
+    np.testing.assert_allclose(near[1, :3, 0], [0, np.exp(-1 / 2), np.exp(-1 / 8)], rtol=1e-6)
+
+
+def test_between_two_tokens_what_scatters_about_a_level_is_a_normal_density_at_it() -> None:
+    """The weight of one on the square of the distance gives the density that has the spread."""
+    torch = pytest.importorskip("torch")
+    from synth_spark.models.event_net import EventNet, NetShape
+
+    typical, spread, level = np.linspace(2.0, 4.0, 21), 0.3, 7.4  # 2.74, in tokens of .1
+    near = nearness(21, -1, typical, spread)
+    weight = np.zeros(CENTERS * NEAR, np.float32)
+    weight[2 * NEAR + 3] = 1.0
+    row = np.zeros(21, np.float32)
+    add_near(row, np.array([-1, -1, level], np.float32), near, weight)
+    want = np.exp(-0.5 * ((typical - (2.0 + level / 10)) / spread) ** 2)
+    got = np.exp(row - row.max())
+    np.testing.assert_allclose(got / got.sum(), want / want.sum(), atol=2e-4)
+
+    shape = NetShape(inputs=3, after=2, pointer=1, times=4, jumps=1, cats=(), nums=(21,),
+                     near=((21, -1, typical, spread),), dropout=0.0)  # fmt: skip
+    net = EventNet(shape)
+    with torch.inference_mode():
+        net.num_recall[0].bias.copy_(torch.from_numpy(weight))
+        slice_, known = torch.zeros(1, shape.head), torch.zeros(1, 2)
+        plain = net.number(0, slice_, known, [])
+        told = net.number(0, slice_, known, [], torch.tensor([[-1.0, -1.0, level]]))
+    np.testing.assert_allclose((told - plain)[0].numpy(), row, atol=1e-5)
 
 
 def test_pauses_that_end_at_the_same_second_are_counted_beyond_chance() -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from synth_spark.core.batch import Records
+from synth_spark.core.batch import Coded, Records
 from synth_spark.core.local import Local
 from synth_spark.core.ports import learn
+from synth_spark.core.schema import Column, Schema
 from synth_spark.generators.markov import GENERATOR, MarkovModel, MarkovParams
 from tests.unit.generators.events_world import SCHEMA, phones
 
@@ -70,3 +71,45 @@ def test_other_parties_are_made_up_for_each_subject(twin: Records) -> None:
 def test_every_subject_has_an_event(twin: Records) -> None:
     assert twin.lengths.min() >= 1
     assert abs(twin.lengths.mean() - RECORDS.lengths.mean()) < 1.5
+
+
+def requests(subjects: int = 150, days: int = 8) -> tuple[Schema, Records]:
+    """Days of browsing: from 8 h forty requests in runs of two or of eighteen, from 18 h four."""
+    rng = np.random.default_rng(2)
+    own = []
+    for subject in range(subjects):
+        for day in range(days):
+            early = rng.random() < 0.6
+            at = day * 86_400 + (8.2 if early else 18.2) * 3_600 + rng.integers(0, 900)
+            for size in rng.permutation([2, 18, 2, 18] if early else [2, 2]):
+                gaps = rng.integers(1, 9, size)
+                own.append((np.full(size, subject), at + np.cumsum(gaps)))
+                at += gaps.sum() + rng.integers(2_400, 4_800)
+    owners, t = (np.concatenate(parts) for parts in zip(*own, strict=True))
+    schema = Schema(
+        family="events", shape="events", time="at", key=Column(name="person", kind="identifier"),
+        columns=(
+            Column(name="at", kind="time", source_type="timestamp_ntz"),
+            Column(name="kind", kind="category"),
+        ),
+    )  # fmt: skip
+    columns = {
+        "at": np.datetime64("2024-03-04", "us") + t.astype(np.int64).astype("timedelta64[s]"),
+        "kind": Coded(rng.integers(0, 2, len(t)).astype(np.int32), ("get", "post")),
+    }
+    return schema, Records(columns, np.searchsorted(owners, np.arange(subjects + 1)))
+
+
+def runs_of_two(records: Records) -> float:
+    """Share of the runs of events, between pauses of half an hour, that have two."""
+    at = records.columns["at"].astype(np.int64) / 1e6
+    new = np.append(True, (np.diff(records.owners) != 0) | (np.diff(at) >= 1_800))
+    return float((np.bincount(np.cumsum(new) - 1) == 2).mean())
+
+
+def test_runs_of_events_end_where_they_do_in_the_records() -> None:
+    """By gaps alone runs of two would be .17 of all, as measured; chance is below .01."""
+    schema, records = requests()
+    made = learn(GENERATOR.learn(schema, MarkovParams(), 1), Local(records))
+    assert runs_of_two(records) == pytest.approx(0.63, abs=0.01)
+    assert runs_of_two(made.sample(0, 150, 1)) == pytest.approx(0.63, abs=0.25)

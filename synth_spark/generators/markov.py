@@ -1,14 +1,14 @@
 """Semi-Markov events: attributes first, then count tables with backoff. Cheap, and it can be read.
 
 A unit's count, calendar and habits are drawn first (`_events_attributes.py`). Its events follow
-from tables: the time by the pace still needed, the hour, the last gap and the main value that is
-left (its dwell: semi-Markov); each category by whether it stays with the last value, which hangs on
-how the hour suits that value (a work place by night), else by what is still owed to each of its
-values, times how the last two values and the hour lift it (`_events_steps.py`); each number by the
-category and the number that tell most about it. Every table backs off to a coarser one with the
-weight of `backoff` events, so that the order of the chain in a state follows its support. What a
-subject comes back to, its home, regular places and contacts, is drawn once and stands behind the
-ranks through all its days.
+from tables: the time by the pace still needed, the hour, the last gap, how far the run of events
+is and the main value that is left (its dwell: semi-Markov); each category by whether it stays with
+the last value, which hangs on how the hour suits that value (a work place by night), else by what
+is still owed to each of its values, times how the last two values and the hour lift it
+(`_events_steps.py`); each number by the category and the number that tell most about it. Every
+table backs off to a coarser one with the weight of `backoff` events, so that the order of the chain
+in a state follows its support. What a subject comes back to, its home, regular places and contacts,
+is drawn once and stands behind the ranks through all its days.
 """
 
 from __future__ import annotations

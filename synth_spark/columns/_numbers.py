@@ -158,19 +158,25 @@ def _spikes(state: State, plan: Plan, total: int) -> Array:
 def _bin_starts(rows: Array, plan: Plan) -> Array:
     """First positions of bins of about equal mass, each of at least `bin_rows` rows.
 
-    The first and the last bin are halved, and again the halves at the ends, `halved` times.
+    Then the first and the last bin are halved, and the halves at the ends again, `halved` times.
     """
     total = int(rows.sum())
     count = int(min(plan.bins, max(total // plan.bin_rows, 1)))
     before = np.cumsum(rows) - rows
-    ends = 0.5 ** np.arange(1, plan.halved + 1) / count
-    parts = np.sort(np.concatenate([np.arange(count) / count, ends, 1 - ends]))
-    starts = np.unique(np.searchsorted(before, total * parts))
+    starts = np.unique(np.searchsorted(before, total * np.arange(count) / count))
     kept = [0]
     for start in starts[1:]:
         after = total - (before[start] if start < len(rows) else total)
         if start < len(rows) and before[start] - before[kept[-1]] >= plan.bin_rows <= after:
             kept.append(int(start))
+    edges = np.append(before, total)
+    for last in (False, True):
+        for _ in range(plan.halved):
+            a, b = (kept[-1], len(rows)) if last else (0, kept[1] if len(kept) > 1 else len(rows))
+            middle = int(np.searchsorted(before, (edges[a] + edges[b]) / 2))
+            if min(edges[middle] - edges[a], edges[b] - edges[middle]) < plan.bin_rows:
+                break
+            kept.insert(len(kept) if last else 1, middle)
     return np.array(kept, np.int64)
 
 

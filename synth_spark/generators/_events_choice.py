@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,28 +64,20 @@ def learn_coder(
         ):
             cats.append(_category_column(column, survey, min_subjects))
         elif column.kind == "number":
-            settings = {
-                "bins": bins,
-                "min_subjects": min_subjects,
-                "spike_share": SPIKES,
-                "halved": HALVED,
-            }
             raw = number_values(schema, column.name, "number", sample)
+            codec, settings = _number(
+                partial(survey.codec, column.name), raw, sample.owners, min_subjects, bins
+            )
             dwell = Dwell.learn(raw, stamps / 1e6, sample.offsets, days=left, **settings)
             if dwell:
                 dwells.append(EventColumn(column.name, "dwell", dwell.vocabulary, -1, dwell))
             else:
-                nums.append(_plain(column, "number", survey.codec(column.name, **settings)))
+                nums.append(_plain(column, "number", codec))
         elif column.kind == "time":
             raw = number_values(schema, column.name, "offset", sample)
-            state = Number.summarise(raw, sample.owners)
-            nums.append(
-                _plain(
-                    column,
-                    "offset",
-                    Number.finish(state, bins=bins, spike_share=SPIKES, halved=HALVED),
-                )
-            )
+            finished = partial(Number.finish, Number.summarise(raw, sample.owners))
+            codec, _ = _number(finished, raw, sample.owners, min_subjects, bins)
+            nums.append(_plain(column, "offset", codec))
     # The widest first: it is the main one. Runs last: whether one ends hangs on all the others.
     cats.sort(key=lambda c: (c.how != "ranked", c.how == "runs", -c.tokens))
     horizon = {"day": 1, "week": 7}.get(mode) or _longest_days(stamps // DAY_US, sample)
@@ -100,6 +94,29 @@ def learn_coder(
 
 def _plain(column: Column, how: Literal["number", "offset"], codec: Number) -> EventColumn:
     return EventColumn(column.name, how, codec.vocabulary, codec.missing_token, codec)
+
+
+def _number(
+    finished: Callable[..., Number], values: NDArray[np.float64], owners: NDArray[np.int64],
+    min_subjects: int, bins: int,
+) -> tuple[Number, dict[str, Any]]:  # fmt: skip
+    """The codec of a number and its settings; no bin at an end is halved until it is one subject's.
+
+    Args:
+        finished: From settings to the codec.
+        values: The sample's, shape (rows,).
+        owners: Subject of each, shape (rows,).
+        min_subjects: Least subjects of the sample with a value in the first bin, and in the last.
+        bins: Of equal mass, before those at the ends are halved.
+    """
+    settings: dict[str, Any] = {"bins": bins, "min_subjects": min_subjects, "spike_share": SPIKES}
+    for halved in range(HALVED, 0, -1):
+        codec = finished(**settings, halved=halved)
+        token = codec.encode(values)
+        ends = codec.bin_tokens[[0, -1]] if len(codec.bin_tokens) else codec.bin_tokens
+        if all(len(np.unique(owners[token == end])) >= min_subjects for end in ends):
+            return codec, {**settings, "halved": halved}
+    return finished(**settings), settings
 
 
 def _partners(schema: Schema) -> set[str]:

@@ -17,9 +17,7 @@ DAY_S = 86_400.0
 HOUR_S = 3_600.0
 SLOT_S = 300.0
 CUT_S = 7_200.0  # shortest gap that is drawn as day, hour and slot, unless a generator says so
-PAUSE_S = (
-    1_800.0  # a run of events ends with such a gap; the network draws it as day, hour and slot
-)
+PAUSE_S = 1_800.0  # a run of events ends with such a gap; the network's cut
 SUBS = 10  # sub-quantiles of a gap bin, ends included
 SPIKE_SHARE = 0.02  # of the short gaps on one value: it gets a token of its own
 BINS = 40

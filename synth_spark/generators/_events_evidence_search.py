@@ -200,7 +200,7 @@ def label_tokens(column: EventColumn, coder: Coder, records: Records) -> NDArray
 
 def _each(tokens: int) -> NDArray[np.int64] | None:
     """A level for each token of a category; None where they are too many."""
-    return np.arange(max(tokens, 1)) if 2 <= tokens <= _MOST_LEVELS else None
+    return np.arange(tokens) if 2 <= tokens <= _MOST_LEVELS else None
 
 
 def _grouped(token: NDArray[Any], tokens: int, groups: int) -> NDArray[np.int64] | None:

@@ -46,6 +46,7 @@ class Contexts:
     last_edges: Floats
     gap_edges: Floats
     nights: Floats  # (rhythms,), part of the events of units of that rhythm
+    spread: Floats  # (numbers,), deviation of a number's logarithms within a unit
 
     @classmethod
     def learn(cls, base: Base, sample: Records) -> Self:
@@ -85,7 +86,7 @@ class Contexts:
             np.array(num_num, np.int64),
             num_start, np.concatenate([np.zeros(0, np.int64), *levels]).astype(np.int64),
             means, quantiles(pace, tables.PACE - 1), quantiles(gaps_of(units), 2), edges,
-            _nights(attributes, x),
+            _nights(attributes, x), _spread(attributes, x, len(coder.nums)),
         )  # fmt: skip
 
     def selfs(self, attributes: Attributes, x: Floats) -> Floats:
@@ -120,8 +121,8 @@ class Contexts:
         c, t, main = len(self.widths), tables, int(self.widths[0]) if len(self.widths) else 1
         return {
             "time": np.zeros(
-                (t.CLOCKS, t.PACE, t.BLOCKS, t.LAST, t.PARTS, states, coder.clock.end)
-            ),
+                (t.CLOCKS, t.PACE, t.BLOCKS, t.LAST, t.PARTS, states, coder.clock.end), np.uint32
+            ),  # by far the largest
             "hours": np.zeros((t.CLOCKS, 4, t.BLOCKS, states, 24)),
             "first_hours": np.zeros((t.CLOCKS, t.PARTS, 24)),
             "slots": np.zeros((24, 12)),
@@ -214,6 +215,13 @@ def _nights(attributes: Attributes, x: Floats) -> Floats:
     usual = NIGHT_EVENTS * nights.sum() / max(n.sum(), 1)
     by_rhythm = np.bincount(of, nights, tables.CLOCKS) + usual
     return np.asarray(by_rhythm / (np.bincount(of, n, tables.CLOCKS) + NIGHT_EVENTS))
+
+
+def _spread(attributes: Attributes, x: Floats, numbers: int) -> Floats:
+    """Of each number the deviation within a unit, of all units together."""
+    more = np.maximum(x[:, attributes.index("n")] - 1, 0)
+    squares = [more @ x[:, attributes.index("std", j)] ** 2 for j in range(numbers)]
+    return np.asarray(np.sqrt(np.array(squares).reshape(numbers) / max(more.sum(), 1)))
 
 
 def _within(units: Units, coder: Coder, attributes: Attributes) -> Floats:

@@ -171,8 +171,8 @@ def add_near(row, centers, near, weight):  # type: ignore[no-untyped-def]
 
     Args:
         row: Logits, shape (tokens,), in place.
-        centers: Tokens, -1: none; between two the squares of distances are those of the values
-            between, but for what is the same at all tokens; shape (CENTERS,).
+        centers: Tokens, -1: none; shape (CENTERS,). Between two their rows are mixed by parts, and
+            of squared distances that is the one to the value between, up to a constant.
         near: See `models/recall.py`.
         weight: Shape (CENTERS * NEAR,).
     """

@@ -52,9 +52,6 @@ class Seen:
         kept = [j for j, c in enumerate(attributes.columns) if c.name not in hidden]
         ranked = np.array([c.how == "ranked" for c in base.coder.cats], bool)
         ranks = np.where(attributes.slots.ordered, 1, 2 * ranked)
-        spread = np.array(
-            [attributes.mean[attributes.index("std", j)] for j in range(len(base.coder.nums))]
-        )
         layout = Layout(
             contexts.widths,
             np.diff(contexts.num_start),
@@ -64,7 +61,7 @@ class Seen:
             clock.cut_s,
             base.coder.most_events,
             _typical(base),
-            spread,
+            contexts.spread,
         )
         labels = [
             (attributes.index(f"own{j}"), c.tokens)

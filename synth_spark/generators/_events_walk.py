@@ -168,7 +168,7 @@ def next_category(  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
 def walk(  # type: ignore[no-untyped-def]
-    key, offsets, anchors, clocks, nights, usual, firsts, ends, of_a_day, shares, selfs, means,
+    key, offsets, anchors, clocks, nights, usual, firsts, ends, begins, shares, selfs, means,
     starts, widths, in_runs, alone, cat_parent, num_cat, num_num, num_level, pace_edges,
     last_edges, gap_edges, rooms, tick, cut, gap_sub, jump_lo, jump_hi, state_of, first, second,
     when, final, suits, time, hours, first_hours, slots, stays, moves, lifts, numbers, num_start,
@@ -193,10 +193,9 @@ def walk(  # type: ignore[no-untyped-def]
             part = min(max(owed_nights, 0.0) / (n - i), 1.0)
             tilt = min(max(night_odds(part) / usual[u], 1.0 / MOST_TILT), MOST_TILT)
             if i == 0:
-                day = int(np.floor(firsts[u]))
-                if of_a_day:  # what is drawn between days would be the night between them
-                    hour = int((firsts[u] - day) * 24.0)
-                else:
+                day = int(firsts[u] // DAY)
+                hour = min(int((firsts[u] - day * DAY) // HOUR), 23)
+                if not begins[hour]:
                     row = first_hours[clocks[u], part_of_week(anchors[u], day)]
                     hour = pick_hour(row, tilt, uniform(state))
                 slot = pick(slots[hour], uniform(state))

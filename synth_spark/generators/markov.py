@@ -38,6 +38,7 @@ from synth_spark.generators._events_support import Support
 from synth_spark.generators._events_walk import walk
 from synth_spark.generators._open_hours import in_open_hours
 
+NEVER = 1e-6  # of the first events, in an hour that none was in
 TRIAL = 512  # subjects that tell where events lie in the week
 
 
@@ -125,22 +126,34 @@ class MarkovModel:
         t = np.zeros(events)
         cats = np.zeros((events, len(coder.cats)), np.int32)
         nums = np.zeros((events, len(coder.nums)), np.int32)
-        first = x[:, attributes.index("first")]
         c, clock, steps = self.contexts, coder.clock, self.steps
-        ends = (first + x[:, attributes.index("span")]) * DAY_S
+        rooms, first_s = coder.room_s(drawn.anchor), x[:, attributes.index("first")] * DAY_S
+        ends = np.minimum(first_s + x[:, attributes.index("span")] * DAY_S, rooms)
+        firsts = np.floor(first_s / clock.tick_s + 0.5) * clock.tick_s  # the real one is a tick
         made = np.zeros(len(lengths), np.int64)
         events = walk(
             stream_key(seed, f"markov/{block}") & 0x7FFFFFFFFFFFFFFF,
             offsets, drawn.anchor, rhythms(attributes, x), *c.nights_of(attributes, x),
-            first, ends, clock.horizon_days == 1, self._shares(x),
+            firsts, ends, self._begins(), self._shares(x),
             c.selfs(attributes, x), c.mean_levels(attributes, x), c.starts, c.widths, c.in_runs,
             attributes.slots.alone, c.cat_parent, c.num_cat, c.num_num, c.num_level,
-            c.pace_edges, c.last_edges, c.gap_edges, coder.room_s(drawn.anchor),
+            c.pace_edges, c.last_edges, c.gap_edges, rooms,
             clock.tick_s, clock.cut_s, clock.gap_sub, clock.jump_lo, clock.jump_hi,
             steps.state_of, steps.first, steps.second, steps.when, steps.final, steps.suits,
             *self._tables(), c.num_start, t, cats, nums, made,
         )  # fmt: skip
         return made, t[:events], cats[:events], nums[:events]
+
+    def _begins(self) -> NDArray[np.bool_]:
+        """Hours in which units begin as their drawn time says, shape (24,).
+
+        Of one day those in which real ones do; what is drawn between two days would be the night
+        between them.
+        """
+        if self.base.coder.clock.horizon_days > 1:
+            return np.zeros(24, bool)
+        begun = np.diff(self.cdf["first_hours"], prepend=0, axis=-1)
+        return np.asarray((begun > NEVER).any(axis=(0, 1)))
 
     def _shares(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
         shares = token_shares(self.base.histories.attributes, self.contexts, x)

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from synth_spark.models.recall import CENTERS, HOURS, NEAR, SLOTS, nearness
+from synth_spark.models.recall import CENTERS, HOURS, LEVEL, NEAR, SLOTS, nearness
 
 EMBED = 8
 
@@ -136,12 +136,13 @@ class EventNet(nn.Module):
         if centers is None:
             return logits
         weights, near = self.num_recall[j](hidden).split(NEAR, dim=1), getattr(self, f"near{j}")
-        for center, weight in zip(centers.unbind(1), weights, strict=True):
+        for c, (center, weight) in enumerate(zip(centers.unbind(1), weights, strict=True)):
             token = center.floor().long()
-            above = (token + 1).clamp(max=len(near) - 2)
-            part = (center - token)[:, None, None]
-            between = torch.lerp(near[token], near[above], part)
-            logits = logits + _weighed(between.transpose(1, 2), weight)
+            found = near[token]
+            if c == LEVEL:  # between two tokens
+                above = near[(token + 1).clamp(max=len(near) - 2)]
+                found = torch.lerp(found, above, (center - token)[:, None, None])
+            logits = logits + _weighed(found.transpose(1, 2), weight)
         return logits
 
     def known(self, after: Tensor, cats: list[Tensor], chosen: Tensor) -> Tensor:

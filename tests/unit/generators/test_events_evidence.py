@@ -185,3 +185,41 @@ def test_the_evidence_outlives_the_wire(telling: World) -> None:
         f.weight for f in telling.identity.evidence.features
     ]
     assert RANKS == 10  # what `labels` gives places for
+
+
+def test_a_label_is_told_by_the_very_number_that_goes_with_it() -> None:
+    """Neighbours in length lie in other cells, so groups of them tell nothing."""
+    rng = np.random.default_rng(6)
+    own = np.array([rng.choice(CELLS, 4, replace=False) for _ in range(SUBJECTS)])
+    cell = own[np.arange(SUBJECTS)[:, None], rng.integers(0, 4, (SUBJECTS, EVENTS))].ravel()
+    length = 10.0 + cell * 23 % 40
+    at = np.sort(rng.integers(0, 7 * 86_400, (SUBJECTS, EVENTS)), axis=1).ravel()
+    columns = {
+        "at": np.datetime64("2026-01-05", "us") + at.astype("timedelta64[s]"),
+        "cell": Coded(cell.astype(np.int32), tuple(f"c{k}" for k in range(CELLS))),
+        "length": length,
+    }
+    schema = Schema(
+        family="table", shape="events", time="at", key=Column(name="phone", kind="identifier"),
+        columns=(
+            Column(name="at", kind="time"),
+            Column(name="cell", kind="category"),
+            Column(name="length", kind="number"),
+        ),
+    )  # fmt: skip
+    records = Records(columns, np.arange(SUBJECTS + 1, dtype=np.int64) * EVENTS)
+    story = learn_base(schema, min_subjects=5, bins=8, leaf=20, trees=1, seed=0)
+    base, _ = learn(story, Local(records))
+    identity = base.identities[0]
+    assert isinstance(identity, Identity)
+    first = identity.evidence.features[0]
+    assert (first.kind, len(first.ratio)) == ("nums", 40)
+    units = base.coder.units(records)
+    events = Events(records.owners, at.astype(float), units.cats, units.nums)
+    ranks = units.cats[:, 0]
+    said = Said(np.zeros((SUBJECTS, 0), np.int32), records.offsets, ranks, events)
+    labels = identity.labels(SUBJECTS, np.random.default_rng(1), said)
+    codec = base.coder.cats[0].codec
+    name = codec.decode(np.arange(codec.vocabulary), np.zeros(0)).texts()
+    drawn = np.array([int(str(t)[1:]) for t in name])[labels[records.owners, ranks]]
+    assert (10.0 + drawn * 23 % 40 == length).mean() > 0.9  # one in forty without it

@@ -110,7 +110,11 @@ class Attributes:
         return facts.table(self.columns, {**measured, **given}, counts)
 
     def draw(
-        self, given: dict[str, Floats], uniforms: Floats, held: Mapping[int, Bools] | None = None
+        self,
+        given: dict[str, Floats],
+        uniforms: Floats,
+        held: Mapping[int, Bools] | None = None,
+        together: NDArray[np.int64] | None = None,
     ) -> Floats:
         """Attributes of new units.
 
@@ -118,6 +122,7 @@ class Attributes:
             given: The known columns, each of shape (units,); "anchor" (days since 1970) too.
             uniforms: Shape (units, columns, 4), in [0, 1).
             held: Of some categories the slots that events may fall in, shape (slots,).
+            together: Of each unit the group that is drawn evenly, shape (units,), see `_even.py`.
 
         Returns:
             The table, shape (units, columns); a unit with n = 0 is silent.
@@ -128,7 +133,7 @@ class Attributes:
         for j, column in enumerate(self.columns):
             drawn = x[:, j]
             if j in self.forests:
-                drawn = self.forests[j].draw(x[:, :j], uniforms[:, j])
+                drawn = self.forests[j].draw(x[:, :j], uniforms[:, j], together)
                 if column.name == "n" and "place" in given:
                     self._begun(j, x, uniforms[:, j], drawn, given["place"] == 0)
             if j in level:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from synth_spark.core.batch import Records
 from synth_spark.core.seeds import generator
+from synth_spark.generators._even import groups
 from synth_spark.generators._events_attributes import Attributes, Bools, unordered
 from synth_spark.generators._events_coder import Coder, Units
 from synth_spark.generators._events_facts import Floats, Slots
@@ -153,17 +154,20 @@ class Histories:
         """
         rng = generator(seed, "subjects", block)
         x = np.zeros((subjects, len(self.names)))
-        first = 0
+        first, together = 0, groups(np.arange(subjects))
         if held is not None and held.own:
             x[:, : self.own], first = self.own_columns(subjects, rng, held.own)[0], self.own
         for j in range(first, len(self.forests)):
-            x[:, j] = self.column(j, x, rng.random((subjects, 4)))
+            x[:, j] = self.column(j, x, rng.random((subjects, 4)), together)
         return self.units_of(x, rng, held.slots if held is not None else None)
 
-    def column(self, j: int, x: Floats, u: Floats) -> Floats:
+    def column(
+        self, j: int, x: Floats, u: Floats, together: NDArray[np.int64] | None = None
+    ) -> Floats:
         """A subject's column j given those before it in `x`; u of shape (subjects, 4)."""
         before = x[:, :j]
-        return self.trends[j].onto(before, self.forests[j].draw(before, u), u)
+        plain = self.forests[j].draw(before, u, together)
+        return self.trends[j].onto(before, plain, u, together)
 
     def units_of(
         self, x: Floats, rng: np.random.Generator, slots: Mapping[int, Bools] | None = None
@@ -181,8 +185,8 @@ class Histories:
             return self._episodes(named, tokens, rng, slots or {})
         given = {**named, "anchor": named["start"]}
         u = rng.random((len(x), len(self.attributes.columns), 4))
-        table = self.attributes.draw(given, u, slots)
         every = np.arange(len(x), dtype=np.int64)
+        table = self.attributes.draw(given, u, slots, groups(every))
         return Drawn(every, named["start"].astype(np.int64), table, tokens)
 
     def own_columns(
@@ -241,7 +245,7 @@ class Histories:
                 "anchor": named["start"][on] + k * self.width_days,
             }
             u = rng.random((len(on), len(self.attributes.columns), 4))
-            table = self.attributes.draw(given, u, slots)
+            table = self.attributes.draw(given, u, slots, groups(on))
             n = table[:, at]
             if k == 0:
                 n = table[:, at] = np.maximum(n, 1)  # a history starts with an event

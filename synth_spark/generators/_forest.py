@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synth_spark.core.seeds import generator
-from synth_spark.generators._forest_kernels import LEVELS, draw_among, draw_values, grow
+from synth_spark.generators._even import even
+from synth_spark.generators._forest_kernels import LEVELS, draw_among, draw_values, grow, middles
 
 TREES = 20
 MOST_ROWS = 4_000  # rows of one tree
@@ -105,20 +106,33 @@ class Forest:
         )
 
     def draw(
-        self, given: NDArray[np.float64], uniforms: NDArray[np.float64]
+        self,
+        given: NDArray[np.float64],
+        uniforms: NDArray[np.float64],
+        together: NDArray[np.int64] | None = None,
     ) -> NDArray[np.float64]:
         """One value a row.
 
         Args:
             given: The columns before it, shape (rows, columns).
             uniforms: Shape (rows, 4), in [0, 1): tree, value, neighbour, how far.
+            together: Of each row the group whose values are spread evenly, see `_even.py`,
+                shape (rows,); None: each row for itself.
 
         Returns:
             Values, shape (rows,).
         """
+        known = np.ascontiguousarray(_placed(given, self.nominal, self.order), np.float32)
+        if together is not None and len(known):
+            leaves = middles(
+                known, uniforms, self.feature, self.threshold, self.child, self.start, self.count,
+                self.roots, self.values,
+            )  # fmt: skip
+            uniforms = uniforms.copy()
+            uniforms[:, 1] = even(leaves, together, uniforms[:, 1])
         return np.asarray(
             draw_values(
-                np.ascontiguousarray(_placed(given, self.nominal, self.order), np.float32),
+                known,
                 uniforms,
                 self.feature,
                 self.threshold,

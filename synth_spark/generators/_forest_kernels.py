@@ -83,6 +83,20 @@ def _other(values, start, n, at, side):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+def middles(given, uniforms, feature, threshold, child, start, count, roots, values):  # type: ignore[no-untyped-def]
+    """The middle value of the leaf that each row falls into."""
+    trees = len(roots) - 1
+    out = np.empty(given.shape[0])
+    for i in range(given.shape[0]):
+        node = roots[min(int(uniforms[i, 0] * trees), trees - 1)]
+        while feature[node] >= 0:
+            step = 0 if given[i, feature[node]] <= threshold[node] else 1
+            node = child[node] + step
+        out[i] = values[start[node] + count[node] // 2]
+    return out
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
 def draw_values(  # type: ignore[no-untyped-def]
     given,
     uniforms,

@@ -69,7 +69,11 @@ class Refined(Attributes):
         return cls(**{f.name: getattr(plain, f.name) for f in fields(Attributes)}, judge=judge)
 
     def draw(
-        self, given: dict[str, Floats], uniforms: Floats, held: Mapping[int, Bools] | None = None
+        self,
+        given: dict[str, Floats],
+        uniforms: Floats,
+        held: Mapping[int, Bools] | None = None,
+        together: NDArray[np.int64] | None = None,
     ) -> Floats:
         """As `Attributes.draw`; each candidate's uniforms are the first's, turned.
 
@@ -78,7 +82,9 @@ class Refined(Attributes):
         needs no uniforms, so its own choose.
         """
         turns = generator(0, "gan/turns").random((CANDIDATES, *uniforms.shape[1:]))
-        tables = [Attributes.draw(self, given, (uniforms + turn) % 1.0, held) for turn in turns]
+        tables = [
+            Attributes.draw(self, given, (uniforms + turn) % 1.0, held, together) for turn in turns
+        ]
         upper = self.judge.chances(np.stack([self.standard(t) for t in tables])).cumsum(axis=0)
         spare = next(j for j, c in enumerate(self.columns) if c.role == "given")
         picked = (uniforms[:, spare, 0] > upper[:-1]).sum(axis=0)

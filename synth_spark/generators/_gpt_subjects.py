@@ -19,6 +19,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from synth_spark.core.seeds import generator
+from synth_spark.generators._even import groups
 from synth_spark.generators._events_attributes import Attributes, Bools
 from synth_spark.generators._events_episodes import Drawn, Held, Histories
 from synth_spark.generators._events_facts import Floats
@@ -82,9 +83,13 @@ class PromptedAttributes(Attributes):
         return self.clock is None or bool(np.isnan(self.clock.night))
 
     def draw(
-        self, given: dict[str, Floats], uniforms: Floats, held: Mapping[int, Bools] | None = None
+        self,
+        given: dict[str, Floats],
+        uniforms: Floats,
+        held: Mapping[int, Bools] | None = None,
+        together: NDArray[np.int64] | None = None,
     ) -> Floats:
-        x = Attributes.draw(self, given, uniforms, held)
+        x = Attributes.draw(self, given, uniforms, held, together)
         if self.clock is not None:
             self._moved_clock(x, self.clock, uniforms)
         for j, slots in self.kept.items():
@@ -174,8 +179,9 @@ class PromptedHistories(Histories):
         goal = rng.random(subjects) * upper[:, -1]
         pick = np.minimum((upper <= goal[:, None]).sum(axis=1), many - 1)
         x = x.reshape(subjects, many, -1)[np.arange(subjects), pick]
+        together = groups(np.arange(subjects))
         for j in range(self._upto(), len(self.forests)):
-            x[:, j] = self.column(j, x, rng.random((subjects, 4)))
+            x[:, j] = self.column(j, x, rng.random((subjects, 4)), together)
         return self.units_of(x, rng)
 
     def _upto(self) -> int:

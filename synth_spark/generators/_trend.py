@@ -71,17 +71,28 @@ class Trend:
         rest = grown(z, away)
         return cls(weights, intercept, float(y.min()), float(y.max()), rest, shared)
 
-    def onto(self, given: Floats, plain: Floats, uniforms: Floats) -> Floats:
+    def onto(
+        self,
+        given: Floats,
+        plain: Floats,
+        uniforms: Floats,
+        together: NDArray[np.int64] | None = None,
+    ) -> Floats:
         """Values on the line, in the range of those that are no spikes; shape (rows,).
 
         Args:
             given: The columns before it, shape (rows, columns).
             plain: What the column's own forest drew: it stays where it is a spike.
             uniforms: Shape (rows, 4), in [0, 1), of that draw too.
+            together: Of each row the group that is drawn evenly, see `_even.py`.
         """
         if self.rest is None:
             return plain
-        on = given @ self.weights + self.intercept + self.rest.draw(given, uniforms[:, OTHERS])
+        on = (
+            given @ self.weights
+            + self.intercept
+            + self.rest.draw(given, uniforms[:, OTHERS], together)
+        )
         spike = np.isin(plain.astype(np.float32), self.spikes)
         return np.where(spike, plain, np.clip(on, self.low, self.high))
 

@@ -15,9 +15,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from synth_spark.generators._events_again import DOUBT
 from synth_spark.generators._events_kernels import DAY, HOUR, SLOT
 
-DOUBT = 20  # cases that say nothing
 RING = 8  # ends of pauses that are remembered
 PRIOR = 0.05  # of a unit's events, for which its drawn mean stands
 

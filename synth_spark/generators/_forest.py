@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from synth_spark.core.seeds import generator
 from synth_spark.generators._even import even
-from synth_spark.generators._forest_kernels import LEVELS, draw_among, draw_values, grow, middles
+from synth_spark.generators._forest_kernels import LEVELS, draw_among, draw_values, grow, leaves_of
 
 TREES = 20
 MOST_ROWS = 4_000  # rows of one tree
@@ -122,32 +122,18 @@ class Forest:
         Returns:
             Values, shape (rows,).
         """
-        known = np.ascontiguousarray(_placed(given, self.nominal, self.order), np.float32)
-        if together is not None and len(known):
-            leaves = middles(
-                known, uniforms, self.feature, self.threshold, self.child, self.start, self.count,
-                self.roots, self.values,
-            )  # fmt: skip
+        known = self._known(given)
+        leaves = self._leaves(known, uniforms)
+        if together is not None:
+            middle = self.values[self.start[leaves] + self.count[leaves] // 2]
             uniforms = uniforms.copy()
-            uniforms[:, 1] = even(leaves, together, uniforms[:, 1])
+            uniforms[:, 1] = even(middle, together, uniforms[:, 1])
         return np.asarray(
             draw_values(
-                known,
-                uniforms,
-                self.feature,
-                self.threshold,
-                self.child,
-                self.start,
-                self.count,
-                self.roots,
-                self.values,
-                self.still,
-                self.exact,
-                self.near,
-                self.place,
-                self.nearby,
+                known, leaves, uniforms, self.start, self.count, self.values, self.still,
+                self.exact, self.near, self.place, self.nearby,
             )
-        )
+        )  # fmt: skip
 
     def draw_among(
         self,
@@ -168,12 +154,22 @@ class Forest:
         """
         values = np.empty(len(given))
         share = np.empty(len(given))
-        given = _placed(given, self.nominal, self.order)
         draw_among(
-            np.ascontiguousarray(given, np.float32), uniforms, self.feature, self.threshold,
-            self.child, self.start, self.count, self.roots, self.values, allowed, values, share,
+            self._leaves(self._known(given), uniforms), uniforms, self.start, self.count,
+            self.values, allowed, values, share,
         )  # fmt: skip
         return values, share
+
+    def _known(self, given: NDArray[np.float64]) -> NDArray[np.float32]:
+        """The columns before, as the trees were grown on them, shape as `given`."""
+        return np.ascontiguousarray(_placed(given, self.nominal, self.order), np.float32)
+
+    def _leaves(
+        self, known: NDArray[np.float32], uniforms: NDArray[np.float64]
+    ) -> NDArray[np.int64]:
+        """Node of the leaf that each row falls into, shape (rows,)."""
+        trees = self.feature, self.threshold, self.child, self.roots
+        return np.asarray(leaves_of(known, uniforms[:, 0], *trees))
 
     def state(self) -> dict[str, Any]:
         """A tree for `core/wire.py`; `from_state` reads it back."""

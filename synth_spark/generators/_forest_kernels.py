@@ -83,29 +83,25 @@ def _other(values, start, n, at, side):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
-def middles(given, uniforms, feature, threshold, child, start, count, roots, values):  # type: ignore[no-untyped-def]
-    """The middle value of the leaf that each row falls into."""
-    trees = len(roots) - 1
-    out = np.empty(given.shape[0])
+def leaves_of(given, trees, feature, threshold, child, roots):  # type: ignore[no-untyped-def]
+    """The leaf that each row falls into, by the tree that its number in [0, 1) picks."""
+    out = np.empty(given.shape[0], np.int64)
     for i in range(given.shape[0]):
-        node = roots[min(int(uniforms[i, 0] * trees), trees - 1)]
+        node = roots[min(int(trees[i] * (len(roots) - 1)), len(roots) - 2)]
         while feature[node] >= 0:
             step = 0 if given[i, feature[node]] <= threshold[node] else 1
             node = child[node] + step
-        out[i] = values[start[node] + count[node] // 2]
+        out[i] = node
     return out
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
 def draw_values(  # type: ignore[no-untyped-def]
     given,
+    leaves,
     uniforms,
-    feature,
-    threshold,
-    child,
     start,
     count,
-    roots,
     values,
     still,
     exact,
@@ -113,14 +109,10 @@ def draw_values(  # type: ignore[no-untyped-def]
     place,
     nearby,
 ):
-    """One value a row, of the leaf that it falls into, moved towards a neighbour."""
-    rows, trees = given.shape[0], len(roots) - 1
-    drawn = np.empty(rows)
-    for i in range(rows):
-        node = roots[min(int(uniforms[i, 0] * trees), trees - 1)]
-        while feature[node] >= 0:
-            step = 0 if given[i, feature[node]] <= threshold[node] else 1
-            node = child[node] + step
+    """One value a row, of its leaf, moved towards a neighbour."""
+    drawn = np.empty(len(leaves))
+    for i in range(len(leaves)):
+        node = leaves[i]
         n = count[node]
         at = min(int(uniforms[i, 1] * n), n - 1)
         if column >= 0:  # one of the rows around in that column
@@ -152,15 +144,11 @@ def draw_values(  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
 def draw_among(  # type: ignore[no-untyped-def]
-    given, uniforms, feature, threshold, child, start, count, roots, values, allowed, drawn, share
+    leaves, uniforms, start, count, values, allowed, drawn, share
 ):
     """The same among allowed values only; `share` is how much of the leaf they are."""
-    trees = len(roots) - 1
-    for i in range(given.shape[0]):
-        node = roots[min(int(uniforms[i, 0] * trees), trees - 1)]
-        while feature[node] >= 0:
-            step = 0 if given[i, feature[node]] <= threshold[node] else 1
-            node = child[node] + step
+    for i in range(len(leaves)):
+        node = leaves[i]
         held = 0
         for k in range(start[node], start[node] + count[node]):
             held += allowed[int(values[k])]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from synth_spark.core.batch import Coded, Records
+from synth_spark.core.batch import Coded, Records, Values
 from synth_spark.core.local import Local
 from synth_spark.core.ports import learn
 from synth_spark.core.schema import Column, Schema
@@ -38,6 +38,18 @@ class World:
         return found
 
 
+def learned(columns: dict[str, Values], *more: Column) -> tuple[Base, Records]:
+    """What is learned of phones with a time, a cell and more columns."""
+    first = Column(name="at", kind="time"), Column(name="cell", kind="category")
+    schema = Schema(
+        family="table", shape="events", time="at", key=Column(name="phone", kind="identifier"),
+        columns=(*first, *more),
+    )  # fmt: skip
+    records = Records(columns, np.arange(SUBJECTS + 1, dtype=np.int64) * EVENTS)
+    story = learn_base(schema, min_subjects=5, bins=8, leaf=20, trees=1, seed=0)
+    return learn(story, Local(records))[0], records
+
+
 def world(telling: bool) -> World:
     rng = np.random.default_rng(4)
     region = rng.integers(0, 2, SUBJECTS)
@@ -54,18 +66,11 @@ def world(telling: bool) -> World:
         "kind": Coded(kind.astype(np.int32), KINDS),
         "region": Coded(np.repeat(region, EVENTS).astype(np.int32), ("north", "south")),
     }
-    schema = Schema(
-        family="table", shape="events", time="at", key=Column(name="phone", kind="identifier"),
-        columns=(
-            Column(name="at", kind="time"),
-            Column(name="cell", kind="category"),
-            Column(name="kind", kind="category"),
-            Column(name="region", kind="category", per="subject"),
-        ),
-    )  # fmt: skip
-    records = Records(columns, np.arange(SUBJECTS + 1, dtype=np.int64) * EVENTS)
-    story = learn_base(schema, min_subjects=5, bins=8, leaf=20, trees=1, seed=0)
-    base, _ = learn(story, Local(records))
+    more = (
+        Column(name="kind", kind="category"),
+        Column(name="region", kind="category", per="subject"),
+    )
+    base, records = learned(columns, *more)
     return World(base, records, region)
 
 
@@ -199,17 +204,7 @@ def test_a_label_is_told_by_the_very_number_that_goes_with_it() -> None:
         "cell": Coded(cell.astype(np.int32), tuple(f"c{k}" for k in range(CELLS))),
         "length": length,
     }
-    schema = Schema(
-        family="table", shape="events", time="at", key=Column(name="phone", kind="identifier"),
-        columns=(
-            Column(name="at", kind="time"),
-            Column(name="cell", kind="category"),
-            Column(name="length", kind="number"),
-        ),
-    )  # fmt: skip
-    records = Records(columns, np.arange(SUBJECTS + 1, dtype=np.int64) * EVENTS)
-    story = learn_base(schema, min_subjects=5, bins=8, leaf=20, trees=1, seed=0)
-    base, _ = learn(story, Local(records))
+    base, records = learned(columns, Column(name="length", kind="number"))
     identity = base.identities[0]
     assert isinstance(identity, Identity)
     first = identity.evidence.features[0]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Self
 
@@ -31,9 +31,11 @@ from synth_spark.generators._events_profile import (
     some_units,
 )
 from synth_spark.generators._forest import Forest
+from synth_spark.generators._margin import Margin
 from synth_spark.generators._trend import Trend
 
 CANDIDATES = 24  # of each subject, where own columns are bound
+TRIED = 2_048  # subjects drawn to see how the columns of a profile are spread
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,7 @@ class Histories:
     names: tuple[str, ...]  # of a subject's columns, in the order in which they are drawn
     forests: tuple[Forest, ...]
     trends: tuple[Trend, ...]  # of each of these columns
+    margins: tuple[Margin, ...]  # of each of these columns
     own: int  # the first so many are tokens of columns that belong to the subject
     attributes: Attributes
     episodes: bool
@@ -130,8 +133,29 @@ class Histories:
             trees=trees,
         )
         longest = int(sample.lengths.max(initial=1))
-        made = cls(names, forests, trends, len(own), attributes, coder.episodes, width, longest)
-        return made, units
+        margins = (Margin.none(),) * len(names)
+        made = cls(
+            names, forests, trends, margins, len(own), attributes, coder.episodes, width, longest
+        )  # fmt: skip
+        return (made._settled(table, seed) if coder.episodes else made), units
+
+    def _settled(self, real: Floats, seed: int) -> Self:
+        """With the margins by which drawn columns are spread as the real ones.
+
+        Args:
+            real: The columns of the sample's subjects, shape (subjects, columns).
+            seed: The run's seed.
+        """
+        rng, made = generator(seed, "margins"), self
+        x, together = np.zeros((TRIED, len(self.names))), groups(np.arange(TRIED))
+        for j, name in enumerate(self.names):
+            x[:, j] = self.column(j, x, rng.random((TRIED, 4)), together)
+            if _is_exact(name):
+                continue
+            margin = Margin.learn(x[:, j], real[:, j], self.trends[j].spikes)
+            x[:, j] = margin.onto(x[:, j])
+            made = replace(made, margins=(*made.margins[:j], margin, *made.margins[j + 1 :]))
+        return made
 
     def given(self, coder: Coder, records: Records, units: Units) -> dict[str, Floats]:
         """The known columns of real units, as `Attributes.table` asks for them."""
@@ -167,7 +191,7 @@ class Histories:
         """A subject's column j given those before it in `x`; u of shape (subjects, 4)."""
         before = x[:, :j]
         plain = self.forests[j].draw(before, u, together)
-        return self.trends[j].onto(before, plain, u, together)
+        return self.margins[j].onto(self.trends[j].onto(before, plain, u, together))
 
     def units_of(
         self, x: Floats, rng: np.random.Generator, slots: Mapping[int, Bools] | None = None
@@ -268,6 +292,7 @@ class Histories:
             "names": list(self.names),
             "forests": [f.state() for f in self.forests],
             "trends": [t.state() for t in self.trends],
+            "margins": [m.state() for m in self.margins],
             "own": self.own,
             "attributes": self.attributes.state(),
             "episodes": self.episodes,
@@ -282,6 +307,7 @@ class Histories:
             tuple(state["names"]),
             tuple(Forest.from_state(f) for f in state["forests"]),
             tuple(Trend.from_state(t) for t in state["trends"]),
+            tuple(Margin.from_state(m) for m in state["margins"]),
             state["own"],
             Attributes.from_state(state["attributes"]),
             state["episodes"],
@@ -292,7 +318,7 @@ class Histories:
 
 def _is_exact(name: str) -> bool:
     """Whether a subject's column holds whole things that are not moved."""
-    return _is_token(name) or name in ("start", "count")
+    return _is_token(name) or name in ("start", "count") or name.startswith("values")
 
 
 def _is_token(name: str) -> bool:

@@ -187,10 +187,12 @@ def calibrated(model: EventsModel, seed: int) -> EventsModel:
     doubt = 0.02 * want.sum()
     tried: list[tuple[float, int, NDArray[np.float64], dict[str, NDArray[Any]]]] = []
     for _ in range(5):
-        lengths, _, _, numbers = model.events(drawn, seed, 0)
+        lengths, _, cats, numbers = model.events(drawn, seed, 0)
         got = near @ lengths
         off = float(np.abs(got - goal).sum() / max(goal.sum(), 1))
         drift, weights = _drift(model, numbers, np.repeat(drawn.owner, lengths))
+        astray, weights = _astray(model, weights, drawn, lengths, cats)
+        drift += astray
         tried.append((off + drift, len(tried), model.pace, model.weights))
         if off < 0.01 and drift == 0:
             break
@@ -236,6 +238,44 @@ def _drift(
         step = np.clip(np.log((real + doubt) / (real + beyond + doubt)), -1.0, 1.0)
         name = f"num_out.{j}.bias"
         weights[name] = (weights[name] + STEP * step).astype(np.float32)
+    return far, weights
+
+
+def _astray(
+    model: EventsModel, weights: dict[str, NDArray[Any]], drawn: Drawn,
+    lengths: NDArray[np.int64], cats: NDArray[np.int32],
+) -> tuple[float, dict[str, NDArray[Any]]]:  # fmt: skip
+    """How far the categories' values are from the units' drawn shares, and weights nearer to them.
+
+    What lies within two standard errors is left alone, by how far subjects are apart.
+
+    Args:
+        model: What drew.
+        weights: Of its network.
+        drawn: The units.
+        lengths: Events of each unit.
+        cats: Tokens, shape (events, categories).
+    """
+    contexts, events, far = model.seen.contexts, max(len(cats), 1), 0.0
+    shares = token_shares(model.base.histories.attributes, contexts, drawn.table)
+    owner = np.unique(drawn.owner, return_inverse=True)[1].ravel()
+    of_event, weights = np.repeat(owner, lengths), dict(weights)
+    for c, (start, width) in enumerate(zip(contexts.starts, contexts.widths, strict=True)):
+        if width < 2 or contexts.in_runs[c] or not len(cats):
+            continue
+        want = np.zeros((int(owner.max()) + 1, int(width)))
+        np.add.at(want, owner, shares[:, start : start + width] * lengths[:, None])
+        got = np.bincount(of_event * width + cats[:, c], minlength=want.size).reshape(want.shape)
+        away = (got - want).sum(axis=0)
+        told = np.abs(away) > 2 * np.sqrt(((got - want) ** 2).sum(axis=0))
+        beyond = np.where(told, away, 0.0)
+        far += float(np.abs(beyond).sum() / 2 / events)
+        all_of = want.sum(axis=0) + DOUBTED
+        step = np.clip(np.log(all_of / (all_of + beyond)), -1.0, 1.0)
+        name = f"cat_out.{c}.bias"
+        bias = weights[name].copy()
+        bias[:width] += (STEP * step).astype(np.float32)
+        weights[name] = bias
     return far, weights
 
 

@@ -90,7 +90,7 @@ def _of_ranks(own: Floats, slot: NDArray[np.int32], values: Floats, events: Floa
     if len(np.unique(slot)) < len(slot):
         return own  # some ranks share a slot
     out, some = own.copy(), np.clip(np.rint(values), 1, RANKS)[:, None]
-    ranks = -np.sort(-own[:, slot[:RANKS]], axis=1)
+    ranks = np.minimum.accumulate(own[:, slot[:RANKS]], axis=1)
     there = np.arange(RANKS) < some
     least = np.minimum(1 / np.maximum(events, 1), 1 / some[:, 0])[:, None]
     out[:, slot[:RANKS]] = np.where(there, np.maximum(ranks, least), 0.0)

@@ -50,7 +50,7 @@ class MarkovParams:
     bins: int = 34  # of a number
     leaf: int = 40  # units in a leaf of the trees of attributes
     trees: int = 20  # trees an attribute
-    backoff: float = 15.0  # weight, in events, of the coarser table
+    backoff: float = 5.0  # weight, in events, of the coarser table
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from synth_spark.generators._events_clock import CUT_S, Clock
-from synth_spark.generators._events_net import EventsModel, _drift
+from synth_spark.generators._events_episodes import Drawn
+from synth_spark.generators._events_net import EventsModel, _astray, _drift
+from synth_spark.generators._events_plan import token_shares
 from tests.unit.generators.test_events_net import model
 
 __all__ = ["model"]
@@ -62,3 +64,36 @@ def test_gaps_of_a_regular_clock_are_drawn_as_they_are() -> None:
 
 def test_the_network_draws_pauses_from_half_an_hour_on_by_the_clock(model: EventsModel) -> None:
     assert model.base.coder.clock.cut_s == 1_800.0
+
+
+def test_values_that_come_too_often_are_brought_back_to_their_drawn_shares(
+    model: EventsModel,
+) -> None:
+    """The network's bias is off by a factor of three for the main category's second value."""
+    contexts, attributes = model.seen.contexts, model.base.histories.attributes
+    width = int(contexts.widths[0])
+    before, name = dict(model.weights), "cat_out.0.bias"
+    drawn, other = (model.base.histories.draw(900, seed, 0) for seed in (5, 6))
+    share = token_shares(attributes, contexts, drawn.table)[:, :width].mean(axis=0)
+    token = int(np.argsort(share)[-2])
+    off = model.weights[name].copy()
+    off[token] += np.log(3)
+    model.weights, model._walker = {**before, name: off}, None
+
+    def over(of: Drawn, seed: int) -> tuple[float, float, dict[str, np.ndarray]]:
+        """Events of the token above what was drawn, as a share of that."""
+        lengths, _, cats, _ = model.events(of, seed, 0)
+        shares = token_shares(attributes, contexts, of.table)[:, token]
+        want = float(shares @ lengths)
+        far, weights = _astray(model, model.weights, of, lengths, cats)
+        return float((cats[:, 0] == token).sum() / want - 1), far, weights
+
+    first, far, weights = over(drawn, 5)
+    for _ in range(4):
+        model.weights, model._walker = weights, None
+        _, last, weights = over(drawn, 5)
+    fresh = over(other, 6)[0]  # of other subjects
+    model.weights, model._walker = before, None
+    assert first > 0.1
+    assert abs(fresh) < 0.6 * first
+    assert last < 0.6 * far

@@ -4,8 +4,8 @@ Columns are drawn one given those before it, by trees of few rows where there ar
 a tree blurs in one column it passes on to the next, and the later columns drift. So some subjects
 are drawn when a model is learned, and of each column it is kept how far each of its quantiles lies
 from the same quantile of the records (quantile mapping: Panofsky and Brier, Some applications of
-statistics to meteorology, 1968); a later column is drawn given the moved ones. Values that many rows
-share stay where they are.
+statistics to meteorology, 1968); a later column is drawn given the moved ones. Values that many
+rows share stay where they are.
 """
 
 from __future__ import annotations

@@ -133,3 +133,22 @@ def test_days_begin_at_the_hours_at_which_real_ones_do() -> None:
     share = np.bincount(begun, minlength=24) / len(begun)
     assert share[hours] == pytest.approx(0.25, abs=0.06)
     assert share[hours].sum() == pytest.approx(1.0)
+
+
+def test_units_end_with_the_value_with_which_real_ones_do() -> None:
+    """Each week of eight events ends with a rest; of 400, a unit that ends early may not (.03)."""
+    rng = np.random.default_rng(6)
+    weeks, each = 400, 8
+    t = np.sort(rng.integers(0, 6 * 86_400, (weeks, each)), axis=1).ravel()
+    kind = rng.integers(0, 3, (weeks, each))
+    kind[:, -1] = 0
+    columns = {
+        "at": np.datetime64("2024-03-04", "us") + t.astype("timedelta64[s]"),
+        "kind": Coded(kind.ravel().astype(np.int32), ("rest", "get", "post")),
+    }
+    records = Records(columns, np.arange(weeks + 1, dtype=np.int64) * each)
+    made = learn(GENERATOR.learn(requests(2)[0], MarkovParams(), 1), Local(records))
+    twin = made.sample(0, weeks, 1)
+    kinds = twin.columns["kind"]
+    assert isinstance(kinds, Coded)
+    assert (kinds.texts()[twin.offsets[1:] - 1] == "rest").mean() > 0.95

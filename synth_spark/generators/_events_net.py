@@ -178,10 +178,13 @@ def calibrated(model: EventsModel, seed: int) -> EventsModel:
     hours; the count shown sets its pace from the first event on, and is larger or smaller until
     units are as long as their drawn counts, on average. A number that hangs on the one before it
     drifts by a little at each event: its tokens' biases move until each is as frequent as in the
-    records, as far as so few subjects can tell.
+    records, as far as so few subjects can tell. Those of the categories' values move until each
+    comes as often as the drawn shares of the same units say.
     """
     drawn = _some_drawn(model, seed)
-    want = drawn.table[:, model.base.histories.attributes.index("n")]
+    attributes = model.base.histories.attributes
+    want = drawn.table[:, attributes.index("n")]
+    shares = token_shares(attributes, model.seen.contexts, drawn.table)
     at = np.log(np.maximum(want, 1))
     near = np.array([np.interp(at, KNOTS, row) for row in np.eye(len(KNOTS))])  # (knots, units)
     goal = near @ want
@@ -192,7 +195,7 @@ def calibrated(model: EventsModel, seed: int) -> EventsModel:
         got = near @ lengths
         off = float(np.abs(got - goal).sum() / max(goal.sum(), 1))
         drift, weights = _drift(model, numbers, np.repeat(drawn.owner, lengths))
-        astray, weights = _astray(model, weights, drawn, lengths, cats)
+        astray, weights = _astray(model, weights, shares, drawn.owner, lengths, cats)
         drift += astray
         tried.append((off + drift, len(tried), model.pace, model.weights))
         if off < 0.01 and drift == 0:
@@ -243,8 +246,8 @@ def _drift(
 
 
 def _astray(
-    model: EventsModel, weights: dict[str, NDArray[Any]], drawn: Drawn,
-    lengths: NDArray[np.int64], cats: NDArray[np.int32],
+    model: EventsModel, weights: dict[str, NDArray[Any]], shares: NDArray[np.float64],
+    owner: NDArray[np.int64], lengths: NDArray[np.int64], cats: NDArray[np.int32],
 ) -> tuple[float, dict[str, NDArray[Any]]]:  # fmt: skip
     """How far the categories' values are from the units' drawn shares, and weights nearer to them.
 
@@ -253,26 +256,27 @@ def _astray(
     Args:
         model: What drew.
         weights: Of its network.
-        drawn: The units.
+        shares: Drawn share of each value in each unit, shape (units, values).
+        owner: Subject of each unit, shape (units,).
         lengths: Events of each unit.
         cats: Tokens, shape (events, categories).
     """
     contexts, events, far = model.seen.contexts, max(len(cats), 1), 0.0
-    shares = token_shares(model.base.histories.attributes, contexts, drawn.table)
-    owner = np.unique(drawn.owner, return_inverse=True)[1].ravel()
+    some, owner = lengths > 0, np.unique(owner, return_inverse=True)[1].ravel()
     of_event, weights = np.repeat(owner, lengths), dict(weights)
     for c, (start, width) in enumerate(zip(contexts.starts, contexts.widths, strict=True)):
         if width < 2 or contexts.in_runs[c] or not len(cats):
             continue
         want = np.zeros((int(owner.max()) + 1, int(width)))
-        np.add.at(want, owner, shares[:, start : start + width] * lengths[:, None])
+        of_units = shares[some, start : start + width] * lengths[some, None]
+        np.add.at(want, owner[some], of_units)
         got = np.bincount(of_event * width + cats[:, c], minlength=want.size).reshape(want.shape)
         away = (got - want).sum(axis=0)
-        told = np.abs(away) > 2 * np.sqrt(((got - want) ** 2).sum(axis=0))
-        beyond = np.where(told, away, 0.0)
-        far += float(np.abs(beyond).sum() / 2 / events)
+        error = 2 * np.sqrt(((got - want) ** 2).sum(axis=0))
+        far += float(np.maximum(np.abs(away) - error, 0.0).sum() / 2 / events)
         all_of = want.sum(axis=0) + DOUBTED
-        step = np.clip(np.log(all_of / (all_of + beyond)), -1.0, 1.0)
+        moved = np.where(np.abs(away) > error, away, 0.0)
+        step = np.clip(np.log(all_of / (all_of + moved)), -1.0, 1.0)
         name = f"cat_out.{c}.bias"
         bias = weights[name].copy()
         bias[:width] += (MORE * STEP * step).astype(np.float32)

@@ -118,7 +118,7 @@ def next_category(  # type: ignore[no-untyped-def]
     g = level(gap_edges, gap)
     same = alike(c, in_runs[c], g, event, before)
     w = to_stay_with(before[c], in_runs[c])
-    if c == 0 and i > 0 and i == n - 1 and kept >= 0 and not (kept == w and w < alone[c]):
+    if c == 0 and i > 0 and i == n - 1 and kept >= 0 and kept != w and w < alone[c]:
         return kept
     if i > 0 and not (w < alone[c] and w == before[c]):
         stay = stays[

@@ -83,9 +83,9 @@ def test_values_that_come_too_often_are_brought_back_to_their_drawn_shares(
     def over(of: Drawn, seed: int) -> tuple[float, float, dict[str, np.ndarray]]:
         """Events of the token above what was drawn, as a share of that."""
         lengths, _, cats, _ = model.events(of, seed, 0)
-        shares = token_shares(attributes, contexts, of.table)[:, token]
-        want = float(shares @ lengths)
-        far, weights = _astray(model, model.weights, of, lengths, cats)
+        shares = token_shares(attributes, contexts, of.table)
+        want = float(shares[:, token] @ lengths)
+        far, weights = _astray(model, model.weights, shares, of.owner, lengths, cats)
         return float((cats[:, 0] == token).sum() / want - 1), far, weights
 
     first, far, weights = over(drawn, 5)

@@ -149,12 +149,12 @@ class Histories:
         rng, made = generator(seed, "margins"), self
         x, together = np.zeros((TRIED, len(self.names))), groups(np.arange(TRIED))
         for j, name in enumerate(self.names):
-            x[:, j] = self.column(j, x, rng.random((TRIED, 4)), together)
-            if _is_exact(name):
-                continue
-            margin = Margin.learn(x[:, j], real[:, j], self.trends[j].spikes)
-            x[:, j] = margin.onto(x[:, j])
-            made = replace(made, margins=(*made.margins[:j], margin, *made.margins[j + 1 :]))
+            u = rng.random((TRIED, 4))
+            if not _is_exact(name):
+                drawn = self._drawn(j, x, u, together, loose=True)
+                margin = Margin.learn(drawn, real[:, j], self.trends[j].spikes)
+                made = replace(made, margins=(*made.margins[:j], margin, *made.margins[j + 1 :]))
+            x[:, j] = made.column(j, x, u, together)
         return made
 
     def given(self, coder: Coder, records: Records, units: Units) -> dict[str, Floats]:
@@ -189,9 +189,15 @@ class Histories:
         self, j: int, x: Floats, u: Floats, together: NDArray[np.int64] | None = None
     ) -> Floats:
         """A subject's column j given those before it in `x`; u of shape (subjects, 4)."""
+        margin = self.margins[j]
+        return margin.onto(self._drawn(j, x, u, together, loose=len(margin.at) > 0))
+
+    def _drawn(
+        self, j: int, x: Floats, u: Floats, together: NDArray[np.int64] | None, *, loose: bool
+    ) -> Floats:
         before = x[:, :j]
         plain = self.forests[j].draw(before, u, together)
-        return self.margins[j].onto(self.trends[j].onto(before, plain, u, together))
+        return self.trends[j].onto(before, plain, u, together, loose=loose)
 
     def units_of(
         self, x: Floats, rng: np.random.Generator, slots: Mapping[int, Bools] | None = None

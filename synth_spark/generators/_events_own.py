@@ -90,12 +90,31 @@ def _of_ranks(own: Floats, slot: NDArray[np.int32], values: Floats, events: Floa
     if len(np.unique(slot)) < len(slot):
         return own  # some ranks share a slot
     out, some = own.copy(), np.clip(np.rint(values), 1, RANKS)[:, None]
-    ranks = np.minimum.accumulate(own[:, slot[:RANKS]], axis=1)
+    first = own[:, slot[:1]]  # stays as drawn: the mean with a second above it would be more
+    ranks = np.hstack([first, np.minimum(falling(own[:, slot[1:RANKS]]), first)])
     there = np.arange(RANKS) < some
     least = np.minimum(1 / np.maximum(events, 1), 1 / some[:, 0])[:, None]
     out[:, slot[:RANKS]] = np.where(there, np.maximum(ranks, least), 0.0)
     out[:, slot[RANKS]] *= some[:, 0] == RANKS
     return np.asarray(out / np.maximum(out.sum(axis=1, keepdims=True), 1e-12))
+
+
+def falling(shares: Floats) -> Floats:
+    """The nearest shares that do not rise from rank to rank, with the same sum; shape as given.
+
+    By means over neighbours (Barlow, Bartholomew, Bremner and Brunk, Statistical inference under
+    order restrictions, 1972, theorem 1.4): of rank i the least over its starts of the greatest mean
+    up to any end.
+    """
+    upper = np.concatenate([np.zeros((len(shares), 1)), np.cumsum(shares, axis=1)], axis=1)
+    ranks = shares.shape[1]
+    least = np.full_like(shares, np.inf)
+    for start in range(ranks):
+        ends = np.arange(start + 1, ranks + 1)
+        means = (upper[:, ends] - upper[:, [start]]) / (ends - start)
+        greatest = np.maximum.accumulate(means[:, ::-1], axis=1)[:, ::-1]  # up to an end at i or on
+        least[:, start:] = np.minimum(least[:, start:], greatest)
+    return least
 
 
 def _whole(share: Floats, n: Floats, owner: NDArray[np.int64]) -> Floats:

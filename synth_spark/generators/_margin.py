@@ -28,7 +28,7 @@ class Margin:
 
     at: Floats  # (knots,), drawn values in order
     by: Floats  # (knots,), what is added there; in between a line
-    low: float  # of the records' values
+    low: float  # mean of the records' least values, and of their greatest: no value goes beyond
     high: float
     spikes: NDArray[np.float32]  # values that are not moved
 
@@ -45,14 +45,25 @@ class Margin:
         if knots < 2 or len(x) < knots:
             return cls.none()
         at, to = (np.quantile(v, (np.arange(knots) + 0.5) / knots) for v in (x, y))
-        apart = np.append(True, np.diff(at) > 0)
-        return cls(at[apart], (to - at)[apart], float(y.min()), float(y.max()), spikes)
+        at, where = np.unique(at, return_inverse=True)  # equal ones: the mean of what they become
+        to = np.bincount(where, to) / np.bincount(where)
+        least, most = (float(part.mean()) for part in (np.sort(y)[:ROWS], np.sort(y)[-ROWS:]))
+        return cls(at, to - at, min(least, float(to[0])), max(most, float(to[-1])), spikes)
 
     def onto(self, drawn: Floats) -> Floats:
-        """The moved values, shape as `drawn`."""
+        """The moved values, shape as `drawn`; those beyond all knots come ever nearer the bounds.
+
+        So no bound is drawn itself, however far the values reach.
+        """
         if not len(self.at):
             return drawn
-        moved = np.clip(drawn + np.interp(drawn, self.at, self.by), self.low, self.high)
+        moved = drawn + np.interp(drawn, self.at, self.by)
+        for end, bound in ((0, self.low), (-1, self.high)):
+            knot = self.at[end] + self.by[end]
+            room, way = abs(bound - knot), -1.0 if end == 0 else 1.0
+            beyond = np.maximum((moved - knot) * way, 0.0)
+            bent = room * -np.expm1(-beyond / room) if room > 0 else np.zeros_like(beyond)
+            moved = np.where(beyond > 0, knot + way * bent, moved)
         return np.where(np.isin(drawn.astype(np.float32), self.spikes), drawn, moved)
 
     def state(self) -> dict[str, Any]:

@@ -77,6 +77,8 @@ class Trend:
         plain: Floats,
         uniforms: Floats,
         together: NDArray[np.int64] | None = None,
+        *,
+        loose: bool = False,
     ) -> Floats:
         """Values on the line, in the range of those that are no spikes; shape (rows,).
 
@@ -85,6 +87,7 @@ class Trend:
             plain: What the column's own forest drew: it stays where it is a spike.
             uniforms: Shape (rows, 4), in [0, 1), of that draw too.
             together: Of each row the group that is drawn evenly, see `_even.py`.
+            loose: Leave values beyond that range where they are.
         """
         if self.rest is None:
             return plain
@@ -94,7 +97,7 @@ class Trend:
             + self.rest.draw(given, uniforms[:, OTHERS], together)
         )
         spike = np.isin(plain.astype(np.float32), self.spikes)
-        return np.where(spike, plain, np.clip(on, self.low, self.high))
+        return np.where(spike, plain, on if loose else np.clip(on, self.low, self.high))
 
     def state(self) -> dict[str, Any]:
         """A tree for `core/wire.py`."""

@@ -27,16 +27,18 @@ def test_moved_values_are_spread_as_the_records() -> None:
     assert farthest(margin.onto(fresh), real) < 0.09
 
 
-def test_the_order_of_values_stays_and_none_leaves_the_range_of_the_records() -> None:
+def test_the_order_of_values_stays_and_none_reaches_the_mean_of_the_five_outermost() -> None:
     rng = np.random.default_rng(2)
     real, drawn = rng.normal(0, 1, 300), rng.normal(5, 3, 300)
     margin = Margin.learn(drawn, real, NONE)
     moved = margin.onto(np.sort(rng.normal(5, 6, 1_000)))
     assert (np.diff(moved) >= 0).all()
-    assert real.min() <= moved.min() <= moved.max() <= real.max()
+    ordered = np.sort(real)
+    assert ordered[:5].mean() <= moved.min() <= moved.max() <= ordered[-5:].mean()
+    assert (moved == moved.max()).sum() < 20
 
 
-def test_no_knot_is_a_value_of_fewer_than_five_records() -> None:
+def test_at_least_five_records_lie_between_two_knots() -> None:
     real = np.arange(12.0)
     margin = Margin.learn(np.arange(12.0) + 1, real, NONE)
     assert len(margin.at) == 2
@@ -53,6 +55,12 @@ def test_a_value_that_many_rows_share_stays_and_the_rest_moves() -> None:
     moved = margin.onto(drawn)
     np.testing.assert_array_equal(moved == 0, drawn == 0)
     assert farthest(moved[moved > 0], real[real > 0]) < 0.06
+
+
+def test_a_value_that_all_draws_share_goes_to_the_middle_of_the_records() -> None:
+    real = np.random.default_rng(5).normal(3, 1, 200)
+    margin = Margin.learn(np.full(50, 7.0), real, NONE)
+    assert abs(margin.onto(np.full(1, 7.0))[0] - np.median(real)) < 0.1
 
 
 def test_a_margin_reads_back_from_its_state() -> None:

@@ -135,13 +135,13 @@ def test_days_begin_at_the_hours_at_which_real_ones_do() -> None:
     assert share[hours].sum() == pytest.approx(1.0)
 
 
-def test_units_end_with_the_value_with_which_real_ones_do() -> None:
-    """Each week of eight events ends with a rest; of 400, a unit that ends early may not (.03)."""
+def test_where_no_value_follows_itself_units_end_with_what_real_ones_end_with() -> None:
+    """Weeks of eight events end with a rest; a unit that ends early, or rested before, may not."""
     rng = np.random.default_rng(6)
     weeks, each = 400, 8
     t = np.sort(rng.integers(0, 6 * 86_400, (weeks, each)), axis=1).ravel()
-    kind = rng.integers(0, 3, (weeks, each))
-    kind[:, -1] = 0
+    kind = np.cumsum(rng.integers(1, 3, (weeks, each)), axis=1) % 3
+    kind = (kind - kind[:, -1:]) % 3
     columns = {
         "at": np.datetime64("2024-03-04", "us") + t.astype("timedelta64[s]"),
         "kind": Coded(kind.ravel().astype(np.int32), ("rest", "get", "post")),
@@ -151,4 +151,4 @@ def test_units_end_with_the_value_with_which_real_ones_do() -> None:
     twin = made.sample(0, weeks, 1)
     kinds = twin.columns["kind"]
     assert isinstance(kinds, Coded)
-    assert (kinds.texts()[twin.offsets[1:] - 1] == "rest").mean() > 0.95
+    assert (kinds.texts()[twin.offsets[1:] - 1] == "rest").mean() > 0.9

@@ -15,7 +15,8 @@ import numpy as np
 from synth_spark.core.batch import Records
 from synth_spark.core.ports import Trained
 from synth_spark.errors import SynthError
-from synth_spark.generators._events_net import EventsModel, calibrated
+from synth_spark.generators._events_calibrated import calibrated
+from synth_spark.generators._events_net import EventsModel
 from synth_spark.generators._gan_attributes import Judge, refined
 from synth_spark.generators._gan_monitor import variety
 from synth_spark.generators._gan_units import Ragged

@@ -19,14 +19,9 @@ from synth_spark.core.batch import Records
 from synth_spark.core.conditions import Clause
 from synth_spark.core.ports import Fold, Learning, Schedule, Train, Trained
 from synth_spark.core.schema import Schema, Shape
+from synth_spark.generators._events_calibrated import KNOTS, calibrated
 from synth_spark.generators._events_decode import Base, learn_base
-from synth_spark.generators._events_net import (
-    EXAMPLES,
-    KNOTS,
-    LOSSES,
-    EventsParams,
-    calibrated,
-)
+from synth_spark.generators._events_net import EXAMPLES, LOSSES, EventsParams
 from synth_spark.generators._events_plan import Contexts
 from synth_spark.generators._events_seen import encode
 from synth_spark.generators._events_support import Support
@@ -110,7 +105,7 @@ class Transformer:
             trained.weights, _facts(trained), np.ones(len(KNOTS)), sight=sight,
             clock_seen=bounds["clock"],
         )  # fmt: skip
-        calibrated(model, seed)
+        calibrated(model, seed, by_shares=False)  # of folded categories they tell too little
         model = with_true_rates(model, bounds["tokens"], seed)
         return model.tempered(temperature=params.temperature, top_p=params.top_p)
 

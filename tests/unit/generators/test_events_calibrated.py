@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from synth_spark.generators._events_calibrated import _astray, _drift
 from synth_spark.generators._events_clock import CUT_S, Clock
 from synth_spark.generators._events_episodes import Drawn
-from synth_spark.generators._events_net import EventsModel, _astray, _drift
+from synth_spark.generators._events_net import EventsModel
 from synth_spark.generators._events_plan import token_shares
 from tests.unit.generators.test_events_net import model
 

@@ -158,20 +158,24 @@ def sample_table(
     if len(asked) > LONGEST_SAID:
         asked = hashlib.sha256(asked.encode()).hexdigest()
     stated = {**facts, "seed": recipe.seed, "model": recipe.sha256, "subjects": asked}
-    size = _ready(spark, recipe, path, {**stated, "wave_blocks": size})
+    stated["wave_blocks"] = size = _cut(spark, path, {**stated, "wave_blocks": size})
     app = f"{facts.get('run', '')}/{recipe.sha256[:24]}/{recipe.seed}/{path.name}"
-    done = tables.commits(spark, path, app)
-    waves = -(-recipe.blocks // size)
+    done = tables.commits(path, app)
+    waves = max(1, -(-recipe.blocks // size))  # a table of nobody is one too
+    found_by = ["_subject", *([recipe.schema.time] if recipe.schema.time else [])]
     written, before = sum(int(d["rows"]) for d in done.values()), len(done)
     for wave in range(waves):
         if wave in done:
             continue
         first, last = wave * size, min((wave + 1) * size, recipe.blocks)
         frame = rows(spark, recipe, first, last, partitions or tasks(spark))
-        tables.append_once(frame, path, app=app, version=wave, facts={"app": app, "wave": wave})
-        written = sum(int(d["rows"]) for d in tables.commits(spark, path, app).values())
-        _, before_last, held = recipe.place(last - 1)
-        say(_progress(written, before_last + held, recipe, wave, start))
+        said = {"app": app, "wave": wave}
+        if tables.exists(path):
+            tables.append_once(frame, path, app=app, version=wave, facts=said)
+        else:
+            tables.create(frame, path, stated, said, skipped_by=found_by)
+        written += tables.commits(path, app, since=wave)[wave]["rows"]
+        say(_progress(written, last, recipe, wave, start))
     seconds = time.perf_counter() - start
     return {
         "rows": written,
@@ -182,8 +186,10 @@ def sample_table(
     }
 
 
-def _progress(rows: int, drawn: int, recipe: Recipe, wave: int, start: float) -> Progress:
+def _progress(rows: int, blocks: int, recipe: Recipe, wave: int, start: float) -> Progress:
     """How far the table is; the rows in all are guessed from those of the subjects drawn so far."""
+    _, before_last, held = recipe.place(blocks - 1) if blocks else (None, 0, 0)
+    drawn = before_last + held
     return Progress(
         stage="sample",
         done=rows,
@@ -194,12 +200,9 @@ def _progress(rows: int, drawn: int, recipe: Recipe, wave: int, start: float) ->
     )
 
 
-def _ready(spark: SparkSession, recipe: Recipe, path: Path, stated: Mapping[str, object]) -> int:
-    """Make the table, or check that it is this very one; returns the blocks of a wave."""
+def _cut(spark: SparkSession, path: Path, stated: Mapping[str, object]) -> int:
+    """The blocks of a wave; a table that is there is checked to be this very one."""
     if not tables.exists(path):
-        names = [c.name for c in recipe.columns]
-        found_by = ["_subject", *([recipe.schema.time] if recipe.schema.time else [])]
-        tables.create(spark, path, table_ddl(recipe), names, stated, skipped_by=found_by)
         return int(str(stated["wave_blocks"]))
     found = tables.properties(spark, path)
     other = {

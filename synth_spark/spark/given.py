@@ -77,10 +77,8 @@ def keep(given: Given, path: Path, plan: str) -> None:
         "rows": given.rows,
     }
     tables.create(
-        given.frame.sparkSession, path, _ddl(given.frame), given.frame.columns,
-        {"plan": plan, "asked": json.dumps(asked)},
-    )  # fmt: skip
-    tables.append_once(given.frame, path, app=plan, version=0, facts={"app": plan, "wave": 0})
+        given.frame, path, {"plan": plan, "asked": json.dumps(asked)}, {"app": plan, "wave": 0}
+    )
 
 
 def kept(spark: SparkSession, path: Path, plan: str) -> Given | None:
@@ -88,15 +86,11 @@ def kept(spark: SparkSession, path: Path, plan: str) -> Given | None:
     if not tables.exists(path):
         return None
     found = tables.properties(spark, path)
-    if found.get("plan") != plan or not tables.commits(spark, path, plan):
+    if found.get("plan") != plan or not tables.commits(path, plan):
         return None
     said: dict[str, Any] = json.loads(found["asked"])
     asked = Asked(Schema.from_json(said["schema"]), said["names"], tuple(said["left_out"]))
     return Given(asked, tables.read(spark, path), int(said["rows"]))
-
-
-def _ddl(frame: DataFrame) -> str:
-    return ", ".join(f"{quoted(f.name)} {f.dataType.simpleString()}" for f in frame.schema.fields)
 
 
 # ---- in order -----------------------------------------------------------------------------------

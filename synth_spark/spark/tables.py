@@ -1,4 +1,4 @@
-"""Delta tables: made before they are filled, appended to once a wave, read with a clear error.
+"""Delta tables: made with their first rows, appended to once a wave, read with a clear error.
 
 A write is atomic: rows of a write that failed are in files that no commit names. Every table of a
 run says in its properties which run, plan, model and seed it came from.
@@ -7,6 +7,7 @@ run says in its properties which run, plan, model and seed it came from.
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 PREFIX = "synth."
+FIRST = "first_commit"  # the property that holds the facts of the commit which made a table
 READER_VERSION = 3  # the newest protocol that this Delta reads
 __all__ = ["DiskFullError", "NewerProtocolError", "NoWriteError", "clear_errors"]
 _ODD = set(" ,;{}()\n\t=")  # characters that Delta takes in names only with column mapping
@@ -121,9 +123,7 @@ def _reader_version(path: Path) -> int:
     return 0
 
 
-def write(
-    frame: DataFrame, path: str | Path, properties: Mapping[str, object] | None = None
-) -> None:
+def write(frame: DataFrame, path: str | Path) -> None:
     """Write a frame as a new Delta table in one commit, or as the next version of one of ours.
 
     Raises:
@@ -131,8 +131,6 @@ def write(
         DiskFullError: The disk is full; the former version, if any, still holds (SYN-212).
     """
     writer = frame.write.format("delta").mode("overwrite").option("overwriteSchema", "true")
-    for key, value in (properties or {}).items():
-        writer = writer.option(PREFIX + key, str(value))
     with clear_errors(path):
         writer.options(**_mapping(frame.columns)).save(address(path))
 
@@ -149,43 +147,58 @@ def _mapping(names: list[str]) -> dict[str, str]:
 
 
 def create(
-    spark: SparkSession,
+    frame: DataFrame,
     path: str | Path,
-    ddl: str,
-    names: list[str],
     properties: Mapping[str, object],
+    facts: Mapping[str, Any],
     skipped_by: Sequence[str] = (),
 ) -> None:
-    """Make an empty table with its properties, before anything is appended.
+    """Write a frame as a new table with its properties, all in one commit.
+
+    An empty table first and an append then would cost a second more: an append to a table has
+    its log read by two Spark jobs. Killed before the commit, it leaves files that no log names and
+    a mark beside the folder, by which the next call knows them and clears them away.
 
     Args:
-        spark: The session.
+        frame: The first rows.
         path: Of the table.
-        ddl: Its columns.
-        names: Their names.
         properties: Our own.
+        facts: Of this first commit; read back by `commits`.
         skipped_by: Columns whose least and greatest value each file states, so that a filter skips
             files; none named: all of the first 32 (what Delta does), which is 40 % of a write.
 
     Raises:
-        NoWriteError: The folder cannot be written to (SYN-211).
+        NoWriteError, DiskFullError: Of the folder (SYN-211, SYN-212).
         TableTakenError: The folder holds something else (SYN-215).
     """
-    folder = Path(path)
-    log = folder / "_delta_log"
-    if log.is_dir() and not any(log.iterdir()):
-        log.rmdir()  # what a run leaves that is killed before the first commit
-    if (folder.exists() and not folder.is_dir()) or (folder.is_dir() and any(folder.iterdir())):
-        raise TableTakenError(
-            f"{path} is there already.", hint="another path, or remove it", path=str(path)
-        )
-    stated = {**_mapping(names), **{PREFIX + k: v for k, v in properties.items()}}
+    mark = _begun(Path(path))
+    stated = {**_mapping(frame.columns), **{PREFIX + k: v for k, v in properties.items()}}
+    stated[PREFIX + FIRST] = json.dumps(dict(facts))
     if skipped_by:
         stated["delta.dataSkippingStatsColumns"] = ",".join(quoted(n) for n in skipped_by)
-    pairs = ", ".join(f"{literal(k)} = {literal(str(v))}" for k, v in stated.items())
-    stating = f"TBLPROPERTIES ({pairs})" if pairs else ""
+    writer = frame.writeTo(at(path)).using("delta")
+    for key, value in stated.items():
+        writer = writer.tableProperty(key, str(value))
     with clear_errors(path):
-        spark.sql(f"CREATE TABLE {at(path)} ({ddl}) USING delta {stating}")
+        writer.create()
+    mark.unlink()
+
+
+def _begun(path: Path) -> Path:
+    """Leave a mark that a table is being made here, and clear away what a killed run left."""
+    mark = path.with_name(f".{path.name}.begun")
+    with clear_errors(path):
+        left = list(path.iterdir()) if path.is_dir() else [path] if path.exists() else []
+        ours = ("part-", ".part-", "_delta_log") if mark.exists() else ("_delta_log",)
+        if exists(path) or any(not file.name.startswith(ours) for file in left):
+            raise TableTakenError(
+                f"{path} is there already.", hint="another path, or remove it", path=str(path)
+            )
+        check_writable(path.parent)
+        mark.touch()
+        if left:
+            shutil.rmtree(path)
+    return mark
 
 
 def properties(spark: SparkSession, path: str | Path) -> dict[str, str]:
@@ -222,15 +235,34 @@ def append_once(
         )
 
 
-def commits(spark: SparkSession, path: str | Path, app: str) -> dict[int, dict[str, Any]]:
-    """The facts of every append of one writer, by its wave, with the `rows` it wrote."""
-    with clear_errors(path):
-        history = spark.sql(f"DESCRIBE HISTORY {at(path)}")
-        found = history.select("userMetadata", "operationMetrics").collect()
+def commits(path: str | Path, app: str, since: int = 0) -> dict[int, dict[str, Any]]:
+    """The facts of every commit of one writer, by its wave, with the `rows` it wrote.
+
+    Read from the log's files: a query of Spark takes longer than they do.
+
+    Args:
+        path: Of a table that `create` made.
+        app: Who wrote.
+        since: The first version to look at.
+    """
     out = {}
-    for row in found:
-        facts = json.loads(row["userMetadata"]) if row["userMetadata"] else {}
+    for entry in sorted((Path(path) / "_delta_log").glob("*.json")):
+        if not entry.stem.isdigit() or int(entry.stem) < since:
+            continue
+        facts, rows = _commit(entry)
         if facts.get("app") == app:
-            rows = (row["operationMetrics"] or {}).get("numOutputRows", 0)
-            out[int(facts["wave"])] = {**facts, "rows": int(rows)}
+            out[int(facts["wave"])] = {**facts, "rows": rows}
     return out
+
+
+def _commit(entry: Path) -> tuple[dict[str, Any], int]:
+    """Our facts in one entry of a log, and how many rows it wrote."""
+    said, rows = "{}", 0
+    for line in entry.read_text(encoding="utf-8").splitlines():
+        if line.startswith('{"commitInfo"'):
+            info = json.loads(line)["commitInfo"]
+            said = info.get("userMetadata") or said
+            rows = int((info.get("operationMetrics") or {}).get("numOutputRows", 0))
+        elif line.startswith('{"metaData"'):
+            said = json.loads(line)["metaData"]["configuration"].get(PREFIX + FIRST, said)
+    return json.loads(said), rows

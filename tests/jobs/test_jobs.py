@@ -163,8 +163,8 @@ def test_a_run_folder_may_be_named_from_here(
     from synth_spark.spark import tables
 
     monkeypatch.chdir(tmp_path)
-    tables.create(spark, "run/twin", "x bigint", ["x"], {"seed": 1})
-    assert tables.properties(spark, "run/twin") == {"seed": "1"}
+    tables.create(spark.range(1), "run/twin", {"seed": 1}, {"app": "x", "wave": 0})
+    assert tables.properties(spark, "run/twin")["seed"] == "1"
     assert (tmp_path / "run" / "twin" / "_delta_log").is_dir()
 
 

@@ -137,6 +137,32 @@ def test_a_table_that_was_never_begun_is_made(spark, recipe, one, tmp_path: Path
     assert done["rows"] == one.num_rows
 
 
+def test_a_table_killed_while_it_was_made_is_made_again_but_nothing_else_is_cleared_away(
+    spark, tmp_path: Path
+) -> None:
+    path, facts = tmp_path / "t", {"app": "x", "wave": 0}
+
+    def killed(batches):
+        yield from batches
+        raise OSError("the worker is gone")
+
+    with pytest.raises(Exception, match="the worker is gone"):
+        tables.create(spark.range(9).mapInArrow(killed, "id bigint"), path, {}, facts)
+    (path / "_delta_log").mkdir(parents=True, exist_ok=True)
+    (path / "part-00000-0.snappy.parquet").write_bytes(b"half")
+    tables.create(spark.range(9), path, {}, facts)
+    assert tables.read(spark, path).count() == 9
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["t"]
+    with pytest.raises(TableTakenError):
+        tables.create(spark.range(9), path, {}, facts)
+
+    other = tmp_path / "parquet"
+    spark.range(4).write.parquet(str(other))
+    with pytest.raises(TableTakenError):
+        tables.create(spark.range(9), other, {}, facts)
+    assert spark.read.parquet(str(other)).count() == 4
+
+
 def test_a_model_that_is_sent_to_workers_lies_in_the_run_folder_and_nowhere_else(
     spark, recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -154,17 +180,14 @@ def test_a_model_that_is_sent_to_workers_lies_in_the_run_folder_and_nowhere_else
 
 
 def test_the_same_wave_twice_writes_its_rows_once(spark, tmp_path: Path) -> None:
-    tables.create(spark, tmp_path / "t", "`a b` bigint", ["a b"], {"run": "x"})
+    path, waves = tmp_path / "t", [{"app": "x", "wave": wave} for wave in (0, 1)]
+    tables.create(spark.range(3).toDF("a b"), path, {"run": "x"}, waves[0])
     for _ in range(2):
-        tables.append_once(
-            spark.range(5).toDF("a b"),
-            tmp_path / "t",
-            app="x",
-            version=0,
-            facts={"app": "x", "wave": 0},
-        )
-    assert tables.read(spark, tmp_path / "t").count() == 5
-    assert tables.commits(spark, tmp_path / "t", "x") == {0: {"app": "x", "wave": 0, "rows": 5}}
+        tables.append_once(spark.range(5).toDF("a b"), path, app="x", version=1, facts=waves[1])
+    tables.append_once(spark.range(7).toDF("a b"), path, app="y", version=1, facts={"app": "y"})
+    assert tables.read(spark, path).count() == 15
+    assert tables.commits(path, "x") == {0: {**waves[0], "rows": 3}, 1: {**waves[1], "rows": 5}}
+    assert list(tables.commits(path, "x", since=1)) == [1]
 
 
 def test_drawn_rows_come_back_as_histories(spark, recipe, one) -> None:

@@ -293,7 +293,7 @@ def test_a_place_below_a_file_is_refused_before_anything_is_written(spark, tmp_p
             tmp_path / "file" / "twin.parquet",
         )
     with pytest.raises(NoWriteError):
-        tables.create(spark, tmp_path / "file" / "t", "a int", ["a"], {})
+        tables.create(spark.range(1), tmp_path / "file" / "t", {}, {})
     with pytest.raises(NoWriteError):
         tables.write(spark.range(1), tmp_path / "file" / "t")
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synth_spark.core.seeds import generator
+from synth_spark.generators._events_clock import DAY_S, HOUR_S
 from synth_spark.generators._events_episodes import Drawn
 from synth_spark.generators._events_plan import token_shares
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 KNOTS = np.log([2, 6, 15, 40, 100, 250, 600])  # counts at which the pace is set
 STEP, DOUBTED = 0.7, 30.0  # part of the way that biases move, events that say nothing
-MORE = 2.0  # times that of categories: a network that is told what came works against its biases
+MORE = 2.0  # times that, where the network is told what was drawn and works against its biases
 CALIBRATION = 80_000  # events of the units that it is set on
 
 
@@ -28,7 +29,8 @@ def calibrated(model: EventsModel, seed: int, *, by_shares: bool = True) -> Even
     units are as long as their drawn counts, on average. A number that hangs on the one before it
     drifts by a little at each event: its tokens' biases move until each is as frequent as in the
     records, as far as so few subjects can tell. Those of the categories' values move until each
-    comes as often as the drawn shares of the same units say, if `by_shares`.
+    comes as often as the drawn shares of the same units say, if `by_shares`; those of the hours of
+    the day until each has its part of the events.
     """
     drawn = _some_drawn(model, seed)
     attributes = model.base.histories.attributes
@@ -40,13 +42,15 @@ def calibrated(model: EventsModel, seed: int, *, by_shares: bool = True) -> Even
     doubt = 0.02 * want.sum()
     tried: list[tuple[float, int, NDArray[np.float64], dict[str, NDArray[Any]]]] = []
     for _ in range(5):
-        lengths, _, cats, numbers = model.events(drawn, seed, 0)
+        lengths, t, cats, numbers = model.events(drawn, seed, 0)
         got = near @ lengths
         off = float(np.abs(got - goal).sum() / max(goal.sum(), 1))
         drift, weights = _drift(model, numbers, np.repeat(drawn.owner, lengths))
         if by_shares:
             astray, weights = _astray(model, weights, shares, drawn.owner, lengths, cats)
             drift += astray
+        late, weights = _late(model, weights, t)
+        drift += late
         tried.append((off + drift, len(tried), model.pace, model.weights))
         if off < 0.01 and drift == 0:
             break
@@ -132,6 +136,24 @@ def _astray(
         bias[:width] += (MORE * STEP * step).astype(np.float32)
         weights[name] = bias
     return far, weights
+
+
+def _late(
+    model: EventsModel, weights: dict[str, NDArray[Any]], t: NDArray[np.float64]
+) -> tuple[float, dict[str, NDArray[Any]]]:
+    """How far the hours of the day are off, and weights that bring them nearer.
+
+    Args:
+        model: What drew.
+        weights: Of its network.
+        t: Seconds since a midnight, shape (events,).
+    """
+    real = np.asarray(model.base.facts["hours"])
+    made = np.bincount((t % DAY_S // HOUR_S).astype(np.int64), minlength=24) / max(len(t), 1)
+    doubt = DOUBTED / max(len(t), 1)
+    step = np.clip(np.log((real + doubt) / (made + doubt)), -1.0, 1.0)
+    bias = (weights["hour_out.bias"] + MORE * STEP * step).astype(np.float32)
+    return float(np.abs(made - real).sum() / 2), {**weights, "hour_out.bias": bias}
 
 
 def _some_drawn(model: EventsModel, seed: int) -> Drawn:

@@ -22,12 +22,13 @@ from synth_spark.generators._events_coder import (
     Coder,
     EventColumn,
     Mode,
+    category_tokens,
     checked_times,
     floor_day,
     identity_codes,
     number_values,
 )
-from synth_spark.generators._events_dwell import Dwell
+from synth_spark.generators._events_dwell import Dwell, kinds_of
 from synth_spark.generators._events_runs import GONE, ONE_RUN_SHARE, REPEATED, Habit
 
 MOST_PLAIN = 30  # labels of a plain category
@@ -49,9 +50,8 @@ def learn_coder(
     ]
     left = 7 if mode == "week" and not episodes else 1
     cats: list[EventColumn] = []
-    nums: list[EventColumn] = []
     subject: list[EventColumn] = []
-    dwells: list[EventColumn] = []
+    found: list[tuple[EventColumn, NDArray[np.float64], dict[str, Any]]] = []
     for column in columns:
         if column.kind == "identifier" and not column.counterpart:
             at = subject if column.per == "subject" else cats
@@ -68,18 +68,25 @@ def learn_coder(
             codec, settings = _number(
                 partial(survey.codec, column.name), raw, sample.owners, min_subjects, bins
             )
-            dwell = Dwell.learn(raw, stamps / 1e6, sample.offsets, days=left, **settings)
-            if dwell:
-                dwells.append(EventColumn(column.name, "dwell", dwell.vocabulary, -1, dwell))
-            else:
-                nums.append(_plain(column, "number", codec))
+            found.append((_plain(column, "number", codec), raw, settings))
         elif column.kind == "time":
             raw = number_values(schema, column.name, "offset", sample)
             finished = partial(Number.finish, Number.summarise(raw, sample.owners))
             codec, _ = _number(finished, raw, sample.owners, min_subjects, bins)
-            nums.append(_plain(column, "offset", codec))
+            found.append((_plain(column, "offset", codec), raw, {}))
     # The widest first: it is the main one. Runs last: whether one ends hangs on all the others.
     cats.sort(key=lambda c: (c.how != "ranked", c.how == "runs", -c.tokens))
+    tokens = category_tokens(schema, cats[0], sample) if cats else np.zeros(sample.rows, np.int32)
+    kinds = kinds_of(tokens, cats[0].tokens if cats else 1)
+    nums: list[EventColumn] = []
+    dwells: list[EventColumn] = []
+    for number, raw, settings in found:
+        of_gap = partial(Dwell.learn, raw, stamps / 1e6, sample.offsets, kinds, left, **settings)
+        dwell = of_gap() if number.how == "number" else None
+        if dwell:
+            dwells.append(EventColumn(number.name, "dwell", dwell.vocabulary, -1, dwell))
+        else:
+            nums.append(number)
     horizon = {"day": 1, "week": 7}.get(mode) or _longest_days(stamps // DAY_US, sample)
     clock = Clock.learn(
         _gaps(stamps, sample), horizon_days=horizon, tick_s=step_us / 1e6, cut_s=cut_s

@@ -122,7 +122,7 @@ class Coder:
         rows, events = records.rows, int(keep.sum())
         cats = np.empty((events, len(self.cats)), np.int32)
         for j, column in enumerate(self.cats):
-            cats[:, j] = self._category(column, records)[keep]
+            cats[:, j] = category_tokens(self.schema, column, records)[keep]
         nums = np.empty((events, len(self.nums)), np.int32)
         values = np.empty((events, len(self.nums)))
         for j, column in enumerate(self.nums):
@@ -153,17 +153,6 @@ class Coder:
         anchor = first[owner] + (np.arange(len(owner)) - start[owner]) * width
         own = records.owners
         return owner, anchor, start[own] + (days - first[own]) // width
-
-    def _category(self, column: EventColumn, records: Records) -> NDArray[np.int32]:
-        if column.how == "plain":
-            return np.asarray(column.codec.encode(records.columns[column.name]))
-        codes = identity_codes(self.schema.column(column.name), records)
-        if column.how == "runs":
-            tokens = run_tokens(codes, records.owners)
-            return np.where(tokens == GONE, GONE if column.missing == GONE else SAME, tokens)
-        ranks = own_ranks(codes, records.owners)
-        tokens = np.minimum(ranks, RANKS)
-        return np.where(codes < 0, max(column.missing, 0), tokens).astype(np.int32)
 
     def state(self) -> dict[str, Any]:
         """A tree for `core/wire.py`."""
@@ -205,6 +194,19 @@ def _loaded(data: Mapping[str, Any]) -> EventColumn:
     kind = Dwell if data["kind"] == Dwell.kind else data["kind"] and CODECS.get(data["kind"])
     codec = kind.from_state(data["codec"]) if kind else None
     return EventColumn(data["name"], data["how"], data["tokens"], data["missing"], codec)
+
+
+def category_tokens(schema: Schema, column: EventColumn, records: Records) -> NDArray[np.int32]:
+    """Tokens of a category's values, ranks of its subject or runs; shape (rows,)."""
+    if column.how == "plain":
+        return np.asarray(column.codec.encode(records.columns[column.name]))
+    codes = identity_codes(schema.column(column.name), records)
+    if column.how == "runs":
+        tokens = run_tokens(codes, records.owners)
+        return np.where(tokens == GONE, GONE if column.missing == GONE else SAME, tokens)
+    ranks = own_ranks(codes, records.owners)
+    tokens = np.minimum(ranks, RANKS)
+    return np.where(codes < 0, max(column.missing, 0), tokens).astype(np.int32)
 
 
 def checked_times(records: Records, name: str) -> NDArray[np.int64]:

@@ -18,6 +18,7 @@ from synth_spark.generators._events_again import repeats
 from synth_spark.generators._events_choice import learn_coder
 from synth_spark.generators._events_clock import CUT_S
 from synth_spark.generators._events_coder import DAY_S, Coder, EventColumn
+from synth_spark.generators._events_dwell import kinds_of
 from synth_spark.generators._events_episodes import Drawn, Histories
 from synth_spark.generators._events_evidence import Events, Said, decode_order, told_levels
 from synth_spark.generators._events_labels import decode_ranked, made_up
@@ -87,9 +88,16 @@ def learn_base(
         "units_of_the_sample": len(units.anchor),
         "longest": survey.longest,
         "columns": {c.name: [c.how, c.tokens] for c in every},
+        "hours": _hours(sample.columns[schema.time or ""]),
     }
     again = repeats(units.offsets, _main(units.cats), units.nums, units.values)
     return Base(coder, histories, identities, block_size(survey.mean_length), facts, again), sample
+
+
+def _hours(times: Values) -> list[float]:
+    """Share of the events in each hour of the day."""
+    hour = np.asarray(times, "datetime64[h]").astype(np.int64) % 24
+    return [round(float(n) / max(len(hour), 1), 5) for n in np.bincount(hour, minlength=24)]
 
 
 def _main(cats: NDArray[np.int32]) -> NDArray[np.int32]:
@@ -154,8 +162,9 @@ def decode(
         inside = as_before(each, _main(cats), nums[:, j], base.again[j], inside, rng)
         value = column.codec.decode(nums[:, j], inside)
         columns[column.name] = _moved(column, value, stamps)
+    kinds = kinds_of(_main(cats), coder.cats[0].tokens if coder.cats else 1)
     for column in coder.dwells:
-        columns[column.name] = column.codec.decode(stamps / 1e6, offsets, rng)
+        columns[column.name] = column.codec.decode(stamps / 1e6, offsets, kinds, rng)
     _put_subject(columns, coder, drawn, owners, before, rng)
     names = [c.name for c in coder.schema.columns if c.name in columns]
     return Records({name: columns[name] for name in names}, offsets)

@@ -3,8 +3,9 @@
 Drawn beside the times, such a number would contradict them: a stay of nine hours with the next
 arrival after one. So it is no part of what the event models learn. It follows from the gap to the
 subject's next event: all of it, or a value of its own that lies within, by how often real gaps of
-that length show either. After a subject's last event the gap is what is left of the day, or of the
-week where every subject keeps to one.
+that length show either behind an event of the same kind: a night at home is a stay until the
+morning, one elsewhere often ends unseen. After a subject's last event the gap is what is left of
+the day, or of the week where every subject keeps to one.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ WITHIN = 0.98  # share of the values that must lie within their gaps
 ALIKE = 0.7  # correlation of the logarithms of values and gaps, from which one mirrors the other
 LEAST = 20  # gaps of a sample, below which nothing is said of them
 LEVELS = 40  # of a gap: half powers of two of a second
-BACKOFF = 5.0  # weight, in gaps, of the levels around
+BACKOFF = 5.0  # weight, in gaps, of the levels around, and of all kinds
+MOST_KINDS = 16  # of events that are told apart
 DAY_S = 86_400.0
 Floats = NDArray[np.float64]
 
@@ -31,7 +33,7 @@ class Dwell:
     """How a value follows from the gap behind it; token 0 is all of the gap."""
 
     own: Number  # of values that are not their whole gap, in seconds
-    shares: Floats  # (2, LEVELS, 1 + tokens of `own`), cumulative; the second of last events
+    shares: Floats  # (2, kinds, LEVELS, 1 + tokens of `own`), cumulative; the second of last events
     step_s: float  # values are whole in this; 0: in nothing
     days: int  # of the calendar unit that is left after a subject's last event: 1 or 7
     kind: ClassVar[str] = "dwell"
@@ -43,6 +45,7 @@ class Dwell:
         values: Floats,
         stamps_s: Floats,
         offsets: NDArray[np.int64],
+        kinds: NDArray[np.int64],
         days: int = 1,
         **settings: Any,
     ) -> Self | None:
@@ -52,6 +55,7 @@ class Dwell:
             values: The number in seconds, NaN where missing, shape (rows,).
             stamps_s: Time of each event in seconds, shape (rows,).
             offsets: Rows of each subject, shape (subjects + 1,).
+            kinds: Of each event, from 0, see `kinds_of`; shape (rows,).
             days: Of the calendar unit that is left after a subject's last event: 1 or 7.
             settings: Those of `Number.finish`.
         """
@@ -64,12 +68,11 @@ class Dwell:
         size = own.vocabulary + 1
         tokens = np.zeros(len(values), np.int64)
         tokens[part] = own.encode(values[part]) + 1
-        counts = np.zeros((2, LEVELS, size))
-        np.add.at(counts, (last.astype(int), _level(gaps), tokens), 1.0)
-        apart = np.abs(np.arange(LEVELS)[:, None] - np.arange(LEVELS))
-        share = np.einsum("kl,elt->ekt", 0.5**apart, counts) + 1e-9
-        share = share / share.sum(axis=-1, keepdims=True)
-        share = (counts + BACKOFF * share) / (counts.sum(axis=-1, keepdims=True) + BACKOFF)
+        counts = np.zeros((2, int(kinds.max(initial=0)) + 1, LEVELS, size))
+        np.add.at(counts, (last.astype(int), kinds, _level(gaps), tokens), 1.0)
+        share = _smooth(counts.sum(axis=1, keepdims=True), np.full(size, 1e-9))
+        if counts.shape[1] > 1:
+            share = _smooth(counts, BACKOFF * share)
         whole = bool((values == np.rint(values)).all())
         return cls(own, np.cumsum(share, axis=-1), float(whole), days)
 
@@ -79,11 +82,15 @@ class Dwell:
         return 1 + self.own.vocabulary
 
     def decode(
-        self, stamps_s: Floats, offsets: NDArray[np.int64], rng: np.random.Generator
+        self,
+        stamps_s: Floats,
+        offsets: NDArray[np.int64],
+        kinds: NDArray[np.int64],
+        rng: np.random.Generator,
     ) -> Floats:
-        """The number in seconds, shape (rows,), of drawn times."""
+        """The number in seconds, shape (rows,), of drawn times and kinds of events."""
         gaps, last = gaps_of(stamps_s, offsets, self.days)
-        rows = self.shares[last.astype(int), _level(gaps)]
+        rows = self.shares[last.astype(int), kinds, _level(gaps)]
         u = rng.random((len(gaps), 2))
         tokens = (rows < u[:, :1] * rows[:, -1:]).sum(axis=1)
         tokens = np.minimum(tokens, self.vocabulary - 1)
@@ -105,6 +112,26 @@ class Dwell:
     def from_state(cls, state: dict[str, Any]) -> Self:
         """The codec that `state` came from."""
         return cls(**{**state, "own": Number.from_state(state["own"])})
+
+
+def kinds_of(tokens: NDArray[Any], many: int) -> NDArray[np.int64]:
+    """The kind of each event: its main category's value, unless there are many; shape as given."""
+    alike = many > MOST_KINDS
+    return np.asarray(np.zeros(len(tokens)) if alike else tokens, dtype=np.int64)
+
+
+def _smooth(counts: Floats, coarser: Floats) -> Floats:
+    """Shares along the last axis, by the levels around where gaps of a level are few.
+
+    Args:
+        counts: Shape (..., LEVELS, tokens).
+        coarser: Counts that are added to those of a level and its neighbours; broadcast.
+    """
+    apart = np.abs(np.arange(LEVELS)[:, None] - np.arange(LEVELS))
+    near = 0.5**apart @ counts
+    share = near + coarser
+    share = share / share.sum(axis=-1, keepdims=True)
+    return np.asarray((counts + BACKOFF * share) / (counts.sum(axis=-1, keepdims=True) + BACKOFF))
 
 
 def _mirrors(values: Floats, gaps: Floats) -> bool:

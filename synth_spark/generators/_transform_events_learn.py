@@ -20,6 +20,7 @@ from synth_spark.generators._events_coder import (
     DAY_S,
     Coder,
     Units,
+    category_tokens,
     checked_times,
     floor_day,
     number_values,
@@ -142,7 +143,7 @@ def _units(coder: Coder, sample: Records, anchor: NDArray[np.int64], since: Real
     """One unit a subject, no event left out."""
     cats = np.empty((sample.rows, len(coder.cats)), np.int32)
     for j, column in enumerate(coder.cats):
-        cats[:, j] = coder._category(column, sample)
+        cats[:, j] = category_tokens(coder.schema, column, sample)
     nums = np.empty((sample.rows, len(coder.nums)), np.int32)
     for j, column in enumerate(coder.nums):
         raw = number_values(coder.schema, column.name, column.how, sample)

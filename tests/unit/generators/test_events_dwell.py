@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from synth_spark.generators._events_dwell import Dwell, gaps_of
+from synth_spark.generators._events_dwell import Dwell, gaps_of, kinds_of
 
 HOUR = 3_600.0
+ONE = np.zeros(600, np.int64)  # events of one kind
 
 
 def visits(subjects: int = 60, each: int = 10, seed: int = 2) -> tuple[np.ndarray, ...]:
@@ -31,10 +32,10 @@ def test_the_last_gap_runs_to_the_end_of_the_day_or_of_the_week() -> None:
 def test_stays_that_fill_their_gaps_fill_drawn_gaps_too() -> None:
     stamps, offsets = visits()
     gaps, last = gaps_of(stamps, offsets)
-    codec = Dwell.learn(np.where(last, 600.0, gaps), stamps, offsets)
+    codec = Dwell.learn(np.where(last, 600.0, gaps), stamps, offsets, ONE)
     assert codec is not None
     drawn, other = visits(seed=9)
-    value = codec.decode(drawn, other, np.random.default_rng(0))
+    value = codec.decode(drawn, other, ONE, np.random.default_rng(0))
     new, end = gaps_of(drawn, other)
     np.testing.assert_array_equal(value[~end], new[~end])
     assert (value[end] == 600.0).mean() > 0.9  # the rest is drawn by other lengths of the gap
@@ -43,10 +44,10 @@ def test_stays_that_fill_their_gaps_fill_drawn_gaps_too() -> None:
 def test_a_stay_is_never_longer_than_its_gap_and_is_cut_where_real_ones_are() -> None:
     stamps, offsets = visits()
     gaps, last = gaps_of(stamps, offsets)
-    codec = Dwell.learn(np.minimum(gaps, 900.0), stamps, offsets)
+    codec = Dwell.learn(np.minimum(gaps, 900.0), stamps, offsets, ONE)
     assert codec is not None
     again = Dwell.from_state(codec.state())
-    value = again.decode(stamps, offsets, np.random.default_rng(0))
+    value = again.decode(stamps, offsets, ONE, np.random.default_rng(0))
     assert (value <= gaps).all()
     long = (gaps > 1_800) & ~last
     assert (value[long] == 900.0).mean() > 0.9
@@ -56,8 +57,30 @@ def test_what_does_not_mirror_the_gaps_is_an_ordinary_number() -> None:
     stamps, offsets = visits()
     gaps, _ = gaps_of(stamps, offsets)
     rng = np.random.default_rng(1)
-    assert Dwell.learn(rng.permutation(gaps), stamps, offsets) is None
-    assert Dwell.learn(gaps * 0 + 1.0, stamps, offsets) is None
+    assert Dwell.learn(rng.permutation(gaps), stamps, offsets, ONE) is None
+    assert Dwell.learn(gaps * 0 + 1.0, stamps, offsets, ONE) is None
     gone = gaps.copy()
     gone[3] = np.nan
-    assert Dwell.learn(gone, stamps, offsets) is None
+    assert Dwell.learn(gone, stamps, offsets, ONE) is None
+
+
+def test_stays_at_home_fill_their_gaps_and_stays_elsewhere_are_cut_as_real_ones_are() -> None:
+    stamps, offsets = visits()
+    gaps, last = gaps_of(stamps, offsets)
+    kinds = np.random.default_rng(3).integers(0, 2, len(gaps))
+    cut = (kinds == 1) & (last | (np.random.default_rng(4).random(len(gaps)) < 0.2))
+    codec = Dwell.learn(np.where(cut, np.minimum(gaps, 60.0), gaps), stamps, offsets, kinds)
+    assert codec is not None
+    drawn, other = visits(seed=9)
+    new, end = gaps_of(drawn, other)
+    value = codec.decode(drawn, other, kinds, np.random.default_rng(0))
+    whole = value == new
+    assert whole[(kinds == 0) & (new > 60)].mean() > 0.95  # 1 in the records; levels are smoothed
+    assert abs(whole[(kinds == 1) & ~end & (new > 60)].mean() - 0.8) < 0.08  # 4.8 deviations
+    assert whole[(kinds == 1) & end].mean() < 0.25
+
+
+def test_kinds_are_told_apart_unless_there_are_many() -> None:
+    tokens = np.array([3, 0, 15], np.int32)
+    assert kinds_of(tokens, 16).tolist() == [3, 0, 15]
+    assert kinds_of(tokens, 17).tolist() == [0, 0, 0]

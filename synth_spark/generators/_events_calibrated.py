@@ -22,7 +22,7 @@ CALIBRATION = 80_000  # events of the units that it is set on
 
 
 def calibrated(model: EventsModel, seed: int, *, by_shares: bool = True) -> EventsModel:
-    """Set what drawing on its own gets wrong: the pace of units, and how often numbers come.
+    """Set what drawing on its own gets wrong: the pace of units, how often values and hours come.
 
     A network that is a little slow or quick would else leave units short, or crowd their last
     hours; the count shown sets its pace from the first event on, and is larger or smaller until
@@ -50,9 +50,8 @@ def calibrated(model: EventsModel, seed: int, *, by_shares: bool = True) -> Even
             astray, weights = _astray(model, weights, shares, drawn.owner, lengths, cats)
             drift += astray
         late, weights = _late(model, weights, t)
-        drift += late
-        tried.append((off + drift, len(tried), model.pace, model.weights))
-        if off < 0.01 and drift == 0:
+        tried.append((off + drift + late, len(tried), model.pace, model.weights))
+        if max(off, late) < 0.01 and drift == 0:
             break
         if off >= 0.01:
             model.pace = np.clip(model.pace * (goal + doubt) / (got + doubt), 0.6, 2.5)

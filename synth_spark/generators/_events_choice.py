@@ -28,7 +28,7 @@ from synth_spark.generators._events_coder import (
     identity_codes,
     number_values,
 )
-from synth_spark.generators._events_dwell import Dwell, kinds_of
+from synth_spark.generators._events_dwell import MOST_KINDS, Dwell, kinds_of
 from synth_spark.generators._events_runs import GONE, ONE_RUN_SHARE, REPEATED, Habit
 
 MOST_PLAIN = 30  # labels of a plain category
@@ -77,12 +77,14 @@ def learn_coder(
     # The widest first: it is the main one. Runs last: whether one ends hangs on all the others.
     cats.sort(key=lambda c: (c.how != "ranked", c.how == "runs", -c.tokens))
     tokens = category_tokens(schema, cats[0], sample) if cats else np.zeros(sample.rows, np.int32)
-    kinds = kinds_of(tokens, cats[0].tokens if cats else 1)
+    many = cats[0].tokens if cats and cats[0].tokens <= MOST_KINDS else 1
+    kinds = kinds_of(tokens, many)
     nums: list[EventColumn] = []
     dwells: list[EventColumn] = []
     for number, raw, settings in found:
-        of_gap = partial(Dwell.learn, raw, stamps / 1e6, sample.offsets, kinds, left, **settings)
-        dwell = of_gap() if number.how == "number" else None
+        dwell = number.how == "number" and Dwell.learn(
+            raw, stamps / 1e6, sample.offsets, kinds, many, left, **settings
+        )
         if dwell:
             dwells.append(EventColumn(number.name, "dwell", dwell.vocabulary, -1, dwell))
         else:

@@ -162,8 +162,8 @@ def decode(
         inside = as_before(each, _main(cats), nums[:, j], base.again[j], inside, rng)
         value = column.codec.decode(nums[:, j], inside)
         columns[column.name] = _moved(column, value, stamps)
-    kinds = kinds_of(_main(cats), coder.cats[0].tokens if coder.cats else 1)
     for column in coder.dwells:
+        kinds = kinds_of(_main(cats), column.codec.shares.shape[1])
         columns[column.name] = column.codec.decode(stamps / 1e6, offsets, kinds, rng)
     _put_subject(columns, coder, drawn, owners, before, rng)
     names = [c.name for c in coder.schema.columns if c.name in columns]

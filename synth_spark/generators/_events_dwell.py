@@ -46,6 +46,7 @@ class Dwell:
         stamps_s: Floats,
         offsets: NDArray[np.int64],
         kinds: NDArray[np.int64],
+        many: int,
         days: int = 1,
         **settings: Any,
     ) -> Self | None:
@@ -56,6 +57,7 @@ class Dwell:
             stamps_s: Time of each event in seconds, shape (rows,).
             offsets: Rows of each subject, shape (subjects + 1,).
             kinds: Of each event, from 0, see `kinds_of`; shape (rows,).
+            many: Kinds there are; those of fewer than `min_subjects` subjects are as all are.
             days: Of the calendar unit that is left after a subject's last event: 1 or 7.
             settings: Those of `Number.finish`.
         """
@@ -68,11 +70,14 @@ class Dwell:
         size = own.vocabulary + 1
         tokens = np.zeros(len(values), np.int64)
         tokens[part] = own.encode(values[part]) + 1
-        counts = np.zeros((2, int(kinds.max(initial=0)) + 1, LEVELS, size))
+        counts = np.zeros((2, many, LEVELS, size))
         np.add.at(counts, (last.astype(int), kinds, _level(gaps), tokens), 1.0)
         share = _smooth(counts.sum(axis=1, keepdims=True), np.full(size, 1e-9))
-        if counts.shape[1] > 1:
-            share = _smooth(counts, BACKOFF * share)
+        if many > 1:
+            held = np.zeros((2, many, len(offsets) - 1), bool)
+            held[last.astype(int), kinds, owners] = True
+            few = held.sum(axis=-1) < settings.get("min_subjects", 1)
+            share = _smooth(np.where(few[:, :, None, None], 0.0, counts), BACKOFF * share)
         whole = bool((values == np.rint(values)).all())
         return cls(own, np.cumsum(share, axis=-1), float(whole), days)
 
@@ -115,9 +120,8 @@ class Dwell:
 
 
 def kinds_of(tokens: NDArray[Any], many: int) -> NDArray[np.int64]:
-    """The kind of each event: its main category's value, unless there are many; shape as given."""
-    alike = many > MOST_KINDS
-    return np.asarray(np.zeros(len(tokens)) if alike else tokens, dtype=np.int64)
+    """The kind of each event: its main category's value where there are `many`; shape as given."""
+    return np.asarray(tokens if many > 1 else np.zeros(len(tokens)), dtype=np.int64)
 
 
 def _smooth(counts: Floats, coarser: Floats) -> Floats:

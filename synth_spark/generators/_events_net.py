@@ -33,6 +33,7 @@ from synth_spark.generators._events_window import ALWAYS, Ahead, Walker
 
 LOSSES = ("epoch", "train_nats", "valid_nats")  # of the curve; times would change the bytes
 LONGEST = 1.3  # times its drawn count, a unit's greatest length
+FEW = 8  # events of a unit up to which it is never longer: its ranks have no share for one more
 EXAMPLES = 2_500_000  # about so many examples are enough for the network
 
 
@@ -95,6 +96,8 @@ class EventsModel:
         if self.asked:
             shares = self.asked.shares(shares, self.seen.contexts.starts)
         most = np.minimum(np.floor(longest * n + 0.5).astype(np.int64), layout.most_events)
+        if not self.seen.loose:
+            most = np.where(n <= FEW, np.minimum(n, most), most)
         # A count shown too large drives an episode's first days and is let go towards its end.
         ease = 1 / np.maximum(paces, 1) - 1 if self.seen.loose else 0 * paces
         order = np.argsort(-n, kind="stable")

@@ -158,9 +158,10 @@ def sample_table(
     if len(asked) > LONGEST_SAID:
         asked = hashlib.sha256(asked.encode()).hexdigest()
     stated = {**facts, "seed": recipe.seed, "model": recipe.sha256, "subjects": asked}
-    stated["wave_blocks"] = size = _cut(spark, path, {**stated, "wave_blocks": size})
+    size, first_done = _cut(spark, path, {**stated, "wave_blocks": size})
+    stated["wave_blocks"] = size
     app = f"{facts.get('run', '')}/{recipe.sha256[:24]}/{recipe.seed}/{path.name}"
-    done = tables.commits(path, app)
+    done = ({0: {"rows": 0}} if first_done else {}) | tables.commits(path, app)
     waves = max(1, -(-recipe.blocks // size))  # a table of nobody is one too
     found_by = ["_subject", *([recipe.schema.time] if recipe.schema.time else [])]
     written, before = sum(int(d["rows"]) for d in done.values()), len(done)
@@ -174,7 +175,7 @@ def sample_table(
             tables.append_once(frame, path, app=app, version=wave, facts=said)
         else:
             tables.create(frame, path, stated, said, skipped_by=found_by)
-        written += tables.commits(path, app, since=wave)[wave]["rows"]
+        written += tables.commits(path, app, since=wave).get(wave, {"rows": 0})["rows"]
         say(_progress(written, last, recipe, wave, start))
     seconds = time.perf_counter() - start
     return {
@@ -200,10 +201,14 @@ def _progress(rows: int, blocks: int, recipe: Recipe, wave: int, start: float) -
     )
 
 
-def _cut(spark: SparkSession, path: Path, stated: Mapping[str, object]) -> int:
-    """The blocks of a wave; a table that is there is checked to be this very one."""
+def _cut(spark: SparkSession, path: Path, stated: Mapping[str, object]) -> tuple[int, bool]:
+    """The blocks of a wave, and whether the table was made with its first wave.
+
+    A table that is there is checked to be this very one. Its log's entries may be gone (Delta keeps
+    them for a month), its properties are not.
+    """
     if not tables.exists(path):
-        return int(str(stated["wave_blocks"]))
+        return int(str(stated["wave_blocks"])), False
     found = tables.properties(spark, path)
     other = {
         k: found.get(k) for k, v in stated.items() if k != "wave_blocks" and found.get(k) != str(v)
@@ -215,7 +220,8 @@ def _cut(spark: SparkSession, path: Path, stated: Mapping[str, object]) -> int:
             path=str(path),
             found=other,
         )
-    return int(found["wave_blocks"])  # the cut of the waves must stay, whatever is asked for now
+    # the cut of the waves must stay, whatever is asked for now
+    return int(found["wave_blocks"]), tables.FIRST in found
 
 
 def tasks(spark: SparkSession) -> int:

@@ -6,9 +6,11 @@ run says in its properties which run, plan, model and seed it came from.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 PREFIX = "synth."
+LOG = "_delta_log"
 FIRST = "first_commit"  # the property that holds the facts of the commit which made a table
 READER_VERSION = 3  # the newest protocol that this Delta reads
 __all__ = ["DiskFullError", "NewerProtocolError", "NoWriteError", "clear_errors"]
@@ -57,7 +60,7 @@ def at(path: str | Path) -> str:
 
 def exists(path: str | Path) -> bool:
     """Whether a folder holds a Delta table: a log with a commit, not only its empty folder."""
-    log = Path(path) / "_delta_log"
+    log = Path(path) / LOG
     return any(log.glob("*.json")) or (log / "_last_checkpoint").exists()
 
 
@@ -116,7 +119,7 @@ def read(spark: SparkSession, path: str | Path) -> DataFrame:
 
 def _reader_version(path: Path) -> int:
     """The reader version that the newest protocol in the log's entries asks for; 0: none."""
-    for entry in sorted((path / "_delta_log").glob("*.json"), reverse=True):
+    for entry in sorted((path / LOG).glob("*.json"), reverse=True):
         for line in entry.read_text(encoding="utf-8").splitlines():
             if '"protocol"' in line and "protocol" in (action := json.loads(line)):
                 return int(action["protocol"]["minReaderVersion"])
@@ -169,9 +172,8 @@ def create(
 
     Raises:
         NoWriteError, DiskFullError: Of the folder (SYN-211, SYN-212).
-        TableTakenError: The folder holds something else (SYN-215).
+        TableTakenError: The folder holds something else, or another process is at it (SYN-215).
     """
-    mark = _begun(Path(path))
     stated = {**_mapping(frame.columns), **{PREFIX + k: v for k, v in properties.items()}}
     stated[PREFIX + FIRST] = json.dumps(dict(facts))
     if skipped_by:
@@ -179,26 +181,60 @@ def create(
     writer = frame.writeTo(at(path)).using("delta")
     for key, value in stated.items():
         writer = writer.tableProperty(key, str(value))
-    with clear_errors(path):
+    with clear_errors(path), _begun(Path(path)):
         writer.create()
-    mark.unlink()
 
 
-def _begun(path: Path) -> Path:
-    """Leave a mark that a table is being made here, and clear away what a killed run left."""
+@contextmanager
+def _begun(path: Path) -> Iterator[None]:
+    """Keep a mark beside a table while it is made; first clear away what a killed run left.
+
+    The mark is locked for as long, and names the folder that we made by its inode: files of
+    another folder are not ours, whatever they are called.
+    """
+    taken = TableTakenError(
+        f"{path} is there already, or is being made by another process.",
+        hint="another path, or remove it",
+        path=str(path),
+    )
+    check_writable(path.parent)
     mark = path.with_name(f".{path.name}.begun")
-    with clear_errors(path):
-        left = list(path.iterdir()) if path.is_dir() else [path] if path.exists() else []
-        ours = ("part-", ".part-", "_delta_log") if mark.exists() else ("_delta_log",)
-        if exists(path) or any(not file.name.startswith(ours) for file in left):
-            raise TableTakenError(
-                f"{path} is there already.", hint="another path, or remove it", path=str(path)
-            )
-        check_writable(path.parent)
-        mark.touch()
-        if left:
+    with mark.open("a+") as held:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            alone = True
+        except BlockingIOError:
+            raise taken from None
+        except OSError:  # a file system without locks
+            alone = False
+        held.seek(0)
+        ours = alone and path.is_dir() and held.read() == _inode(path)
+        if exists(path) or (path.exists() and not (ours and _leavings(path)) and not _empty(path)):
+            raise taken
+        if path.exists():
             shutil.rmtree(path)
-    return mark
+        path.mkdir()
+        held.truncate(0)
+        held.write(_inode(path))
+        held.flush()
+        yield
+        mark.unlink()
+
+
+def _inode(path: Path) -> str:
+    return f"{path.stat().st_dev} {path.stat().st_ino}"
+
+
+def _empty(path: Path) -> bool:
+    """Whether a folder holds nothing but a log without entries."""
+    inside = path.rglob("*") if path.is_dir() else [path]
+    return all(f.is_dir() and f.relative_to(path).parts[0] == LOG for f in inside)
+
+
+def _leavings(path: Path) -> bool:
+    """Whether all files below a folder are data and log files of Spark."""
+    files = (f.relative_to(path) for f in path.rglob("*") if not f.is_dir())
+    return all(f.parts[0] == LOG or f.name.startswith(("part-", ".part-")) for f in files)
 
 
 def properties(spark: SparkSession, path: str | Path) -> dict[str, str]:
@@ -246,7 +282,7 @@ def commits(path: str | Path, app: str, since: int = 0) -> dict[int, dict[str, A
         since: The first version to look at.
     """
     out = {}
-    for entry in sorted((Path(path) / "_delta_log").glob("*.json")):
+    for entry in sorted((Path(path) / LOG).glob("*.json")):
         if not entry.stem.isdigit() or int(entry.stem) < since:
             continue
         facts, rows = _commit(entry)
@@ -257,12 +293,12 @@ def commits(path: str | Path, app: str, since: int = 0) -> dict[int, dict[str, A
 
 def _commit(entry: Path) -> tuple[dict[str, Any], int]:
     """Our facts in one entry of a log, and how many rows it wrote."""
-    said, rows = "{}", 0
+    info: dict[str, Any] = {}
+    made = "{}"
     for line in entry.read_text(encoding="utf-8").splitlines():
         if line.startswith('{"commitInfo"'):
             info = json.loads(line)["commitInfo"]
-            said = info.get("userMetadata") or said
-            rows = int((info.get("operationMetrics") or {}).get("numOutputRows", 0))
-        elif line.startswith('{"metaData"'):
-            said = json.loads(line)["metaData"]["configuration"].get(PREFIX + FIRST, said)
-    return json.loads(said), rows
+        elif line.startswith('{"metaData"') and int(entry.stem) == 0:
+            made = json.loads(line)["metaData"]["configuration"].get(PREFIX + FIRST, made)
+    rows = int((info.get("operationMetrics") or {}).get("numOutputRows", 0))
+    return json.loads(info.get("userMetadata") or made), rows

@@ -164,7 +164,8 @@ def test_a_run_folder_may_be_named_from_here(
 
     monkeypatch.chdir(tmp_path)
     tables.create(spark.range(1), "run/twin", {"seed": 1}, {"app": "x", "wave": 0})
-    assert tables.properties(spark, "run/twin")["seed"] == "1"
+    first = '{"app": "x", "wave": 0}'
+    assert tables.properties(spark, "run/twin") == {"seed": "1", tables.FIRST: first}
     assert (tmp_path / "run" / "twin" / "_delta_log").is_dir()
 
 

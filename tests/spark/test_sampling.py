@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 import zipfile
 from pathlib import Path
@@ -141,6 +142,7 @@ def test_a_table_killed_while_it_was_made_is_made_again_but_nothing_else_is_clea
     spark, tmp_path: Path
 ) -> None:
     path, facts = tmp_path / "t", {"app": "x", "wave": 0}
+    rows = spark.range(9).toDF("an odd, name")  # its data lie in folders with random names
 
     def killed(batches):
         yield from batches
@@ -148,19 +150,47 @@ def test_a_table_killed_while_it_was_made_is_made_again_but_nothing_else_is_clea
 
     with pytest.raises(Exception, match="the worker is gone"):
         tables.create(spark.range(9).mapInArrow(killed, "id bigint"), path, {}, facts)
-    (path / "_delta_log").mkdir(parents=True, exist_ok=True)
-    (path / "part-00000-0.snappy.parquet").write_bytes(b"half")
-    tables.create(spark.range(9), path, {}, facts)
+    (path / "YH").mkdir()
+    (path / "YH" / "part-00000-0.snappy.parquet").write_bytes(b"half")
+    tables.create(rows, path, {}, facts)
     assert tables.read(spark, path).count() == 9
     assert sorted(file.name for file in tmp_path.iterdir()) == ["t"]
     with pytest.raises(TableTakenError):
-        tables.create(spark.range(9), path, {}, facts)
+        tables.create(rows, path, {}, facts)
+    assert tables.read(spark, path).count() == 9
 
     other = tmp_path / "parquet"
-    spark.range(4).write.parquet(str(other))
+    with pytest.raises(Exception, match="the worker is gone"):
+        tables.create(spark.range(9).mapInArrow(killed, "id bigint"), other, {}, facts)
+    other.rename(tmp_path / "elsewhere")
+    spark.range(4).write.parquet(str(other))  # somebody's own, where a mark was left
     with pytest.raises(TableTakenError):
-        tables.create(spark.range(9), other, {}, facts)
+        tables.create(rows, other, {}, facts)
     assert spark.read.parquet(str(other)).count() == 4
+
+
+def test_a_table_that_another_process_is_making_is_left_to_it(spark, tmp_path: Path) -> None:
+    facts = {"app": "x", "wave": 0}
+    with tables._begun(tmp_path / "t"), pytest.raises(TableTakenError):
+        tables.create(spark.range(9), tmp_path / "t", {}, facts)
+    tables.create(spark.range(9), tmp_path / "t", {}, facts)
+    assert tables.read(spark, tmp_path / "t").count() == 9
+
+
+def test_a_table_whose_first_log_entries_are_gone_goes_on(
+    spark, recipe, one, tmp_path: Path, monkeypatch
+) -> None:
+    path, wanted = tmp_path / "twin", {"facts": FACTS, "rows_per_subject": 50.0}
+    fanout.sample_table(spark, recipe, path, **wanted, wave_rows=30_000)
+    spark.sql(f"ALTER TABLE {tables.at(path)} SET TBLPROPERTIES ('note' = 'later')")
+    assert {w: d["rows"] > 0 for w, d in tables.commits(path, "r1").items()} == {}
+    app = json.loads(tables.properties(spark, path)[tables.FIRST])["app"]
+    assert all(d["rows"] > 0 for d in tables.commits(path, app).values())
+    monkeypatch.setattr(tables, "commits", lambda *_, **__: {})  # as after a checkpoint and a month
+    again = fanout.sample_table(spark, recipe, path, **wanted, wave_rows=30_000)
+    assert again["waves_before"] == 1
+    monkeypatch.undo()
+    assert tables.read(spark, path).count() == one.num_rows
 
 
 def test_a_model_that_is_sent_to_workers_lies_in_the_run_folder_and_nowhere_else(

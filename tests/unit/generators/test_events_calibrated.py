@@ -90,13 +90,13 @@ def test_values_that_come_too_often_are_brought_back_to_their_drawn_shares(
         return float((cats[:, 0] == token).sum() / want - 1), far, weights
 
     first, far, weights = over(drawn, 5)
-    for _ in range(4):
+    for _ in range(8):
         model.weights, model._walker = weights, None
         _, last, weights = over(drawn, 5)
     fresh = over(other, 6)[0]  # of other subjects
     model.weights, model._walker = before, None
     assert first > 0.1
-    assert abs(fresh) < 0.7 * first
+    assert abs(fresh) < 0.6 * first
     assert last < 0.6 * far
 
 
@@ -116,11 +116,13 @@ def test_hours_that_events_left_for_others_have_their_part_again(model: EventsMo
         return float(lacks), _late(model, model.weights, t)[1]
 
     first, weights = missing(drawn, 5)
+    last = first
     for _ in range(4):
         model.weights, model._walker = weights, None
-        _, weights = missing(drawn, 5)
+        last, weights = missing(drawn, 5)
     fresh, _ = missing(other, 6)  # of other subjects
     model.weights, model._walker = before, None
     assert abs(real.sum() - 1) < 1e-3
     assert first > 0.2 * real[busiest]
-    assert abs(fresh) < first / 2  # gaps lead to hours too, which the biases do not move
+    assert abs(last) < first / 2
+    assert abs(fresh) < 0.7 * first  # of whom so few are .01 off by chance

@@ -32,7 +32,7 @@ def test_the_last_gap_runs_to_the_end_of_the_day_or_of_the_week() -> None:
 def test_stays_that_fill_their_gaps_fill_drawn_gaps_too() -> None:
     stamps, offsets = visits()
     gaps, last = gaps_of(stamps, offsets)
-    codec = Dwell.learn(np.where(last, 600.0, gaps), stamps, offsets, ONE)
+    codec = Dwell.learn(np.where(last, 600.0, gaps), stamps, offsets, ONE, 1)
     assert codec is not None
     drawn, other = visits(seed=9)
     value = codec.decode(drawn, other, ONE, np.random.default_rng(0))
@@ -44,7 +44,7 @@ def test_stays_that_fill_their_gaps_fill_drawn_gaps_too() -> None:
 def test_a_stay_is_never_longer_than_its_gap_and_is_cut_where_real_ones_are() -> None:
     stamps, offsets = visits()
     gaps, last = gaps_of(stamps, offsets)
-    codec = Dwell.learn(np.minimum(gaps, 900.0), stamps, offsets, ONE)
+    codec = Dwell.learn(np.minimum(gaps, 900.0), stamps, offsets, ONE, 1)
     assert codec is not None
     again = Dwell.from_state(codec.state())
     value = again.decode(stamps, offsets, ONE, np.random.default_rng(0))
@@ -57,11 +57,11 @@ def test_what_does_not_mirror_the_gaps_is_an_ordinary_number() -> None:
     stamps, offsets = visits()
     gaps, _ = gaps_of(stamps, offsets)
     rng = np.random.default_rng(1)
-    assert Dwell.learn(rng.permutation(gaps), stamps, offsets, ONE) is None
-    assert Dwell.learn(gaps * 0 + 1.0, stamps, offsets, ONE) is None
+    assert Dwell.learn(rng.permutation(gaps), stamps, offsets, ONE, 1) is None
+    assert Dwell.learn(gaps * 0 + 1.0, stamps, offsets, ONE, 1) is None
     gone = gaps.copy()
     gone[3] = np.nan
-    assert Dwell.learn(gone, stamps, offsets, ONE) is None
+    assert Dwell.learn(gone, stamps, offsets, ONE, 1) is None
 
 
 def test_stays_at_home_fill_their_gaps_and_stays_elsewhere_are_cut_as_real_ones_are() -> None:
@@ -69,7 +69,7 @@ def test_stays_at_home_fill_their_gaps_and_stays_elsewhere_are_cut_as_real_ones_
     gaps, last = gaps_of(stamps, offsets)
     kinds = np.random.default_rng(3).integers(0, 2, len(gaps))
     cut = (kinds == 1) & (last | (np.random.default_rng(4).random(len(gaps)) < 0.2))
-    codec = Dwell.learn(np.where(cut, np.minimum(gaps, 60.0), gaps), stamps, offsets, kinds)
+    codec = Dwell.learn(np.where(cut, np.minimum(gaps, 60.0), gaps), stamps, offsets, kinds, 2)
     assert codec is not None
     drawn, other = visits(seed=9)
     new, end = gaps_of(drawn, other)
@@ -80,7 +80,20 @@ def test_stays_at_home_fill_their_gaps_and_stays_elsewhere_are_cut_as_real_ones_
     assert whole[(kinds == 1) & end].mean() < 0.25
 
 
-def test_kinds_are_told_apart_unless_there_are_many() -> None:
+def test_a_kind_that_the_sample_lacks_or_few_subjects_hold_is_as_all_are() -> None:
+    stamps, offsets = visits()
+    gaps, _ = gaps_of(stamps, offsets)
+    kinds = np.where(np.arange(len(gaps)) < 40, 1, 0)  # of four subjects
+    value = np.where(kinds == 1, np.minimum(gaps, 60.0), gaps)
+    codec = Dwell.learn(value, stamps, offsets, kinds, 3, min_subjects=5)
+    assert codec is not None
+    np.testing.assert_allclose(codec.shares[:, 1], codec.shares[:, 2])
+    drawn, other = visits(seed=9)
+    lacking = codec.decode(drawn, other, np.full(600, 2), np.random.default_rng(0))
+    assert (lacking <= gaps_of(drawn, other)[0]).all()
+
+
+def test_without_kinds_all_events_are_of_one() -> None:
     tokens = np.array([3, 0, 15], np.int32)
     assert kinds_of(tokens, 16).tolist() == [3, 0, 15]
-    assert kinds_of(tokens, 17).tolist() == [0, 0, 0]
+    assert kinds_of(tokens, 1).tolist() == [0, 0, 0]

@@ -310,3 +310,14 @@ def test_the_first_subjects_of_a_block_do_not_depend_on_how_many_are_asked_for(
 def test_lengths_follow_the_drawn_counts(model: EventsModel) -> None:
     twin = model.sample(0, 1_000, 5)
     assert abs(twin.lengths.mean() / RECORDS.lengths.mean() - 1) < 0.25  # two epochs only
+
+
+def test_short_units_are_never_longer_than_their_drawn_count(model: EventsModel) -> None:
+    """One more event than the drawn shares are of would be a repeat that nobody drew."""
+    drawn = model.base.histories.draw(900, 5, 0)
+    table, at = drawn.table.copy(), model.base.histories.attributes.index("n")
+    table[:, at] = np.arange(len(table)) % 12 + 1
+    lengths, *_ = model.events(replace(drawn, table=table), 5, 0)
+    short = table[:, at] <= 8
+    assert (lengths[short] <= table[short, at]).all()
+    assert (lengths[~short] > table[~short, at]).any()

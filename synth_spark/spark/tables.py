@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from synth_spark.core.paths import address, local_path
 from synth_spark.errors import SynthError
 from synth_spark.spark.arrow import quoted
+from synth_spark.spark.delta_log import FIRST, LOG, PREFIX, commits, exists, reader_version
 from synth_spark.spark.failures import (
     DiskFullError,
     NewerProtocolError,
@@ -28,11 +29,16 @@ from synth_spark.spark.failures import (
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-PREFIX = "synth."
-LOG = "_delta_log"
-FIRST = "first_commit"  # the property that holds the facts of the commit which made a table
 READER_VERSION = 3  # the newest protocol that this Delta reads
-__all__ = ["DiskFullError", "NewerProtocolError", "NoWriteError", "clear_errors"]
+__all__ = [
+    "FIRST",
+    "DiskFullError",
+    "NewerProtocolError",
+    "NoWriteError",
+    "clear_errors",
+    "commits",
+    "exists",
+]
 _ODD = set(" ,;{}()\n\t=")  # characters that Delta takes in names only with column mapping
 
 
@@ -56,12 +62,6 @@ def literal(text: str) -> str:
 def at(path: str | Path) -> str:
     """The name of a Delta table by its path, for SQL, which takes no relative paths."""
     return "delta.`" + address(path).replace("`", "``") + "`"
-
-
-def exists(path: str | Path) -> bool:
-    """Whether a folder holds a Delta table: a log with a commit, not only its empty folder."""
-    log = Path(path) / LOG
-    return any(log.glob("*.json")) or (log / "_last_checkpoint").exists()
 
 
 def there(spark: SparkSession, path: str) -> bool:
@@ -110,20 +110,11 @@ def read(spark: SparkSession, path: str | Path) -> DataFrame:
     if local is not None:
         if not exists(local):
             raise NoTableError(f"There is no Delta table at {path}.", path=str(path))
-        needed = _reader_version(local)
+        needed = reader_version(local)
         if needed > READER_VERSION:
             raise newer(str(path), needed)
     with clear_errors(path):
         return spark.read.format("delta").load(address(path))
-
-
-def _reader_version(path: Path) -> int:
-    """The reader version that the newest protocol in the log's entries asks for; 0: none."""
-    for entry in sorted((path / LOG).glob("*.json"), reverse=True):
-        for line in entry.read_text(encoding="utf-8").splitlines():
-            if '"protocol"' in line and "protocol" in (action := json.loads(line)):
-                return int(action["protocol"]["minReaderVersion"])
-    return 0
 
 
 def write(frame: DataFrame, path: str | Path) -> None:
@@ -269,36 +260,3 @@ def append_once(
             .option("userMetadata", json.dumps(dict(facts)))
             .save(address(path))
         )
-
-
-def commits(path: str | Path, app: str, since: int = 0) -> dict[int, dict[str, Any]]:
-    """The facts of every commit of one writer, by its wave, with the `rows` it wrote.
-
-    Read from the log's files: a query of Spark takes longer than they do.
-
-    Args:
-        path: Of a table that `create` made.
-        app: Who wrote.
-        since: The first version to look at.
-    """
-    out = {}
-    for entry in sorted((Path(path) / LOG).glob("*.json")):
-        if not entry.stem.isdigit() or int(entry.stem) < since:
-            continue
-        facts, rows = _commit(entry)
-        if facts.get("app") == app:
-            out[int(facts["wave"])] = {**facts, "rows": rows}
-    return out
-
-
-def _commit(entry: Path) -> tuple[dict[str, Any], int]:
-    """Our facts in one entry of a log, and how many rows it wrote."""
-    info: dict[str, Any] = {}
-    made = "{}"
-    for line in entry.read_text(encoding="utf-8").splitlines():
-        if line.startswith('{"commitInfo"'):
-            info = json.loads(line)["commitInfo"]
-        elif line.startswith('{"metaData"') and int(entry.stem) == 0:
-            made = json.loads(line)["metaData"]["configuration"].get(PREFIX + FIRST, made)
-    rows = int((info.get("operationMetrics") or {}).get("numOutputRows", 0))
-    return json.loads(info.get("userMetadata") or made), rows

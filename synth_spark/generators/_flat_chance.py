@@ -13,6 +13,7 @@ from synth_spark.columns.within import known_values, near_span
 from synth_spark.core.batch import Records, Values
 from synth_spark.generators._flat_fields import split
 from synth_spark.generators._flat_model import Pass
+from synth_spark.generators._flat_relation import CURVES, INVERSES
 from synth_spark.generators._flat_tokens import Coder, Drawn
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ def span(coder: Coder, name: str) -> tuple[float, float]:
             both = both[np.isfinite(both)]
             return (float(both.min()), float(both.max())) if len(both) else (-np.inf, np.inf)
     relation = next(r for r in coder.computed if r.child == name)
-    if relation.form in ("ratio", "linear"):
+    if relation.form in ("ratio", "linear", *CURVES, *INVERSES):
         return relation.bounds
     corners = np.array(list(product(*[span(coder, p) for p in relation.parents])))
     if not np.isfinite(corners).all():

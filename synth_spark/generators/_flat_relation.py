@@ -14,7 +14,12 @@ from synth_spark.core.batch import Values
 from synth_spark.generators._flat_linear import Linear
 
 Array = NDArray[np.float64]
-Form = Literal["scale", "product", "ratio", "sum", "difference", "total", "linear"]
+Form = Literal[
+    "scale", "square", "root", "log", "log1p", "exp",
+    "product", "ratio", "sum", "difference", "total", "linear",
+]  # fmt: skip
+CURVES: tuple[Form, ...] = ("square", "log", "log1p")  # of one number
+INVERSES: tuple[Form, ...] = ("root", "exp")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +83,7 @@ class Relation:
         another field is missing or 0.
         """
         known = self.linear is None and len(set(self.parents)) == len(self.parents)
-        if parent not in self.parents or not known:
+        if parent not in self.parents or not known or self.form == "square":
             return None
         at = self.parents.index(parent)
         others = [p for p in self.parents if p != parent]
@@ -110,6 +115,11 @@ class Relation:
 
 _FORMS: dict[str, Any] = {
     "scale": lambda x: x[0],
+    "square": lambda x: x[0] ** 2,
+    "root": lambda x: np.sqrt(np.where(x[0] < 0, np.nan, x[0])),
+    "log": lambda x: np.log(np.where(x[0] <= 0, np.nan, x[0])),
+    "log1p": lambda x: np.log1p(np.where(x[0] <= -1, np.nan, x[0])),
+    "exp": lambda x: np.exp(np.where(x[0] > 700, np.nan, x[0])),
     "product": lambda x: x[0] * x[1],
     "ratio": lambda x: x[0] / np.where(x[1] == 0, np.nan, x[1]),
     "sum": lambda x: x[0] + x[1],
@@ -117,6 +127,10 @@ _FORMS: dict[str, Any] = {
 }
 _LEFT: dict[str, Any] = {  # of y / factor, the other parent and the place of the wanted one
     "scale": lambda y, x, at: y,
+    "root": lambda y, x, at: y**2,
+    "log": lambda y, x, at: np.exp(y),
+    "log1p": lambda y, x, at: np.expm1(y),
+    "exp": lambda y, x, at: np.log(y),
     "product": lambda y, x, at: y / x[0],
     "ratio": lambda y, x, at: x[0] / y if at else y * x[0],
     "sum": lambda y, x, at: y - x[0],

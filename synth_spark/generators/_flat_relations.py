@@ -17,7 +17,7 @@ import numpy as np
 
 from synth_spark.core.batch import Values
 from synth_spark.generators._flat_linear import fit_linear
-from synth_spark.generators._flat_relation import Array, Relation
+from synth_spark.generators._flat_relation import CURVES, INVERSES, Array, Relation
 from synth_spark.generators._flat_total import fit_total, may_be_part
 from synth_spark.generators._flat_worth import Table, is_exact, is_worth, spread_of
 
@@ -55,8 +55,11 @@ _PHASES: Mapping[str, Callable[[Table, str], float]] = {
     "sums": lambda table, y: table.distinct[y],  # of parts that all add: the whole is computed
     "exact": lambda table, y: table.distinct[y],  # the coarsest is computed
     "balances": lambda table, y: -spread_of(table.number(y)[table.known[y]]),  # the largest is
+    "curves": lambda table, y: table.distinct[y],  # after sums: what is squared may be one
+    "inverses": lambda table, y: table.distinct[y],
     "residual": lambda table, y: -table.distinct[y],
 }
+_ONE = {"curves": CURVES, "inverses": INVERSES}
 
 
 def _best(
@@ -124,6 +127,9 @@ def _tried(table: Table, y: str, near: list[str], free: list[str], phase: str) -
         parts = [n for n in (*near, *free) if may_be_part(numbers[n], numbers[y])]
         sums = [Relation(y, "sum", pair) for pair in combinations(parts[:_NEAR], 2)]
         return [*sums, *_total(table, y, parts)]
+    if phase in _ONE:
+        tried = (Relation(y, form, (x,)) for x, form in product(near, _ONE[phase]))
+        return [scaled for r in tried for scaled in _scaled(table, table.number(y), r)]
     out = _candidates(table, y, near)
     linear = fit_linear(table.values, y, table.fitting & table.known[y])
     if linear is not None:

@@ -68,8 +68,11 @@ def fit_total(
     fitted = np.linalg.lstsq(x[:, chosen] - x[:, chosen].mean(axis=0), goal, rcond=None)[0]
     weights = np.array([_short(float(w)) for w in fitted])
     base = _short(float(np.median(total[some] - x[:, chosen] @ weights)))
-    parents = tuple(names[i] for i in chosen)
-    return Relation(name, "total", parents, weights=tuple(map(float, weights)), base=base)
+    parts = [(names[i], float(w)) for i, w in zip(chosen, weights, strict=True) if w]
+    if len(parts) < _FEWEST_PARTS - 1:  # what went before the rest and has no weight is no part
+        return None
+    parents, kept = zip(*parts, strict=True)
+    return Relation(name, "total", parents, weights=kept, base=base)
 
 
 def _solved(gram: Array, told: Array) -> Array:

@@ -14,6 +14,7 @@ from synth_spark.generators._flat_relation import Array, Relation
 
 _ROWS = 6_000  # rows of the search
 _GAIN_NATS = 0.1
+NOISE = 2.5e-7  # of a value: it and what it follows from may be float32 read as float64
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ def is_exact(relation: Relation, values: Mapping[str, Values]) -> bool:
     both = np.isfinite(y) & np.isfinite(centre)
     scale, step, _ = relation.grid
     half = 0.5 * step / scale if scale else 0.0
-    off = np.abs(y - centre)[both] > half * 1.0001 + 1e-7 * np.abs(y[both])
+    off = np.abs(y - centre)[both] > half * 1.0001 + NOISE * np.abs(y[both])
     lone = np.isfinite(y) != np.isfinite(centre)
     return bool(off.sum() + lone.sum() <= 1e-4 * len(y))
 

@@ -101,6 +101,57 @@ def test_a_part_is_never_computed_from_its_total():
     assert set(by_child(values, tuple(values))) == {"total"}
 
 
+_INVERSE = {"root": "square", "exp": "log"}  # is looked for first
+
+
+@pytest.mark.parametrize(
+    ("form", "of"),
+    [
+        ("log", np.log),
+        ("log", lambda x: 3 * np.log10(x)),
+        ("log1p", np.log1p),
+        ("root", np.sqrt),
+        ("square", lambda x: np.rint(x) ** 2 / 10),
+        ("exp", lambda x: np.exp(x / 100)),
+    ],
+)
+def test_a_curve_of_another_number_is_computed(form, of):
+    """Numbers were float32 once; the curve's name decides which of the two follows."""
+    x = np.random.default_rng(1).gamma(3, 60, 3_000).astype(np.float32)
+    x = np.rint(x) if form in ("square", "log") else x / (100 if form == "exp" else 1)
+    x = np.maximum(x, 1).astype(np.float64)
+    y = of(x if form != "exp" else 100 * x).astype(np.float32).astype(np.float64)
+    other = np.random.default_rng(2).random(3_000)
+    (found,) = search({"a": y, "b": x, "c": other}, ("a", "b", "c"))
+    assert found.exact
+    values = {"a": y, "b": x, "c": other}
+    again = found.value({n: v for n, v in values.items() if n != found.child})
+    np.testing.assert_allclose(again, values[found.child], rtol=1e-6)
+    assert (found.child, found.form) in {("a", form), ("b", _INVERSE.get(form, ""))}
+    back = found.left_for(found.parents[0])
+    if back is not None:
+        np.testing.assert_allclose(back(values), values[found.parents[0]], rtol=1e-4)
+
+
+def test_years_of_work_follow_from_age_and_school_and_their_square_from_them():
+    rng = np.random.default_rng(4)
+    age, school = rng.integers(24, 35, N).astype(float), rng.integers(4, 19, N).astype(float)
+    values = {"age": age, "school": school, "worked": age - school - 6}
+    values["squared"] = values["worked"] ** 2
+    found = by_child(values, tuple(values))
+    assert found["worked"].parents in {("age", "school"), ("school", "age")}
+    assert (found["squared"].form, found["squared"].parents) == ("square", ("worked",))
+
+
+def test_a_logarithm_is_missing_where_its_number_is_nothing():
+    x = np.random.default_rng(1).integers(0, 400, 3_000).astype(float)
+    with np.errstate(divide="ignore"):
+        y = np.where(x > 0, np.log(x), np.nan)
+    (found,) = search({"a": y, "b": x}, ("a", "b"))
+    assert (found.child, found.form, found.exact) == ("a", "log", True)
+    assert np.isnan(found.value({"b": np.array([0.0])})).all()
+
+
 def test_unrelated_columns_have_no_relation():
     rng = np.random.default_rng(1)
     values = {c: rng.gamma(2, 50, N) for c in "abcd"}

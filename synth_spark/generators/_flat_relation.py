@@ -38,6 +38,7 @@ class Relation:
     grid: tuple[int, int, int] = (0, 0, 0)  # lattice of y
     bounds: tuple[float, float] = (-np.inf, np.inf)  # of y
     linear: Linear | None = None
+    single: bool = False  # whether y is on no lattice but that of float32
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -73,8 +74,9 @@ class Relation:
     def value(self, values: Mapping[str, Values], residual: Array | float = 0.0) -> Array:
         """Y from the parents and the residual, on y's lattice and within its bounds."""
         y = self.center(values) + residual * self.size(values)
-        with np.errstate(invalid="ignore"):
-            return np.clip(snap(y, *self.grid), *self.bounds)
+        with np.errstate(invalid="ignore", over="ignore"):
+            y = np.clip(snap(y, *self.grid), *self.bounds)
+            return y.astype(np.float32).astype(np.float64) if self.single else y
 
     def left_for(self, parent: str) -> Callable[[Mapping[str, Values]], Array] | None:
         """What the relation leaves for one of its parents, as a function of the other fields.

@@ -173,7 +173,9 @@ def _scaled(table: Table, target: Array, relation: Relation) -> list[Relation]:
 def _bounded(table: Table, relation: Relation) -> Relation:
     y = table.number(relation.child)
     known = table.known[relation.child]
-    return replace(relation, grid=table.grids[relation.child], bounds=_bounds(y[known]))
+    grid = table.grids[relation.child]
+    single = grid[0] == 0 and bool((y[known] == y[known].astype(np.float32)).all())
+    return replace(relation, grid=grid, bounds=_bounds(y[known]), single=single)
 
 
 def _scaled_residual(table: Table, relation: Relation) -> Relation:

@@ -127,6 +127,8 @@ def test_a_curve_of_another_number_is_computed(form, of):
     values = {"a": y, "b": x, "c": other}
     again = found.value({n: v for n, v in values.items() if n != found.child})
     np.testing.assert_allclose(again, values[found.child], rtol=1e-6)
+    if form in ("log", "log1p", "root") and found.child == "a":  # to the digit of a float32
+        assert (again == y).mean() > 0.95
     assert (found.child, found.form) in {("a", form), ("b", _INVERSE.get(form, ""))}
     back = found.left_for(found.parents[0])
     if back is not None:

@@ -2,6 +2,10 @@
 
 State: rows and subjects of each label. A column of a million distinct labels is cut to the
 heaviest `MOST_LABELS` after every merge; what was cut is counted, not lost, and becomes RARE.
+
+A rare label is drawn as one of as many made-up ones as were rare (`_RARE_0`, `_RARE_1`, ...), so
+that a column with a long tail keeps one: a single label for all of it would be among the most
+frequent.
 """
 
 from __future__ import annotations
@@ -15,7 +19,7 @@ from numpy.typing import NDArray
 
 from synth_spark.core.batch import Coded, Values
 
-RARE = "_RARE_"  # what the shared token of rare labels decodes to
+RARE = "_RARE_"  # what the shared token of rare labels decodes to; a number follows if many were
 MOST_LABELS = 50_000  # labels kept in a state
 State = dict[str, Any]
 
@@ -82,7 +86,7 @@ class Category:
             state: What `merge` gave.
             min_subjects: A label held by fewer subjects becomes RARE.
             max_labels: At most so many labels are kept, the heaviest; 0 means no bound.
-            rare: "label" decodes the rare token to `RARE`; "kept" draws one of the kept labels in
+            rare: "label" decodes it to `RARE` and a number; "kept" draws one of the kept labels in
                 proportion, for columns whose type cannot hold a text (missing if none is kept).
         """
         rows, labels = np.asarray(state["rows"]), state["labels"]
@@ -115,9 +119,12 @@ class Category:
         names = self.labels
         codes = np.where(tokens < kept, tokens, -1).astype(np.int32)
         rare = tokens == self.rare_token if self.rare_token >= 0 else np.zeros(len(tokens), bool)
-        if self.rare_token >= 0 and self.rare == "label":
-            names = (*self.labels, RARE)
-            codes[rare] = kept
+        if self.rare == "label" and rare.any():
+            drawn = (inside[rare] * max(self.rare_labels, 1)).astype(np.int64)
+            numbers, which = np.unique(drawn, return_inverse=True)
+            codes[rare] = kept + which.ravel()
+            one = self.rare_labels <= 1
+            names = (*names, *(RARE if one else f"{RARE}{k}" for k in numbers.tolist()))
         elif rare.any() and kept:
             upper = np.cumsum(self.shares)
             codes[rare] = np.minimum(np.searchsorted(upper, inside[rare], "right"), kept - 1)

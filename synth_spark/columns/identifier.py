@@ -3,6 +3,8 @@
 What is kept of the source's ids is how they are written: which lengths, which characters at which
 place, and a prefix or suffix that many subjects share. No id is stored, and a character at a place
 is fixed only when at least `MIN_SUBJECTS` subjects have it there and (nearly) nobody has another.
+Of ids that are whole numbers the range is kept, in steps of their first two digits, without the
+lowest and the highest ids as far as they are fewer than `MIN_SUBJECTS`.
 
 A new id is a permutation of the subject's number inside the free places, so two numbers never get
 the same id: cycle walking over a Feistel network (Black and Rogaway, "Ciphers with Arbitrary
@@ -54,12 +56,14 @@ class TooManyIdsError(SynthError):
 class Identifier:
     """The format of a column of ids, one entry a place, of the most frequent length.
 
-    `whole` marks ids that are whole numbers: their first digit is never 0, and is 1 where another
-    might pass the end of a 32 or 64-bit integer.
+    `whole` marks ids that are whole numbers: they lie in a range, or else, of few ids, their first
+    digit is never 0, and is 1 where another might pass the end of a 32 or 64-bit integer.
     """
 
     places: tuple[str, ...]  # a name of ALPHABETS, or "=" and the few characters that stand there
     whole: bool
+    low: int = 0  # the range of whole numbers
+    high: int = -1  # the last one; below `low`: there is no range
 
     kind: ClassVar[str] = "identifier"
     vocabulary: ClassVar[int] = 0
@@ -82,7 +86,13 @@ class Identifier:
             for place in range(length):
                 seen[length, place] = np.bincount(codes[:, place], minlength=_ASCII)
         used = np.flatnonzero(lengths)
-        return {"lengths": lengths, "used": used, "seen": seen[used], "whole": whole}
+        heads = np.zeros(0, np.int64)
+        if whole:
+            at = [min(len(t), MAX_LENGTH) * 100 + int(t[:2].ljust(2, "0")) for t in texts]
+            heads = np.bincount(at, minlength=(MAX_LENGTH + 1) * 100)
+        return {
+            "lengths": lengths, "used": used, "seen": seen[used], "whole": whole, "heads": heads,
+        }  # fmt: skip
 
     @staticmethod
     def merge(left: dict[str, Any], right: dict[str, Any]) -> dict[str, Any]:
@@ -96,6 +106,7 @@ class Identifier:
             "used": used,
             "seen": seen,
             "whole": left["whole"] and right["whole"],
+            "heads": left["heads"] + right["heads"] if len(left["heads"]) else left["heads"],
         }
 
     @classmethod
@@ -111,8 +122,9 @@ class Identifier:
         letters = seen[:length, 65:91].sum(axis=0) + seen[:length, 97:123].sum(axis=0)
         hexed = bool(letters.sum()) and not letters[6:].sum()
         places = tuple(_place(seen[i], hexed=hexed, upper=upper) for i in range(length))
-        whole = bool(state["whole"])
-        return cls(tuple("digit" for _ in places) if whole else places, whole=whole)
+        if bool(state["whole"]):
+            return cls(tuple("digit" for _ in places), True, *_range(state["heads"]))
+        return cls(places, whole=False)
 
     def encode(self, values: Values) -> NoReturn:
         """Ids are never learned.
@@ -129,14 +141,21 @@ class Identifier:
     @property
     def room(self) -> int:
         """How many different ids are made; the format may have more than 2**60."""
+        if self.high >= self.low:
+            return 2**63 - self.low
         room = 1
         for alphabet in self._alphabets():
             room = min(room * len(alphabet), 2**MIXED_BITS)
         return room
 
     def widened(self, subjects: int) -> Identifier:
-        """This format, or a longer one if it has not room for twice `subjects` ids."""
+        """This format, or a longer one if it has not room for twice `subjects` ids.
+
+        A range stays: numbers beyond its room go on above it.
+        """
         wider = self
+        if self.high >= self.low:
+            return self
         while wider.room < 2 * subjects:
             free = (p for p in self.places if p[0] != "=")
             grown = "digit" if self.whole else next(free, "digit")
@@ -161,6 +180,8 @@ class Identifier:
                 room=self.room,
             )
         key = stream_key(seed, f"ids/{name}")
+        if self.high >= self.low:
+            return self._in_range(numbers.astype(np.uint64), key)
         mixed = permute(numbers.astype(np.uint64), self.room, key)
         filler = _mix(mixed ^ np.uint64(key >> 64))  # for the places that the permutation spares
         columns, left = [], self.room
@@ -174,8 +195,17 @@ class Identifier:
         joined = np.ascontiguousarray(table).view(f"<U{len(self.places)}")
         return joined.reshape(-1).astype(object)
 
+    def _in_range(self, numbers: NDArray[np.uint64], key: int) -> NDArray[np.object_]:
+        """Ids in the range, then those above it in order; whatever others are drawn, shape (n,)."""
+        out, span = numbers.copy(), min(self.high - self.low + 1, 2**MIXED_BITS)
+        inside = numbers < np.uint64(span)
+        out[inside] = permute(numbers[inside], span, key)
+        return (out + np.uint64(self.low)).astype(str).astype(object)
+
     def pattern(self) -> str:
-        """The format in one word: 9 a digit, f a hex digit, a and A letters, x either."""
+        """The range, or the format: 9 a digit, f a hex digit, a and A letters, x either."""
+        if self.high >= self.low:
+            return f"{self.low}..{self.high}"
         marks = {"digit": "9", "hex": "f", "HEX": "F", "lower": "a", "upper": "A"}
         kept = (p[1:] if len(p) == 2 else f"[{p[1:]}]" for p in self.places)
         pairs = zip(self.places, kept, strict=True)
@@ -189,12 +219,35 @@ class Identifier:
 
     def state(self) -> dict[str, Any]:
         """A tree for the model folder."""
-        return {"places": list(self.places), "whole": self.whole}
+        span = [self.low, self.high]
+        return {"places": list(self.places), "whole": self.whole, "range": span}
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> Self:
         """The format that `state` came from."""
-        return cls(tuple(state["places"]), bool(state["whole"]))
+        return cls(tuple(state["places"]), bool(state["whole"]), *map(int, state["range"]))
+
+
+def _range(heads: NDArray[np.int64]) -> tuple[int, int]:
+    """First and last of the whole numbers, from counts by length and first two digits.
+
+    Nothing (0, -1) where so few ids are that nothing is left between the lowest and the highest.
+    """
+    below, above = np.cumsum(heads), np.cumsum(heads[::-1])[::-1]
+    inner = np.flatnonzero((heads > 0) & (below >= MIN_SUBJECTS) & (above >= MIN_SUBJECTS))
+    if not len(inner) or below[-1] < 2 * MIN_SUBJECTS:
+        return 0, -1
+    (low, _), (_, high) = (_numbers(int(cell)) for cell in inner[[0, -1]])
+    return (min(low, 1) if low <= high // 50 else low), high
+
+
+def _numbers(cell: int) -> tuple[int, int]:
+    """First and last whole number of a length and first two digits (a single one's come first)."""
+    length, head = divmod(cell, 100)
+    if length == 1:
+        return head // 10, head // 10
+    step = 10 ** (length - 2)
+    return head * step, (head + 1) * step - 1
 
 
 def permute(numbers: NDArray[np.uint64], room: int, key: int) -> NDArray[np.uint64]:

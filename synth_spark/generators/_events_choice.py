@@ -32,6 +32,8 @@ from synth_spark.generators._events_dwell import MOST_KINDS, Dwell, kinds_of
 from synth_spark.generators._events_runs import GONE, ONE_RUN_SHARE, REPEATED, Habit
 
 MOST_PLAIN = 30  # labels of a plain category
+OWN_LABELS = 16  # labels beyond which a category of which each subject has few is ranked
+OWN_SHARE = 0.125  # of the labels that a subject has on average, up to which those are few
 SPIKES = 0.01  # of a number's rows on one value: a token of its own
 HALVED = 3  # times the bins at the ends of a number: a level near an end is told from one at it
 LONG = 200  # events: subjects with more are cut into episodes
@@ -62,7 +64,7 @@ def learn_coder(
         elif column.kind in ("category", "place") or (
             column.kind == "identifier" and column.counterpart
         ):
-            cats.append(_category_column(column, survey, min_subjects))
+            cats.append(_category_column(column, survey, sample, min_subjects))
         elif column.kind == "number":
             raw = number_values(schema, column.name, "number", sample)
             codec, settings = _number(
@@ -157,16 +159,28 @@ def _gaps(stamps: NDArray[np.int64], sample: Records) -> NDArray[np.float64]:
     return np.asarray(np.diff(stamps)[inner] / 1e6)
 
 
-def _category_column(column: Column, survey: Survey, min_subjects: int) -> EventColumn:
+def _category_column(
+    column: Column, survey: Survey, sample: Records, min_subjects: int
+) -> EventColumn:
     if column.kind == "identifier":
         return EventColumn(column.name, "ranked", RANKS + 2, RANKS + 1, None)
     codec: Category | Place = survey.codec(column.name, min_subjects=min_subjects)
     ranked = column.kind == "place" or codec.vocabulary > MOST_PLAIN
     if isinstance(codec, Category):
         ranked |= codec.rare_labels > MOST_PLAIN
+        ranked |= codec.vocabulary > OWN_LABELS and _few_each(column, codec, sample)
     if ranked:
         return EventColumn(column.name, "ranked", RANKS + 2, RANKS + 1, codec)
     return EventColumn(column.name, "plain", max(codec.vocabulary, 1), codec.missing_token, codec)
+
+
+def _few_each(column: Column, codec: Category, sample: Records) -> bool:
+    """Whether subjects have few of a category's labels each: they are who they are by them."""
+    codes, owners = identity_codes(column, sample), sample.owners
+    some = codes >= 0
+    each = np.unique(owners[some] * (int(codes.max(initial=0)) + 1) + codes[some])
+    subjects = len(np.unique(owners[some]))
+    return len(each) <= OWN_SHARE * codec.vocabulary * max(subjects, 1)
 
 
 def _id_column(column: Column, sample: Records) -> list[EventColumn]:

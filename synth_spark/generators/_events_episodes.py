@@ -20,9 +20,16 @@ from numpy.typing import NDArray
 from synth_spark.core.batch import Records
 from synth_spark.core.seeds import generator
 from synth_spark.generators._even import groups
-from synth_spark.generators._events_attributes import Attributes, Bools, unordered
+from synth_spark.generators._events_attributes import (
+    GOLDEN,
+    TURNS,
+    Attributes,
+    Bools,
+    unordered,
+)
 from synth_spark.generators._events_coder import Coder, Units
 from synth_spark.generators._events_facts import Floats, Slots
+from synth_spark.generators._events_met import Met
 from synth_spark.generators._events_own import kept_own
 from synth_spark.generators._events_profile import (
     given_of,
@@ -65,6 +72,7 @@ class Histories:
     trends: tuple[Trend, ...]  # of each of these columns
     margins: tuple[Margin, ...]  # of each of these columns
     own: int  # the first so many are tokens of columns that belong to the subject
+    met: Met  # of these columns
     attributes: Attributes
     episodes: bool
     width_days: int  # from one episode to the next
@@ -135,7 +143,8 @@ class Histories:
         longest = int(sample.lengths.max(initial=1))
         margins = (Margin.none(),) * len(names)
         made = cls(
-            names, forests, trends, margins, len(own), attributes, coder.episodes, width, longest
+            names, forests, trends, margins, len(own), Met.learn(table, nominal), attributes,
+            coder.episodes, width, longest,
         )  # fmt: skip
         return (made._settled(table, seed) if coder.episodes else made), units
 
@@ -197,7 +206,18 @@ class Histories:
     ) -> Floats:
         before = x[:, :j]
         plain = self.forests[j].draw(before, u, together)
+        if j < self.own:
+            self._meeting(j, before, plain, u)
         return self.trends[j].onto(before, plain, u, together, loose=loose)
+
+    def _meeting(self, j: int, before: Floats, drawn: Floats, u: Floats) -> None:
+        """Draw labels of an own column again, in place, until they met those before them."""
+        for turn in range(1, TURNS):
+            again = self.met.broken(j, before, drawn)
+            if not again.any():
+                return
+            uniforms = (u[again] + turn * GOLDEN) % 1.0
+            drawn[again] = self.forests[j].draw(before[again], uniforms)
 
     def units_of(
         self, x: Floats, rng: np.random.Generator, slots: Mapping[int, Bools] | None = None
@@ -244,6 +264,7 @@ class Histories:
                 chance *= share
             else:
                 x[:, j] = self.forests[j].draw(x[:, :j], u)
+                self._meeting(j, x[:, :j], x[:, j], u)
         upper = np.cumsum(chance.reshape(subjects, CANDIDATES), axis=1)
         goal = rng.random((subjects, 1)) * upper[:, -1:]
         chosen = (upper <= goal).sum(axis=1).clip(max=CANDIDATES - 1)
@@ -300,6 +321,7 @@ class Histories:
             "trends": [t.state() for t in self.trends],
             "margins": [m.state() for m in self.margins],
             "own": self.own,
+            "met": self.met.state(),
             "attributes": self.attributes.state(),
             "episodes": self.episodes,
             "width_days": self.width_days,
@@ -315,6 +337,7 @@ class Histories:
             tuple(Trend.from_state(t) for t in state["trends"]),
             tuple(Margin.from_state(m) for m in state["margins"]),
             state["own"],
+            Met.from_state(state["met"]),
             Attributes.from_state(state["attributes"]),
             state["episodes"],
             state["width_days"],

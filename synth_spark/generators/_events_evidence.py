@@ -52,6 +52,8 @@ class Events:
             return np.asarray(getattr(self, kind)[:, column], np.int64)
         if kind == "hour":
             return np.asarray(self.seconds % 86_400 // 3_600, np.int64)
+        if kind == "day":
+            return np.asarray(np.maximum(self.seconds // 86_400, 0), np.int64)
         gap = np.append(np.diff(self.seconds), 0.0)[: len(self.seconds)]
         last = np.append(self.owners[1:] != self.owners[:-1], True)[: len(gap)]
         after = np.where(last, len(_GAPS_S) + 1, np.searchsorted(_GAPS_S, gap, "right"))
@@ -65,11 +67,16 @@ class Events:
 class Feature:
     """One column as a few levels."""
 
-    kind: str  # own, cats, nums, one of `TIMES`, or beside: the label of the event before or after
+    # own, cats, nums, one of `TIMES`, day: since 1970, or beside: the label of the event before or
+    kind: str  # after
     column: int  # position in that part of the coder
     levels: NDArray[np.int64]  # level of each token
     weight: float  # of own: the power; else events that one pair counts as, at most
     ratio: Floats  # (levels, labels), nats for the label
+
+    def of(self, tokens: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Levels of tokens; a day after the last one known has its level."""
+        return self.levels[np.minimum(tokens, len(self.levels) - 1)]
 
     def state(self) -> dict[str, Any]:
         """A tree for `core/wire.py`."""
@@ -121,7 +128,7 @@ class Evidence:
         for f in self.features:
             if f.kind in ("own", "beside"):
                 continue
-            level = f.levels[events.tokens(f.kind, f.column)[some]]
+            level = f.of(events.tokens(f.kind, f.column)[some])
             share = shares_of(level, pair[some], pairs, len(f.ratio))
             share *= np.minimum(count, f.weight)[:, None]
             with threadpool_limits(limits=1, user_api="blas"):

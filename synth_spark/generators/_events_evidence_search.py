@@ -8,6 +8,7 @@ one feature added at a time. Without a gain there is no evidence.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,7 @@ from synth_spark.generators._events_evidence import (
     shares_of,
     told_levels,
 )
+from synth_spark.generators._events_met import about_all
 
 _MOST_LABELS = 4_096
 _MOST_LEVELS = 64  # of a category
@@ -46,6 +48,7 @@ _PRIOR = 2.0  # pairs that the overall share of a level is worth
 _LEFT_OUT = 1_500  # pairs
 _LEAST_PAIRS = 300
 _GAIN_NATS = 0.01
+_NEVER = -20.0  # nats for a label that never met a level, where what meets is about all known
 _EVENTS = (0.5, 1.0, 2.0, 4.0, 8.0)  # the events of one pair count as at most so many
 _OWN = (0.25, 0.5, 0.75, 1.0)
 
@@ -104,7 +107,31 @@ def learn_evidence(
         best, nats = found, more(i, weight)
         f = left.pop(i)[0]
         chosen.append(Feature(f.kind, f.column, f.levels, weight, tables.pop(i)[0]))
-    return Evidence(tuple(chosen))
+    return Evidence((*chosen, *_held_to(coder, sample, column, pairs, of_event, labels)))
+
+
+def _held_to(
+    coder: Coder,
+    sample: Records,
+    column: str,
+    pairs: NDArray[np.int64],
+    of_event: NDArray[np.int64],
+    labels: int,
+) -> Iterator[Feature]:
+    """Own columns that speak against labels that theirs never met, where what meets is known.
+
+    What the chosen ones say of it is mild where few subjects have a label, and a column that adds
+    little to them is not chosen at all. (Held to as well, the categories of events part labels
+    from subjects: a rank's events were drawn without its label, and few labels met all of them.)
+    """
+    for f, share in _tried(coder, sample, column, pairs, of_event, labels):
+        if f.kind != "own":
+            break
+        met = np.zeros((share.shape[1], labels), np.int64)
+        pair, level = np.nonzero(share)
+        np.add.at(met, (level, pairs[pair, 1]), 1)
+        if about_all(met) and not met.all():
+            yield replace(f, weight=1.0, ratio=np.where(met > 0, 0.0, _NEVER))
 
 
 def fewer(
@@ -165,6 +192,8 @@ def _tried(
         sizes = _GROUPS if c.tokens > _GROUPS[0] else _GROUPS[:1]
         kinds += [("nums", j, _grouped(events.nums[:, j], c.tokens, size)) for size in sizes]
     kinds += [(kind, 0, np.arange(levels)) for kind, levels in TIMES.items()]
+    days = events.tokens("day", 0)
+    kinds += [("day", 0, _grouped(days, int(days.max(initial=0)) + 1, size)) for size in _GROUPS]
     some = of_event >= 0
     for kind, j, levels in kinds:
         if levels is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from synth_spark.columns.category import RARE, Category
+from synth_spark.columns.category import Category
 from synth_spark.core.batch import Coded
 from synth_spark.generators._events_coder import RANKS, Coder, EventColumn
 from synth_spark.generators._events_evidence import Said
@@ -66,19 +66,12 @@ def _labelled(
 ) -> Coded:
     """Labels of tokens; a missing label (none stands behind the rank) is the top one.
 
-    Rare labels are a subject's own: each of its values that is rare gets one of as many made-up
-    labels as were rare.
+    Rare labels are a subject's own: each of its values that is rare is one made-up label.
     """
     tokens = np.where(label == codec.missing_token, 0, label).astype(np.int32)
-    coded = codec.decode(tokens, rng.random(len(tokens)))
-    codes, labels = coded.codes.copy(), coded.labels
-    rare = (tokens == codec.rare_token) & ~gone
-    if codec.rare_labels > 1 and rare.any():
-        drawn = rng.integers(codec.rare_labels, size=int(inverse.max()) + 1)[inverse[rare]]
-        names, which = np.unique(drawn, return_inverse=True)
-        codes[rare] = len(labels) + which.ravel()
-        labels = (*labels, *(f"{RARE}{k}" for k in names.tolist()))
-    return Coded(np.where(gone, -1, codes).astype(np.int32), labels)
+    of_value = rng.random(int(inverse.max(initial=-1)) + 1)
+    coded = codec.decode(tokens, of_value[inverse])
+    return Coded(np.where(gone, -1, coded.codes).astype(np.int32), coded.labels)
 
 
 def made_up(

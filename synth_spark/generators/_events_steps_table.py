@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from synth_spark.columns.category import RARE
 from synth_spark.generators._events_coder import RANKS, EventColumn
 
 NEXT = 3  # values that are named after each
@@ -20,6 +21,8 @@ def names_of(column: EventColumn) -> list[str]:
         return ["same", "new", "missing"][: column.tokens]
     tokens = np.arange(column.tokens, dtype=np.int32)
     found = column.codec.decode(tokens, np.full(column.tokens, 0.5)).texts().tolist()
+    if (rare := getattr(column.codec, "rare_token", -1)) >= 0:
+        found[rare] = RARE
     return ["missing" if name is None else str(name) for name in found]
 
 

@@ -92,7 +92,9 @@ def test_a_prefix_of_few_subjects_is_not_kept() -> None:
 def test_the_state_holds_no_id() -> None:
     state = CODEC.summarise(Coded.of(["4143a8f957bed002", "8f811a202efbc716"]), np.arange(2))
     assert "4143a8f957bed002" not in str(state)
-    assert CODEC.finish(state).state() == {"places": ["hex"] * 16, "whole": False}
+    assert CODEC.finish(state).state() == {
+        "places": ["hex"] * 16, "whole": False, "range": [0, -1],
+    }  # fmt: skip
 
 
 def test_learning_in_parts_equals_learning_at_once() -> None:
@@ -108,6 +110,33 @@ def test_whole_numbers_stay_numbers_of_the_same_width_inside_the_type(top: int) 
     assert len(set(made)) == 1_000
     assert {len(str(n)) for n in made} == {len(str(top))}
     assert max(made) <= (2**31 - 1 if top == 2**31 - 1 else 2**63 - 1)
+
+
+def test_running_numbers_are_made_anew_over_their_range() -> None:
+    values = RNG.permutation(np.arange(2.0, 5_226.0))[:3_010]
+    form = learned(values, parts=3)
+    made = np.array([int(i) for i in form.ids(numbers(3_010), 1)])
+    assert len(set(made.tolist())) == 3_010
+    assert 1 <= made.min() < 60
+    assert 5_000 < made.max() <= 5_299
+    # uniform on both sides: quartiles of 3,010 of some 5,200 numbers, five standard errors
+    assert np.abs(np.quantile(made, (0.25, 0.5, 0.75)) / 5_200 - (0.25, 0.5, 0.75)).max() < 0.05
+
+
+def test_the_lowest_and_highest_whole_number_of_few_subjects_are_not_kept() -> None:
+    form = learned(np.concatenate([[7.0], np.arange(40_000.0, 60_000.0), np.full(1, 9_876_543.0)]))
+    assert form.pattern() == "40000..59999"
+
+
+def test_numbers_beyond_a_range_go_on_above_it_whatever_else_is_drawn() -> None:
+    form = learned(np.arange(100.0, 200.0))
+    whole = form.ids(numbers(300), 1)
+    assert len(set(whole)) == 300
+    np.testing.assert_array_equal(whole[80:150], form.widened(150).ids(numbers(70, 80), 1))
+
+
+def test_few_whole_numbers_have_no_range() -> None:
+    assert learned(np.arange(1_000.0, 1_030.0)).pattern() == "9999"
 
 
 def test_a_format_without_room_is_refused_and_can_be_widened() -> None:
@@ -127,7 +156,7 @@ def test_a_column_without_any_id_gets_a_format_all_the_same() -> None:
 
 
 def test_ids_have_no_tokens() -> None:
-    form = CODEC.from_state({"places": ["hex"], "whole": False})
+    form = CODEC.from_state({"places": ["hex"], "whole": False, "range": [0, -1]})
     with pytest.raises(NeverLearnedError):
         form.encode(Coded.of(["a"]))
     with pytest.raises(NeverLearnedError):

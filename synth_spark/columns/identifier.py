@@ -225,7 +225,9 @@ class Identifier:
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> Self:
         """The format that `state` came from."""
-        return cls(tuple(state["places"]), bool(state["whole"]), *map(int, state["range"]))
+        return cls(
+            tuple(state["places"]), bool(state["whole"]), *map(int, state.get("range", (0, -1)))
+        )
 
 
 def _range(heads: NDArray[np.int64]) -> tuple[int, int]:

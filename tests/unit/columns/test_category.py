@@ -69,3 +69,11 @@ def test_the_model_file_gives_the_codec_back():
     inside = np.full(len(tokens), 0.5)
     assert again.vocabulary == 4
     assert again.decode(tokens, inside).texts().tolist() == ["a", "b", RARE, None]
+
+
+def test_many_rare_labels_come_back_as_so_many_made_up_ones():
+    codec = Category.finish(state_of(["a"] * 9 + [f"r{k}" for k in range(4)]), min_subjects=2)
+    rare = np.full(8, codec.rare_token, np.int32)
+    drawn = codec.decode(rare, np.arange(8) / 8).texts().tolist()
+    assert drawn == [f"{RARE}{k}" for k in (0, 0, 1, 1, 2, 2, 3, 3)]
+    assert (codec.encode(Coded.of(drawn)) == codec.rare_token).all()

@@ -156,7 +156,7 @@ def test_a_column_without_any_id_gets_a_format_all_the_same() -> None:
 
 
 def test_ids_have_no_tokens() -> None:
-    form = CODEC.from_state({"places": ["hex"], "whole": False, "range": [0, -1]})
+    form = CODEC.from_state({"places": ["hex"], "whole": False})
     with pytest.raises(NeverLearnedError):
         form.encode(Coded.of(["a"]))
     with pytest.raises(NeverLearnedError):

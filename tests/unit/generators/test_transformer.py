@@ -369,6 +369,7 @@ def test_a_plain_category_of_hundreds_of_labels_is_drawn_with_its_shares(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(_events_choice, "MOST_PLAIN", 1_000)
+    monkeypatch.setattr(_events_choice, "OWN_SHARE", 0.0)
     rng = np.random.default_rng(4)
     records = phones(200, 10)
     share = 1 / np.arange(1, 201)

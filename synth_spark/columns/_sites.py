@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 MOST_SITES = 50_000  # distinct positions of a state
-OWN_SHARE = 0.9  # of a cell's rows on one position, for the cell to stand for it
+OWN_SHARE = 0.9  # of a cell's rows on positions of enough subjects, for it to be these
 UNIT = 1e7  # of a degree: positions are whole numbers of its inverse
 _WIDE = 4_000_000_000  # above the number of longitudes
 State = dict[str, Any]
+Sites = list[tuple[float, float, float]]  # latitude and longitude in degrees, share of the rows
 
 
 def counted(
@@ -55,21 +56,28 @@ def added(left: State, right: State) -> State:
     return {"free": False, "keys": names, "cells": cells, **sums}
 
 
-def found(state: State, min_subjects: int) -> dict[int, tuple[float, float]]:
-    """Cell -> latitude and longitude, for cells that are one position held by enough subjects."""
+def found(state: State, min_subjects: int) -> dict[int, Sites]:
+    """Cell -> positions, heaviest first, of cells that are a few positions of enough subjects each.
+
+    These hold nearly all of the cell's rows; with each goes its share of them.
+    """
     if state["free"] or not len(state["keys"]):
         return {}
     order = np.lexsort((-state["rows"], state["cells"]))
-    cells = state["cells"][order]
+    cells, rows = state["cells"][order], state["rows"][order]
     first = np.flatnonzero(np.append(True, np.diff(cells) != 0))
-    total = np.add.reduceat(state["rows"][order], first)
-    top = order[first]
-    good = (state["rows"][top] >= OWN_SHARE * total) & (state["subjects"][top] >= min_subjects)
-    keys = state["keys"][top[good]]
+    which = np.cumsum(np.append(True, np.diff(cells) != 0)) - 1
+    good = state["subjects"][order] >= min_subjects
+    held = np.bincount(which, rows * good, len(first))
+    good &= (held >= OWN_SHARE * np.add.reduceat(rows, first))[which]
+    keys = state["keys"][order]
     latitude = (keys // _WIDE - int(90 * UNIT)) / UNIT
     longitude = (keys % _WIDE - int(180 * UNIT)) / UNIT
-    places = zip(latitude.tolist(), longitude.tolist(), strict=True)
-    return dict(zip(cells[first][good].tolist(), places, strict=True))
+    out: dict[int, Sites] = {}
+    for i in np.flatnonzero(good).tolist():
+        site = (float(latitude[i]), float(longitude[i]), float(rows[i] / held[which[i]]))
+        out.setdefault(int(cells[i]), []).append(site)
+    return out
 
 
 def _free() -> State:

@@ -1,6 +1,6 @@
 """Places: latitude and longitude through H3 cells, fine where many subjects were, coarse elsewhere.
 
-A fine cell in which enough subjects share one exact position (a mast) stands for that position.
+A fine cell in which enough subjects share exact positions (masts) is these: a token for each.
 
 Values are arrays (rows, 2) of degrees, WGS84: latitude, longitude; a missing place is NaN in both.
 State: subjects of each cell at the finest resolution. A cell with too few subjects hands its
@@ -57,7 +57,7 @@ def parents_of(cells: NDArray[np.int64], resolution: int) -> NDArray[np.int64]:
 class Place:
     """Cells as tokens, heaviest first, then missing. A position inside the cell is drawn."""
 
-    cells: NDArray[np.int64]  # (tokens,), H3 indices of mixed resolutions
+    cells: NDArray[np.int64]  # (tokens,), H3 indices of mixed resolutions; one for each position
     centre: NDArray[np.float64]  # (tokens, 2), degrees
     reach: NDArray[np.float64]  # (tokens, 2), half width of the cell in degrees; 0: one position
     decimals: int  # of the source's degrees
@@ -137,24 +137,41 @@ class Place:
             cells = names
         if not kept and len(cells):
             kept = [(-int(r), int(c)) for r, c in zip(rows, cells, strict=True)]
-        kept.sort()
-        tokens = np.array([c for _, c in kept], np.int64)
+        sites = _sites.found(state["sites"], min_subjects)
+        told: list[tuple[float, int, int]] = []  # rows (negative), cell, which of its sites
+        for negative, cell in kept:
+            shares = [share for _, _, share in sites.get(cell, [])] or [1.0]
+            told += [(negative * share, cell, k) for k, share in enumerate(shares)]
+        told.sort()
+        tokens = np.array([cell for _, cell, _ in told], np.int64)
         centre = np.array([h3.cell_to_latlng(c) for c in tokens.tolist()]).reshape(-1, 2)
         edge = [h3.average_hexagon_edge_length(h3.get_resolution(c)) for c in tokens.tolist()]
         reach = np.array(edge).reshape(-1, 1) * 0.8 / 111.32 * np.ones((1, 2))
         reach[:, 1] /= np.maximum(np.cos(np.radians(centre[:, 0])), 0.01)
-        sites = _sites.found(state["sites"], min_subjects)
-        for token in np.flatnonzero(np.isin(tokens, list(sites))):
-            centre[token], reach[token] = sites[int(tokens[token])], 0.0
+        for token, (_, cell, k) in enumerate(told):
+            if cell in sites:
+                centre[token], reach[token] = sites[cell][k][:2], 0.0
         missing = len(tokens) if state["missing"] or not len(tokens) else -1
         return cls(tokens, centre, reach, int(state["decimals"]), missing)
 
     def encode(self, values: Values) -> NDArray[np.int32]:
         pairs = np.asarray(values, dtype=np.float64).reshape(-1, 2)
         fine, where = np.unique(cells_of(pairs, FINEST), return_inverse=True)
-        place = {c: i for i, c in enumerate(self.cells.tolist())}
+        place = {c: i for i, c in reversed(list(enumerate(self.cells.tolist())))}
         tokens = np.array([self._token(c, place) for c in fine.tolist()], np.int32)
-        return np.asarray(tokens[where.ravel()])
+        out = tokens[where.ravel()]
+        self._nearest(pairs, out)
+        return out
+
+    def _nearest(self, pairs: NDArray[np.float64], tokens: NDArray[np.int32]) -> None:
+        """In cells of several positions the token of the nearest one, in place."""
+        names, first, counts = np.unique(self.cells, return_index=True, return_counts=True)
+        for cell, token in zip(names[counts > 1], first[counts > 1].tolist(), strict=True):
+            rows = np.flatnonzero(tokens == token)
+            if len(rows):
+                several = np.flatnonzero(self.cells == cell)
+                away = ((pairs[rows, None] - self.centre[several]) ** 2).sum(axis=2)
+                tokens[rows] = several[np.argmin(away, axis=1)]
 
     def _token(self, cell: int, place: dict[int, int]) -> int:
         import h3.api.numpy_int as h3

@@ -61,6 +61,9 @@ class Coded:
         return cls(np.fromiter((place[v] for v in values), np.int32, len(values)), labels)
 
 
+ID_MARK = (
+    "@"  # begins the label of an id that is to be made anew: "@" its row's own, "@3/70" shared
+)
 SUBJECT_MARK = "#"  # begins the label of an other party that is itself a subject of the table
 
 

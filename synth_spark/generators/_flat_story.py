@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from synth_spark.columns.category import Category
 from synth_spark.columns.number import Number
 from synth_spark.columns.survey import Survey, merge_surveys, survey_state
 from synth_spark.core.batch import Encoded, Records
@@ -161,6 +162,10 @@ def _coder(
             drawn.append(Drawn(field, Number.finish(_state(survey, extra, field), **settings)))
         elif field.kind == "place":
             drawn.append(Drawn(field, survey.codec(field.column, min_subjects=least)))
+        elif field.part == "id":
+            state = extra["halves"][name]
+            ids = Category.finish(state, min_subjects=least, max_labels=MOST_LABELS)
+            drawn.append(Drawn(field, ids))
         else:
             rare = "label" if field.text else "kept"
             codec = survey.codec(

@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from synth_spark.columns.category import Category
 from synth_spark.columns.number import Number
-from synth_spark.core.batch import Records, Values
+from synth_spark.core.batch import ID_MARK, Coded, Records, Values
 from synth_spark.core.schema import Schema
 from synth_spark.core.shelf import CODECS
 from synth_spark.generators._flat_fields import Field, split
@@ -65,6 +66,8 @@ class Drawn:
         self, tokens: Tokens, inside: NDArray[np.float64], known: Mapping[str, Values]
     ) -> Values:
         """Drawn values, shape (rows,); `known` holds the parents."""
+        if self.field.part == "id":
+            return self._marked(tokens, inside)
         if self.relation is None:
             return self.codec.decode(tokens, inside)  # type: ignore[no-any-return]
         assert self.plain is not None
@@ -77,11 +80,26 @@ class Drawn:
             value[lone] = self.plain.decode(tokens[lone] - np.int32(own), inside[lone])
         return value
 
+    def _marked(self, tokens: Tokens, inside: NDArray[np.float64]) -> Coded:
+        """Drawn ids as the numbers for which ids are made anew, see `ID_MARK`; shape (rows,)."""
+        gone, kept = tokens == self.codec.missing_token, len(self.codec.labels)
+        if not self.field.shared:
+            return Coded(np.where(gone, -1, 0).astype(np.int32), (ID_MARK,))
+        rare = max(int(self.codec.rare_labels), 1)
+        number = np.where(tokens < kept, tokens, kept + (inside * rare).astype(np.int64))
+        numbers, codes = np.unique(number[~gone], return_inverse=True)
+        out = np.full(len(tokens), -1, np.int32)
+        out[~gone] = codes.ravel()
+        return Coded(out, tuple(f"{ID_MARK}{n}/{kept + rare}" for n in numbers.tolist()))
+
     def state(self) -> dict[str, Any]:
-        """A tree for the wire."""
+        """A tree for the wire; of ids no label is in it."""
+        codec = self.codec.state()
+        if self.field.part == "id":
+            codec = {**codec, "labels": [str(k) for k in range(len(codec["labels"]))]}
         return {
             "field": self.field.to_json(),
-            "codec": self.codec.state(),
+            "codec": codec,
             "relation": self.relation.state() if self.relation else None,
             "plain": self.plain.state() if self.plain else None,
             "open_plain": self.open_plain,
@@ -162,7 +180,11 @@ def second_pass(
 ) -> dict[str, Any]:
     """States of residuals and of the halves of times; rows whose residual cannot be had."""
     values, owners = split(schema, fields, records), records.owners
-    halves = {f.name: Number.summarise(values[f.name], owners) for f in fields if f.part}
+    halves = {
+        f.name: (Category if f.part == "id" else Number).summarise(values[f.name], owners)
+        for f in fields
+        if f.part
+    }
     residuals, lone = {}, {}
     for relation in relations:
         y = np.asarray(values[relation.child], np.float64)
@@ -175,7 +197,10 @@ def second_pass(
 def merge_second(left: dict[str, Any], right: dict[str, Any]) -> dict[str, Any]:
     """The state of two parts."""
     numbers = {
-        part: {n: Number.merge(s, right[part][n]) for n, s in left[part].items()}
+        part: {
+            n: (Category if "labels" in s else Number).merge(s, right[part][n])
+            for n, s in left[part].items()
+        }
         for part in ("halves", "residuals")
     }
     return {**numbers, "lone": {n: k + right["lone"][n] for n, k in left["lone"].items()}}

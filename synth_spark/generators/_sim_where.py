@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -48,6 +49,16 @@ def learned_town(
             f"No place of {ask.place} is shared by {params.min_subjects} subjects.",
             hint="more subjects, a smaller min_subjects, or leave the places out",
         )
-    names = tuple(f"{c:x}" for c in codec.cells.tolist())
+    names = _names(codec.cells.tolist())
     weights = sums["at"][: len(names)].astype(float) + 1e-9
     return town_at(names, codec.centre[:, 0], codec.centre[:, 1], weights)
+
+
+def _names(cells: list[int]) -> tuple[str, ...]:
+    """A name for each position: its cell, and a number from the second one there on."""
+    seen: Counter[int] = Counter()
+    out = []
+    for cell in cells:
+        out.append(f"{cell:x}-{seen[cell]}" if seen[cell] else f"{cell:x}")
+        seen[cell] += 1
+    return tuple(out)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from synth_spark.columns._determined_given import among, fillable
 from synth_spark.columns.identifier import Identifier
-from synth_spark.core.batch import SUBJECT_MARK, Coded, Records, known_first
+from synth_spark.core.batch import ID_MARK, SUBJECT_MARK, Coded, Records, known_first
 from synth_spark.core.conditions import Condition
 from synth_spark.core.given import empty_like
 from synth_spark.core.ports import Completes, FillsGaps
@@ -96,6 +96,8 @@ class ModelDrawer:
     ) -> NDArray[np.object_]:
         """The ids of one column, shape (rows,)."""
         drawn = records.columns.get(column.name)
+        if isinstance(drawn, Coded) and all(t[:1] == ID_MARK for t in drawn.labels):
+            return self._numbered(column, drawn, block, seed)
         if isinstance(drawn, Coded):
             start, used = (
                 np.uint64(block << PARTIES_PER_BLOCK_BITS),
@@ -117,6 +119,20 @@ class ModelDrawer:
             owners = (owners << np.uint64(EVENTS_PER_SUBJECT_BITS)) + events.astype(np.uint64)
             top <<= EVENTS_PER_SUBJECT_BITS
         return self._ids(column.name, column, owners, top, seed)
+
+    def _numbered(self, column: Column, drawn: Coded, block: int, seed: int) -> NDArray[np.object_]:
+        """Ids of numbers that a flat model drew, or of the rows' own; None where there is none."""
+        out, there = np.full(len(drawn.codes), None, object), drawn.codes >= 0
+        if drawn.labels == (ID_MARK,):
+            first = block * self.block_size
+            numbers = (first + np.flatnonzero(there)).astype(np.uint64)
+            out[there] = self._ids(column.name, column, numbers, first + self.block_size, seed)
+        elif there.any():
+            shared = [label[len(ID_MARK) :].split("/") for label in drawn.labels]
+            numbers = np.array([int(number) for number, _ in shared], np.uint64)
+            ids = self._ids(column.name, column, numbers, int(shared[0][1]), seed)
+            out[there] = ids[drawn.codes[there]]
+        return out
 
     def _put_subjects(
         self, ids: NDArray[np.object_], labels: tuple[str, ...], block: int, drawn: int, seed: int

@@ -17,6 +17,9 @@ _DAY_FIRST = tuple(f"%d{s}%m{s}{y}" for y, s in product(("%Y", "%y"), "/-."))
 _MONTH_FIRST = tuple(f"%m{s}%d{s}{y}" for y, s in product(("%Y", "%y"), "/-."))
 _WORDS = ("%d %b %Y", "%d %B %Y", "%d-%b-%Y", "%d-%b-%y", "%b %d, %Y", "%B %d, %Y")
 _COMPACT = ("%Y%m%d%H%M%S", "%Y%m%d")
+_MAY_BE_SHORT = ("%m", "%d", "%H", "%I")
+_PIECES = re.compile(r"%[A-Za-z]")
+_RUNS = re.compile(r"\d+|[A-Za-z]+")
 _LOOKS = re.compile(r"(?=.*\d)[\dA-Za-z ,:./+TZ-]{6,40}")
 _COMPACT_LOOKS = re.compile(r"(?:19|20)\d{6}(?:\d{6})?")
 
@@ -39,8 +42,21 @@ def time_format_of(texts: Sequence[str]) -> str:
             clocks = [f"{date}{gap}{c}" for c in _CLOCKS[1:] + _ZONED for gap in (" ", "T")]
             for form in (date, *clocks):
                 if _share(texts, form) >= 0.99:
-                    return _zone_as_written(form, texts)
+                    return _digits_as_written(_zone_as_written(form, texts), texts)
     return ""
+
+
+def _digits_as_written(form: str, texts: Sequence[str]) -> str:
+    """A 4 may be written 04 or 4: %-d for a day that is mostly written without the 0, and so on."""
+    pieces = _PIECES.findall(form)
+    runs = [_RUNS.findall(t) for t in texts]
+    runs = [r for r in runs if len(r) == len(pieces)]
+    for i, piece in enumerate(pieces):
+        if piece in _MAY_BE_SHORT:
+            short = sum(len(r[i]) == 1 for r in runs)
+            if short > sum(r[i][0] == "0" for r in runs):
+                form = form.replace(piece, f"%-{piece[1]}", 1)
+    return form
 
 
 def _zone_as_written(form: str, texts: Sequence[str]) -> str:

@@ -117,7 +117,7 @@ def to_clock(value: SparkColumn, source_type: str, time_format: str, zone: str) 
             colons = java_format(time_format.replace("%z", "%:z"))
             patterns = [colons.replace("xxx", "XX"), colons.replace("xxx", "XXX")]
         java = patterns[0]
-        if "%-" not in time_format and lenient(java) != java and _has_signs(java):
+        if lenient(java) != java and _has_signs(java):
             patterns += [lenient(p) for p in patterns]
         found = sf.coalesce(*[sf.try_to_timestamp(text, sf.lit(p)) for p in patterns])
         return (sf.from_utc_timestamp(found, zone) if _zoned(time_format) else found).cast(

@@ -89,3 +89,15 @@ def test_masts_of_two_parts_are_those_of_all_and_a_gps_track_has_none() -> None:
     assert track["free"]
     assert _sites.found(track, 1) == {}
     assert _sites.added(track, parts[0]["sites"])["free"]
+
+
+def test_two_masts_of_one_cell_are_both_told_to_the_point() -> None:
+    masts = np.array([[48.8512, 2.3517], [48.8513, 2.3519]])
+    assert len(np.unique(cells_of(masts, FINEST))) == 1
+    values = np.repeat(masts, (20, 10), axis=0)
+    codec = learned(values, np.arange(30), 5)
+    assert codec.vocabulary == 2
+    np.testing.assert_array_equal(codec.encode(values), np.repeat([0, 1], (20, 10)))
+    np.testing.assert_array_equal(codec.decode(codec.encode(values), np.full(30, 0.7)), values)
+    near = codec.encode(np.array([[48.85129, 2.35189]]))
+    assert near.tolist() == [1]  # not told itself: the nearest one of the cell

@@ -121,6 +121,8 @@ def test_a_table_of_nothing_but_nested_columns_is_refused() -> None:
         ("%d/%m/%Y %H:%M", "%d/%m/%Y %H:%M"),
         ("%m/%d/%Y %H:%M", "%m/%d/%Y %H:%M"),
         ("%d.%m.%Y", "%d.%m.%Y"),
+        ("%-m/%-d/%y %-H:%M", "%-m/%-d/%y %-H:%M"),
+        ("%d/%m/%Y %-I:%M %p", "%d/%m/%Y %-I:%M %p"),
         ("%Y%m%d%H%M%S", "%Y%m%d%H%M%S"),
         ("%Y-%m-%dT%H:%M:%S+00:00", "%Y-%m-%dT%H:%M:%S%:z"),
         ("%Y-%m-%dT%H:%M:%S+0000", "%Y-%m-%dT%H:%M:%S%z"),
@@ -138,7 +140,7 @@ def test_times_held_as_text_are_read_in_the_format_they_are_written(
 
 def test_day_and_month_are_told_apart_by_a_value_above_twelve() -> None:
     table = pa.table({"day": ["1/2/2026", "2/13/2026", "3/4/2026"] * 20, "n": np.arange(60)})
-    assert detect(table).schema.columns[0].time_format == "%m/%d/%Y"
+    assert detect(table).schema.columns[0].time_format == "%-m/%-d/%Y"
 
 
 @pytest.mark.parametrize(("scale", "unit"), [(1, "epoch_s"), (1000, "epoch_ms")])

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 MOST_SITES = 50_000  # distinct positions of a state
 OWN_SHARE = 0.9  # of a cell's rows on positions of enough subjects, for it to be these
+SPOT_SHARE = 0.05  # of a cell's rows on one position, for it to be told beside the rest
+REST = (float("nan"), float("nan"))  # where the other rows of a cell are
 UNIT = 1e7  # of a degree: positions are whole numbers of its inverse
 _WIDE = 4_000_000_000  # above the number of longitudes
 State = dict[str, Any]
@@ -57,9 +59,10 @@ def added(left: State, right: State) -> State:
 
 
 def found(state: State, min_subjects: int) -> dict[int, Sites]:
-    """Cell -> positions, heaviest first, of cells that are a few positions of enough subjects each.
+    """Cell -> positions of enough subjects, heaviest first, with the share of its rows of each.
 
-    These hold nearly all of the cell's rows; with each goes its share of them.
+    If they hold nearly all of its rows, the cell is these. Else the heaviest of them are told, and
+    the rest of the rows lie somewhere in the cell (`REST`, last): phones at rest beside a road.
     """
     if state["free"] or not len(state["keys"]):
         return {}
@@ -67,16 +70,21 @@ def found(state: State, min_subjects: int) -> dict[int, Sites]:
     cells, rows = state["cells"][order], state["rows"][order]
     first = np.flatnonzero(np.append(True, np.diff(cells) != 0))
     which = np.cumsum(np.append(True, np.diff(cells) != 0)) - 1
+    total = np.add.reduceat(rows, first)
     good = state["subjects"][order] >= min_subjects
+    whole = np.bincount(which, rows * good, len(first)) >= OWN_SHARE * total
+    good &= whole[which] | (rows >= SPOT_SHARE * total[which])
     held = np.bincount(which, rows * good, len(first))
-    good &= (held >= OWN_SHARE * np.add.reduceat(rows, first))[which]
     keys = state["keys"][order]
     latitude = (keys // _WIDE - int(90 * UNIT)) / UNIT
     longitude = (keys % _WIDE - int(180 * UNIT)) / UNIT
     out: dict[int, Sites] = {}
     for i in np.flatnonzero(good).tolist():
-        site = (float(latitude[i]), float(longitude[i]), float(rows[i] / held[which[i]]))
+        of = held[which[i]] if whole[which[i]] else total[which[i]]
+        site = (float(latitude[i]), float(longitude[i]), float(rows[i] / of))
         out.setdefault(int(cells[i]), []).append(site)
+    for c in np.flatnonzero((held > 0) & ~whole).tolist():
+        out[int(cells[first[c]])].append((*REST, float(1 - held[c] / total[c])))
     return out
 
 

@@ -18,8 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synth_spark.columns._text_made import Dice
-from synth_spark.columns.category import RARE
-from synth_spark.core.batch import Coded, Records
+from synth_spark.core.batch import RARE, Coded, Records
 from synth_spark.core.schema import Column, Schema
 
 TOLD_BY = 0.25  # of its entropy, what may be left of a category that goes with the template

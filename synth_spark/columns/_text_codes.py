@@ -18,8 +18,7 @@ from numpy.typing import NDArray
 
 from synth_spark.columns._text_beside import group_codes, group_column, held_labels
 from synth_spark.columns._text_order import Order, Wanted, coded
-from synth_spark.columns.category import RARE
-from synth_spark.core.batch import Coded, Records, Values
+from synth_spark.core.batch import RARE, Coded, Records, Values
 from synth_spark.core.schema import Schema
 from synth_spark.core.seeds import generator, stream_key
 

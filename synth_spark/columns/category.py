@@ -17,9 +17,8 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from synth_spark.core.batch import Coded, Values
+from synth_spark.core.batch import RARE, Coded, Values
 
-RARE = "_RARE_"  # what the shared token of rare labels decodes to; a number follows if many were
 MOST_LABELS = 50_000  # labels kept in a state
 State = dict[str, Any]
 

@@ -22,9 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synth_spark.columns._calendar import PARTS
-from synth_spark.columns.category import RARE
 from synth_spark.columns.formula import Formula
-from synth_spark.core.batch import Coded, Records, Values
+from synth_spark.core.batch import RARE, Coded, Records, Values
 from synth_spark.core.conditions import (
     CannotConditionError,
     Clause,

@@ -13,7 +13,7 @@ Finite Domains", CT-RSA 2002, section 4).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, NoReturn, Self
 
 import numpy as np
@@ -64,6 +64,7 @@ class Identifier:
     whole: bool
     low: int = 0  # the range of whole numbers
     high: int = -1  # the last one; below `low`: there is no range
+    most: int = 2**63 - 1  # the greatest number that the ids' type holds
 
     kind: ClassVar[str] = "identifier"
     vocabulary: ClassVar[int] = 0
@@ -86,10 +87,8 @@ class Identifier:
             for place in range(length):
                 seen[length, place] = np.bincount(codes[:, place], minlength=_ASCII)
         used = np.flatnonzero(lengths)
-        heads = np.zeros(0, np.int64)
-        if whole:
-            at = [min(len(t), MAX_LENGTH) * 100 + int(t[:2].ljust(2, "0")) for t in texts]
-            heads = np.bincount(at, minlength=(MAX_LENGTH + 1) * 100)
+        at = [min(len(t), MAX_LENGTH) * 100 + int(t[:2].ljust(2, "0")) for t in texts if whole]
+        heads = np.bincount(np.array(at, np.int64), minlength=(MAX_LENGTH + 1) * 100)
         return {
             "lengths": lengths, "used": used, "seen": seen[used], "whole": whole, "heads": heads,
         }  # fmt: skip
@@ -106,7 +105,8 @@ class Identifier:
             "used": used,
             "seen": seen,
             "whole": left["whole"] and right["whole"],
-            "heads": left["heads"] + right["heads"] if len(left["heads"]) else left["heads"],
+            # an id may be in both, so they do not add up
+            "heads": np.maximum(left["heads"], right["heads"]),
         }
 
     @classmethod
@@ -142,16 +142,22 @@ class Identifier:
     def room(self) -> int:
         """How many different ids are made; the format may have more than 2**60."""
         if self.high >= self.low:
-            return 2**63 - self.low
+            return self.most - self.low + 1
         room = 1
         for alphabet in self._alphabets():
             room = min(room * len(alphabet), 2**MIXED_BITS)
         return room
 
+    def limited(self, most: int) -> Identifier:
+        """This format for a type whose greatest number is `most`; 0: without a range."""
+        if self.low > most or not most:
+            return replace(self, low=0, high=-1)
+        return replace(self, high=min(self.high, most), most=most)
+
     def widened(self, subjects: int) -> Identifier:
         """This format, or a longer one if it has not room for twice `subjects` ids.
 
-        A range stays: numbers beyond its room go on above it.
+        A range stays: numbers beyond it go on above it, as far as the type has room.
         """
         wider = self
         if self.high >= self.low:
@@ -197,7 +203,7 @@ class Identifier:
 
     def _in_range(self, numbers: NDArray[np.uint64], key: int) -> NDArray[np.object_]:
         """Ids in the range, then those above it in order; whatever others are drawn, shape (n,)."""
-        out, span = numbers.copy(), min(self.high - self.low + 1, 2**MIXED_BITS)
+        out, span = numbers.copy(), min(self.high - self.low + 1, 2**63)
         inside = numbers < np.uint64(span)
         out[inside] = permute(numbers[inside], span, key)
         return (out + np.uint64(self.low)).astype(str).astype(object)

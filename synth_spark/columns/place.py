@@ -1,6 +1,7 @@
 """Places: latitude and longitude through H3 cells, fine where many subjects were, coarse elsewhere.
 
-A fine cell in which enough subjects share exact positions (masts) is these: a token for each.
+Exact positions in a fine cell that enough subjects share (masts) are tokens of their own; where
+they hold nearly all of its rows, the cell is these.
 
 Values are arrays (rows, 2) of degrees, WGS84: latitude, longitude; a missing place is NaN in both.
 State: subjects of each cell at the finest resolution. A cell with too few subjects hands its
@@ -22,6 +23,7 @@ from synth_spark.core.batch import Values
 FINEST = 9
 COARSEST = 3
 MOST_CELLS = 50_000  # cells kept in a state; beyond, the lightest become their parents
+_AT = 1e-6  # degrees from a position, up to which a place is there rather than around it
 State = dict[str, Any]
 
 
@@ -149,7 +151,7 @@ class Place:
         reach = np.array(edge).reshape(-1, 1) * 0.8 / 111.32 * np.ones((1, 2))
         reach[:, 1] /= np.maximum(np.cos(np.radians(centre[:, 0])), 0.01)
         for token, (_, cell, k) in enumerate(told):
-            if cell in sites:
+            if cell in sites and np.isfinite(sites[cell][k][0]):
                 centre[token], reach[token] = sites[cell][k][:2], 0.0
         missing = len(tokens) if state["missing"] or not len(tokens) else -1
         return cls(tokens, centre, reach, int(state["decimals"]), missing)
@@ -164,14 +166,29 @@ class Place:
         return out
 
     def _nearest(self, pairs: NDArray[np.float64], tokens: NDArray[np.int32]) -> None:
-        """In cells of several positions the token of the nearest one, in place."""
-        names, first, counts = np.unique(self.cells, return_index=True, return_counts=True)
-        for cell, token in zip(names[counts > 1], first[counts > 1].tolist(), strict=True):
-            rows = np.flatnonzero(tokens == token)
-            if len(rows):
-                several = np.flatnonzero(self.cells == cell)
-                away = ((pairs[rows, None] - self.centre[several]) ** 2).sum(axis=2)
-                tokens[rows] = several[np.argmin(away, axis=1)]
+        """In cells of several tokens that of the nearest position, in place.
+
+        Where one of them is the rest of the cell, a row that is at none of the positions is there.
+        """
+        order = np.argsort(self.cells, kind="stable")
+        cells = self.cells[order]
+        begin = np.flatnonzero(np.append(True, np.diff(cells) != 0)) if len(cells) else order[:0]
+        count = np.diff(np.append(begin, len(cells)))
+        size = np.zeros(self.vocabulary, np.int64)  # of each cell's first token: positions in it
+        size[order[begin]] = count
+        rows = np.flatnonzero(size[tokens] > 1)
+        place = np.empty(len(self.cells), np.int64)
+        place[order] = np.arange(len(order))
+        first = tokens[rows]
+        best = np.full(len(rows), np.inf)
+        for k in range(int(count.max(initial=1))):
+            some = np.flatnonzero(size[first] > k)
+            other = order[place[first[some]] + k]
+            away = ((pairs[rows[some]] - self.centre[other]) ** 2).sum(axis=1)
+            away[self.reach[other, 0] > 0] = _AT**2  # the rest of the cell
+            nearer = away < best[some]
+            best[some[nearer]] = away[nearer]
+            tokens[rows[some[nearer]]] = other[nearer]
 
     def _token(self, cell: int, place: dict[int, int]) -> int:
         import h3.api.numpy_int as h3

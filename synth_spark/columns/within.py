@@ -16,9 +16,9 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from synth_spark.columns.category import RARE, Category
+from synth_spark.columns.category import Category
 from synth_spark.columns.number import Number
-from synth_spark.core.batch import Coded, Values
+from synth_spark.core.batch import RARE, Coded, Values, told_label
 from synth_spark.core.conditions import WEEKDAYS, Clause, ImpossibleConditionError
 
 FAR = 10.0  # widths of a column beyond its ends; extremes of heavy tails lie nearer
@@ -208,8 +208,8 @@ def _labels(codec: Category, clause: Clause) -> tuple[list[int], tuple[str, ...]
     place = {label: i for i, label in enumerate(codec.labels)}
     if codec.rare_token >= 0 and codec.rare == "label":
         place[RARE] = codec.rare_token
-    known = [place[v] for v in clause.labels if v in place]
-    return known, tuple(v for v in clause.labels if v not in place)
+    known = [place[told] for v in clause.labels if (told := told_label(v)) in place]
+    return known, tuple(v for v in clause.labels if told_label(v) not in place)
 
 
 def _near(value: float, values: Reals) -> NDArray[np.bool_]:
@@ -243,8 +243,9 @@ def known_values(codec: Category | Number, values: Values) -> NDArray[np.bool_]:
     """
     if isinstance(codec, Category):
         assert isinstance(values, Coded)
-        told = set(codec.labels)
-        return np.array([*(label in told for label in values.labels), True])[values.codes]
+        told: set[str | None] = {*codec.labels, *((RARE,) if codec.rare_token >= 0 else ())}
+        wanted = [told_label(label) in told for label in values.labels]
+        return np.array([*wanted, True])[values.codes]
     x = np.asarray(values, np.float64)
     drawn = curves(codec, middles(Look().places))
     drawn = np.sort(drawn[np.isfinite(drawn)])

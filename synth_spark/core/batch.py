@@ -61,10 +61,16 @@ class Coded:
         return cls(np.fromiter((place[v] for v in values), np.int32, len(values)), labels)
 
 
+RARE = "_RARE_"  # begins what a rare label decodes to; a number follows where many were rare
 ID_MARK = (
     "@"  # begins the label of an id that is to be made anew: "@" its row's own, "@3/70" shared
 )
 SUBJECT_MARK = "#"  # begins the label of an other party that is itself a subject of the table
+
+
+def told_label(label: str | None) -> str | None:
+    """A label as a condition knows it: all rare ones are one."""
+    return RARE if label is not None and label.startswith(RARE) else label
 
 
 def subject_label(number: int) -> str:

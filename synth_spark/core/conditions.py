@@ -21,7 +21,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from synth_spark.core.batch import Coded, Records
+from synth_spark.core.batch import Coded, Records, told_label
 from synth_spark.core.schema import Column, Schema
 from synth_spark.errors import SynthError
 
@@ -61,6 +61,10 @@ class Clause:
     high: float = math.inf
     missing: bool = False  # must be missing; the rest is then empty
     loose: bool = False  # labels that a model does not know are passed over, if it knows another
+
+    def names(self, label: str | None) -> bool:
+        """Whether a label is one of those asked for; all rare ones are one."""
+        return told_label(label) in {told_label(wanted) for wanted in self.labels}
 
     def holds(self, values: Any) -> Any:
         """Whether numbers lie in the range; NaN does where `missing` is asked for. As `values`."""
@@ -235,7 +239,7 @@ def _holds(clause: Clause, time: str, records: Records) -> NDArray[np.bool_]:
     if clause.field in records.columns:
         values = records.columns[clause.field]
         if isinstance(values, Coded):
-            wanted = [label in clause.labels for label in values.labels]
+            wanted = [clause.names(label) for label in values.labels]
             return np.array([*wanted, clause.missing], bool)[values.codes]
         array = np.asarray(values)
         if array.dtype.kind == "M":

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from synth_spark.columns.category import RARE
+from synth_spark.core.batch import RARE
 from synth_spark.generators._events_coder import RANKS, EventColumn
 
 NEXT = 3  # values that are named after each

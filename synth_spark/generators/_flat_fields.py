@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synth_spark.columns.survey import Survey, surveyed, values_of
-from synth_spark.core.batch import Coded, Records, Values
+from synth_spark.core.batch import ID_MARK, Coded, Records, Values
 from synth_spark.core.schema import Schema
 
 _DAY_US = 86_400_000_000
@@ -26,7 +26,7 @@ _CROSSING = 0.02  # share of pairs of unrelated rows that would stand the wrong 
 _MANY_CLOCKS = 60  # distinct values: by chance two in five numbers each end in 60 to 99
 CLOCKS: Mapping[str, int] = {"hhmm": 1, "hhmmss": 2}
 _TEXTS = ("string", "varchar", "char")
-_REPEATED = 1.2  # rows an id, from which ids are shared by rows
+_REPEATED = 1.4  # rows of a row's id, from which ids are shared by rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ def fields_of(schema: Schema, survey: Survey, sample: Records) -> tuple[Field, .
         if column.kind == "identifier":
             codes = ids_of(sample, name).codes
             known = int((codes >= 0).sum())
-            shared = known >= _REPEATED * max(len(np.unique(codes[codes >= 0])), 1)
+            shared = _rows_an_id(codes[codes >= 0], survey.rows / max(sample.rows, 1)) >= _REPEATED
             if known and (shared or known < len(codes)):
                 out.append(Field(name, name, "category", "id", shared=shared))
             continue
@@ -83,7 +83,9 @@ def split(schema: Schema, fields: tuple[Field, ...], records: Records) -> dict[s
     out: dict[str, Values] = {}
     for field in fields:
         if field.part == "id":
-            out[field.name] = ids_of(records, field.column)
+            ids = ids_of(records, field.column)
+            there = Coded(np.where(ids.codes < 0, -1, 0).astype(np.int32), (ID_MARK,))
+            out[field.name] = ids if field.shared else there
             continue
         values = records.columns[field.column]
         if field.part == "day":
@@ -128,6 +130,12 @@ def join(
         if field.part == "gap":
             out[field.column] = _later(np.asarray(out[field.after]), np.asarray(values[field.name]))
     return out
+
+
+def _rows_an_id(codes: NDArray[np.int32], times: float) -> float:
+    """Rows of a row's id in a table so many times the sample, by the pairs in the sample."""
+    counts = np.unique(codes, return_counts=True)[1]
+    return 1 + times * float((counts * (counts - 1)).sum()) / max(len(codes), 1)
 
 
 def ids_of(records: Records, name: str) -> Coded:

@@ -83,7 +83,7 @@ class Drawn:
     def _marked(self, tokens: Tokens, inside: NDArray[np.float64]) -> Coded:
         """Drawn ids as the numbers for which ids are made anew, see `ID_MARK`; shape (rows,)."""
         gone, kept = tokens == self.codec.missing_token, len(self.codec.labels)
-        if not self.field.shared:
+        if not self.field.shared:  # labels: the mark alone
             return Coded(np.where(gone, -1, 0).astype(np.int32), (ID_MARK,))
         rare = max(int(self.codec.rare_labels), 1)
         number = np.where(tokens < kept, tokens, kept + (inside * rare).astype(np.int64))

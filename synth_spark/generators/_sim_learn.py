@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from synth_spark.columns.category import RARE
 from synth_spark.columns.number import Number
 from synth_spark.columns.survey import Survey
 from synth_spark.columns.time import DAY_US, tidy_precision_us
+from synth_spark.core.batch import RARE
 from synth_spark.core.ports import Fold, Request
 from synth_spark.core.schema import Schema
 from synth_spark.generators._sim_counts import Ask, merge_second, second_state

@@ -24,7 +24,7 @@ from synth_spark.core.schema import Column
 from synth_spark.core.shelf import GENERATORS
 from synth_spark.pipelines.model_folder import Saved, load_saved
 
-WHOLE_TYPES = ("tinyint", "smallint", "int", "bigint")
+WHOLE_TYPES = {"tinyint": 2**7, "smallint": 2**15, "int": 2**31, "bigint": 2**63}  # first too large
 PARTIES_PER_BLOCK_BITS = 22  # other parties of one block: at most four million
 EVENTS_PER_SUBJECT_BITS = 20
 
@@ -161,14 +161,18 @@ class ModelDrawer:
         self, role: str, column: Column, numbers: NDArray[np.uint64], top: int, seed: int
     ) -> NDArray[np.object_]:
         """Ids of numbers below `top`."""
-        return self._format(role, column.source_type in WHOLE_TYPES, top).ids(
-            numbers, seed, column.name
-        )
+        return self._format(role, column.source_type, top).ids(numbers, seed, column.name)
 
-    def _format(self, role: str, whole: bool, top: int) -> Identifier:
-        state = self.saved.identifiers.get(role)
+    def _format(self, role: str, source_type: str, top: int) -> Identifier:
+        """How ids are written; only of flat tables, whose ids are numbered in order, with a range.
+
+        In a table of events the numbers of ids leave gaps, and other parties share the subjects'.
+        """
+        state, whole = self.saved.identifiers.get(role), source_type in WHOLE_TYPES
         made = Identifier.from_state(state) if state else Identifier.finish(None)
-        return replace(made, whole=whole or made.whole).widened(top)
+        made = replace(made, whole=whole or made.whole)
+        flat = self.saved.schema.shape == "flat"
+        return made.limited(WHOLE_TYPES[source_type] - 1 if whole and flat else 0).widened(top)
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,3 +101,16 @@ def test_two_masts_of_one_cell_are_both_told_to_the_point() -> None:
     np.testing.assert_array_equal(codec.decode(codec.encode(values), np.full(30, 0.7)), values)
     near = codec.encode(np.array([[48.85129, 2.35189]]))
     assert near.tolist() == [1]  # not told itself: the nearest one of the cell
+
+
+def test_a_mast_in_a_street_is_told_and_the_street_is_around_it() -> None:
+    mast = np.tile([[48.8512, 2.3517]], (20, 1))
+    street = np.array([[48.8511, 2.3516]]) - np.linspace(0, 2e-4, 20)[:, None]
+    assert len(np.unique(cells_of(np.vstack([mast, street]), FINEST))) == 1
+    codec = learned(np.vstack([mast, street]), np.arange(40), 5)
+    assert (codec.reach > 0).all(axis=1).tolist().count(True) == 1
+    tokens = codec.encode(np.vstack([mast, street]))
+    assert len(set(tokens[:20])) == len(set(tokens[20:])) == 1 != len(set(tokens))
+    drawn = codec.decode(tokens, np.linspace(0, 0.99, 40))
+    np.testing.assert_array_equal(drawn[:20], mast)
+    assert len(np.unique(drawn[20:], axis=0)) == 20

@@ -34,9 +34,11 @@ def counted(
         return _free()
     both = np.unique(np.column_stack([where.ravel(), owners]), axis=0)[:, 0]
     subjects = np.bincount(both, minlength=len(names)).astype(np.int64)
+    written = np.full((len(names), 2), np.inf)  # as the source has them, to the last bit
+    np.minimum.at(written, where.ravel(), pairs)
     return {
         "free": False, "keys": names, "cells": cells[first], "rows": rows.astype(np.int64),
-        "subjects": subjects,
+        "subjects": subjects, "written": written,
     }  # fmt: skip
 
 
@@ -55,7 +57,9 @@ def added(left: State, right: State) -> State:
         for part in ("rows", "subjects")
     }
     cells = np.concatenate([left["cells"], right["cells"]])[first]
-    return {"free": False, "keys": names, "cells": cells, **sums}
+    written = np.full((len(names), 2), np.inf)
+    np.minimum.at(written, where.ravel(), np.concatenate([left["written"], right["written"]]))
+    return {"free": False, "keys": names, "cells": cells, "written": written, **sums}
 
 
 def found(state: State, min_subjects: int) -> dict[int, Sites]:
@@ -75,9 +79,7 @@ def found(state: State, min_subjects: int) -> dict[int, Sites]:
     whole = np.bincount(which, rows * good, len(first)) >= OWN_SHARE * total
     good &= whole[which] | (rows >= SPOT_SHARE * total[which])
     held = np.bincount(which, rows * good, len(first))
-    keys = state["keys"][order]
-    latitude = (keys // _WIDE - int(90 * UNIT)) / UNIT
-    longitude = (keys % _WIDE - int(180 * UNIT)) / UNIT
+    latitude, longitude = state["written"][order].T
     out: dict[int, Sites] = {}
     for i in np.flatnonzero(good).tolist():
         of = held[which[i]] if whole[which[i]] else total[which[i]]
@@ -90,4 +92,7 @@ def found(state: State, min_subjects: int) -> dict[int, Sites]:
 
 def _free() -> State:
     none = np.zeros(0, np.int64)
-    return {"free": True, "keys": none, "cells": none, "rows": none, "subjects": none}
+    return {
+        "free": True, "keys": none, "cells": none, "rows": none, "subjects": none,
+        "written": np.zeros((0, 2)),
+    }  # fmt: skip

@@ -210,7 +210,8 @@ class Place:
         turn = inside * 1_000.0 * np.pi
         radius = np.sqrt(inside)
         offset = np.column_stack([np.sin(turn), np.cos(turn)]) * radius[:, None]
-        places = np.round(self.centre[kept] + offset * self.reach[kept], self.decimals)
+        around = np.round(self.centre[kept] + offset * self.reach[kept], self.decimals)
+        places = np.where(self.reach[kept] > 0, around, self.centre[kept])
         places[tokens == self.missing_token] = np.nan
         return places
 

@@ -31,7 +31,7 @@ class Category:
     shares: NDArray[np.float64]  # (len(labels),), of the rows whose label is kept; sums to 1
     rare_token: int  # -1: no label was rare
     missing_token: int  # -1: nothing was missing
-    rare_labels: int = 0  # how many labels share the rare token (a lower bound when cut)
+    rare_labels: int = 0  # that share the rare token (too many where parts cut some)
     rare: Literal["label", "kept"] = "label"  # "kept": RARE is drawn from the kept labels
     kind: ClassVar[str] = "category"
 

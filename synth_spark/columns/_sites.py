@@ -6,6 +6,7 @@ of free positions (a GPS track) and none is kept; `free` then stays set through 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -62,30 +63,39 @@ def added(left: State, right: State) -> State:
     return {"free": False, "keys": names, "cells": cells, "written": written, **sums}
 
 
-def found(state: State, min_subjects: int) -> dict[int, Sites]:
+def found(state: State, min_subjects: int, of_cell: Mapping[int, int]) -> dict[int, Sites]:
     """Cell -> positions of enough subjects, heaviest first, with the share of its rows of each.
 
     If they hold nearly all of its rows, the cell is these. Else the heaviest of them are told, and
-    the rest of the rows lie somewhere in the cell (`REST`, last): phones at rest beside a road.
+    the rest of the rows lie somewhere in the cell (`REST`, last): phones at rest beside a road. If
+    the cell has not enough subjects besides theirs, the rest goes to the nearest of those told.
+
+    Args:
+        state: Of all parts.
+        min_subjects: That a position, and the rest of a cell, must have.
+        of_cell: Subjects of each cell.
     """
     if state["free"] or not len(state["keys"]):
         return {}
     order = np.lexsort((-state["rows"], state["cells"]))
     cells, rows = state["cells"][order], state["rows"][order]
-    first = np.flatnonzero(np.append(True, np.diff(cells) != 0))
-    which = np.cumsum(np.append(True, np.diff(cells) != 0)) - 1
+    begins = np.append(True, np.diff(cells) != 0)
+    first, which = np.flatnonzero(begins), np.cumsum(begins) - 1
     total = np.add.reduceat(rows, first)
     good = state["subjects"][order] >= min_subjects
     whole = np.bincount(which, rows * good, len(first)) >= OWN_SHARE * total
     good &= whole[which] | (rows >= SPOT_SHARE * total[which])
     held = np.bincount(which, rows * good, len(first))
+    beside = np.array([of_cell.get(cell, 0) for cell in cells[first].tolist()])
+    beside -= np.bincount(which, state["subjects"][order] * good, len(first)).astype(np.int64)
+    rest = (held > 0) & ~whole & (beside >= min_subjects)
     latitude, longitude = state["written"][order].T
     out: dict[int, Sites] = {}
     for i in np.flatnonzero(good).tolist():
-        of = held[which[i]] if whole[which[i]] else total[which[i]]
+        of = total[which[i]] if rest[which[i]] else held[which[i]]
         site = (float(latitude[i]), float(longitude[i]), float(rows[i] / of))
         out.setdefault(int(cells[i]), []).append(site)
-    for c in np.flatnonzero((held > 0) & ~whole).tolist():
+    for c in np.flatnonzero(rest).tolist():
         out[int(cells[first[c]])].append((*REST, float(1 - held[c] / total[c])))
     return out
 

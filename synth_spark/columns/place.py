@@ -139,7 +139,8 @@ class Place:
             cells = names
         if not kept and len(cells):
             kept = [(-int(r), int(c)) for r, c in zip(rows, cells, strict=True)]
-        sites = _sites.found(state["sites"], min_subjects)
+        of_cell = dict(zip(state["cells"].tolist(), state["subjects"].tolist(), strict=True))
+        sites = _sites.found(state["sites"], min_subjects, of_cell)
         told: list[tuple[float, int, int]] = []  # rows (negative), cell, which of its sites
         for negative, cell in kept:
             shares = [share for _, _, share in sites.get(cell, [])] or [1.0]

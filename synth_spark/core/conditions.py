@@ -62,9 +62,10 @@ class Clause:
     missing: bool = False  # must be missing; the rest is then empty
     loose: bool = False  # labels that a model does not know are passed over, if it knows another
 
-    def names(self, label: str | None) -> bool:
-        """Whether a label is one of those asked for; all rare ones are one."""
-        return told_label(label) in {told_label(wanted) for wanted in self.labels}
+    def names(self, labels: Iterable[str | None]) -> list[bool]:
+        """Whether each label is one of those asked for; all rare ones are one."""
+        wanted = {told_label(label) for label in self.labels}
+        return [told_label(label) in wanted for label in labels]
 
     def holds(self, values: Any) -> Any:
         """Whether numbers lie in the range; NaN does where `missing` is asked for. As `values`."""
@@ -239,8 +240,7 @@ def _holds(clause: Clause, time: str, records: Records) -> NDArray[np.bool_]:
     if clause.field in records.columns:
         values = records.columns[clause.field]
         if isinstance(values, Coded):
-            wanted = [clause.names(label) for label in values.labels]
-            return np.array([*wanted, clause.missing], bool)[values.codes]
+            return np.array([*clause.names(values.labels), clause.missing], bool)[values.codes]
         array = np.asarray(values)
         if array.dtype.kind == "M":
             us = array.astype("datetime64[us]").astype(np.int64)

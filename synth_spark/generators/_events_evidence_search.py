@@ -87,6 +87,7 @@ def learn_evidence(
     chosen: list[Feature] = []
     best = _likelihood(nats, label)
     left = list(_tried(coder, sample, column, pairs, of_event, labels))
+    held_to = [g for f, share in left if f.kind == "own" for g in _held_to(f, share, pairs, labels)]
     tables = [_table(share, pairs, some, held) for _, share in left]
 
     def more(i: int, weight: float) -> Floats:
@@ -107,31 +108,23 @@ def learn_evidence(
         best, nats = found, more(i, weight)
         f = left.pop(i)[0]
         chosen.append(Feature(f.kind, f.column, f.levels, weight, tables.pop(i)[0]))
-    return Evidence((*chosen, *_held_to(coder, sample, column, pairs, of_event, labels)))
+    return Evidence((*chosen, *held_to))
 
 
 def _held_to(
-    coder: Coder,
-    sample: Records,
-    column: str,
-    pairs: NDArray[np.int64],
-    of_event: NDArray[np.int64],
-    labels: int,
+    own: Feature, share: Floats, pairs: NDArray[np.int64], labels: int
 ) -> Iterator[Feature]:
-    """Own columns that speak against labels that theirs never met, where what meets is known.
+    """An own column that speaks against labels that its never met, where what meets is known.
 
     What the chosen ones say of it is mild where few subjects have a label, and a column that adds
     little to them is not chosen at all. (Held to as well, the categories of events part labels
     from subjects: a rank's events were drawn without its label, and few labels met all of them.)
     """
-    for f, share in _tried(coder, sample, column, pairs, of_event, labels):
-        if f.kind != "own":
-            break
-        met = np.zeros((share.shape[1], labels), np.int64)
-        pair, level = np.nonzero(share)
-        np.add.at(met, (level, pairs[pair, 1]), 1)
-        if about_all(met) and not met.all():
-            yield replace(f, weight=1.0, ratio=np.where(met > 0, 0.0, _NEVER))
+    met = np.zeros((share.shape[1], labels), np.int64)
+    pair, level = np.nonzero(share)
+    np.add.at(met, (level, pairs[pair, 1]), 1)
+    if about_all(met) and not met.all():
+        yield replace(own, weight=1.0, ratio=np.where(met > 0, 0.0, _NEVER))
 
 
 def fewer(

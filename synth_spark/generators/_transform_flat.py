@@ -201,7 +201,7 @@ def clause_holds(clause: Clause, values: Values) -> Flags:
     if isinstance(values, Coded):
         if clause.missing:
             return np.asarray(values.codes < 0)
-        wanted = np.array([*(clause.names(label) for label in values.labels), False])
+        wanted = np.array([*clause.names(values.labels), False])
         return np.asarray(wanted[values.codes])
     if values.dtype.kind == "M":
         us = values.astype("datetime64[us]").astype(np.int64) / 1e6

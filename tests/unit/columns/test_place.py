@@ -87,7 +87,7 @@ def test_masts_of_two_parts_are_those_of_all_and_a_gps_track_has_none() -> None:
         np.zeros(_sites.MOST_SITES + 1, np.int64),
     )
     assert track["free"]
-    assert _sites.found(track, 1) == {}
+    assert _sites.found(track, 1, {}) == {}
     assert _sites.added(track, parts[0]["sites"])["free"]
 
 
@@ -114,3 +114,12 @@ def test_a_mast_in_a_street_is_told_and_the_street_is_around_it() -> None:
     drawn = codec.decode(tokens, np.linspace(0, 0.99, 40))
     np.testing.assert_array_equal(drawn[:20], mast)
     assert len(np.unique(drawn[20:], axis=0)) == 20
+
+
+def test_the_only_one_beside_a_mast_has_no_cell_of_their_own() -> None:
+    mast = np.tile([[48.8512, 2.3517]], (20, 1))
+    home = np.array([[48.8511, 2.3516]]) - np.linspace(0, 2e-4, 20)[:, None]
+    owners = np.append(np.arange(20), np.full(20, 20))
+    codec = learned(np.vstack([mast, home]), owners, 5)
+    assert (codec.vocabulary, codec.reach.max()) == (1, 0)
+    np.testing.assert_array_equal(codec.decode(codec.encode(home), np.full(20, 0.5)), mast)

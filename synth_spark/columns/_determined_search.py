@@ -7,7 +7,7 @@ by one subject determines everything and tells nothing.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import combinations
@@ -85,23 +85,20 @@ def search(schema: Schema, sample: Records, min_subjects: int) -> tuple[Candidat
     coded = {c.name: codes_of(values_of(c, sample)) for c in columns if c.kind != "identifier"}
     computed = written(schema, sample, min_subjects)
     removed: dict[str, Candidate | Formula] = {f.child: f for f in computed}
-    keys = [
-        key
-        for column in columns
-        if column.name not in removed
-        for key in _keys(schema, column, sample, coded)
-        if key.how == "range" or _covered(key, sample.owners, min_subjects)
-    ]
+    every = [key for column in columns for key in _keys(schema, column, sample, coded)]
+    every = [k for k in every if k.how == "range" or _covered(k, sample.owners, min_subjects)]
+    keys = [k for k in every if k.parent not in removed]
     wanted = [c for c in columns if _may_follow(schema, c) and coded[c.name][1] >= 2]
     # what is removed first may hang on what is removed later, never the other way round
     wanted.sort(key=lambda c: (coded[c.name][1], c.kind == "category", -columns.index(c)))
-    pairs = _pairs(keys, sample.owners, min_subjects)
+    pairs = _pairs(every, sample.owners, min_subjects)
     for some, these in ((keys, wanted), (pairs, wanted[::-1])):  # of three, the finest follows
         for child in these:
             if child.name not in removed:
                 usable = [k for k in some if _usable(schema, k, child, removed)]
-                best = _best(usable, *coded[child.name], sample.owners, min_subjects)
-                if best:
+                drawn = [k for k in usable if removed.keys().isdisjoint((k.parent, k.second))]
+                told = *coded[child.name], sample.owners, min_subjects
+                if best := _best(drawn, *told) or _best(usable, *told):
                     removed[child.name] = best
     looked_up = {n: c for n, c in removed.items() if isinstance(c, Candidate)}
     return _ordered(
@@ -109,11 +106,24 @@ def search(schema: Schema, sample: Records, min_subjects: int) -> tuple[Candidat
     )
 
 
-def _usable(schema: Schema, key: _Key, child: Column, removed: Collection[str]) -> bool:
+def _usable(
+    schema: Schema, key: _Key, child: Column, removed: Mapping[str, Candidate | Formula]
+) -> bool:
     parents = [p for p in (key.parent, key.second) if p]
-    if child.name in parents or any(p in removed for p in parents):
+    if not key.second and key.parent in removed:
+        return False
+    if any(child.name in _above(p, removed) for p in parents):
         return False
     return child.per == "event" or all(schema.column(p).per == "subject" for p in parents)
+
+
+def _above(name: str, removed: Mapping[str, Candidate | Formula]) -> set[str]:
+    """A column and all that it hangs on."""
+    out, more = set[str](), [name]
+    while more:
+        out.add(one := more.pop())
+        more += [p for p in removed[one].parents if p not in out] if one in removed else []
+    return out
 
 
 def _best(

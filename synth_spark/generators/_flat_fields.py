@@ -113,7 +113,7 @@ def join(
     for field in fields:
         value = values[field.name]
         if field.part == "day":
-            out[field.column] = _time(np.asarray(value), values.get(f"{field.column}#second"))
+            out[field.column] = time_of(values, field.column)
         elif field.part == "second":
             continue
         elif field.part == "gap":
@@ -130,6 +130,11 @@ def join(
         if field.part == "gap":
             out[field.column] = _later(np.asarray(out[field.after]), np.asarray(values[field.name]))
     return out
+
+
+def time_of(values: Mapping[str, Values], column: str) -> NDArray[Any]:
+    """A time whose day, and second unless it has none, were drawn; shape (rows,)."""
+    return _time(np.asarray(values[f"{column}#day"]), values.get(f"{column}#second"))
 
 
 def _rows_an_id(codes: NDArray[np.int32], times: float) -> float:

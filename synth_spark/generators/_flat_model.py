@@ -98,7 +98,7 @@ class Drawing:
 
         pick(self.weights(c), self.rng.random(self.rows), self.tokens[c])
         column = self.model.coder.drawn[c]
-        self.put(c, column.values(self.tokens[c], self.rng.random(self.rows), self.values))
+        self.put(c, column.drawn_values(self.tokens[c], self.rng.random(self.rows), self.values))
 
     def put(self, c: int, value: Values) -> None:
         """The value of the column whose token was drawn."""

@@ -23,6 +23,7 @@ from synth_spark.core.schema import Schema
 from synth_spark.errors import SynthError
 from synth_spark.generators import _flat_tokens as second
 from synth_spark.generators import _flat_zeros as zeros
+from synth_spark.generators._flat_days import Days
 from synth_spark.generators._flat_fields import CLOCKS, Field, fields_of, split
 from synth_spark.generators._flat_model import relations_in_words
 from synth_spark.generators._flat_relation import Relation
@@ -159,7 +160,9 @@ def _coder(
             lone = extra["lone"][name] >= least
             drawn.append(Drawn(field, codec, residual[name], plain, lone))
         elif field.kind == "number":
-            drawn.append(Drawn(field, Number.finish(_state(survey, extra, field), **settings)))
+            codec = Number.finish(_state(survey, extra, field), **settings)
+            days = Days.of(extra["days"][name], least) if field.part == "gap" else None
+            drawn.append(Drawn(field, codec, days=days))
         elif field.kind == "place":
             drawn.append(Drawn(field, survey.codec(field.column, min_subjects=least)))
         elif field.part == "id":

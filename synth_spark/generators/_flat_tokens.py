@@ -21,7 +21,8 @@ from synth_spark.columns.number import Number
 from synth_spark.core.batch import ID_MARK, Coded, Records, Values
 from synth_spark.core.schema import Schema
 from synth_spark.core.shelf import CODECS
-from synth_spark.generators._flat_fields import Field, split
+from synth_spark.generators._flat_days import Days
+from synth_spark.generators._flat_fields import Field, split, time_of
 from synth_spark.generators._flat_relation import Relation
 
 Tokens = NDArray[np.int32]
@@ -36,6 +37,7 @@ class Drawn:
     relation: Relation | None = None
     plain: Number | None = None  # with a relation: coarse bins of the values
     open_plain: bool = False  # whether rows without a residual but with a value occur
+    days: Days | None = None  # of a time that is drawn as the seconds behind another
 
     @property
     def vocabulary(self) -> int:
@@ -61,6 +63,15 @@ class Drawn:
         """1 where a parent is missing, so that there is no residual; shape (rows,)."""
         assert self.relation is not None
         return (~np.isfinite(self.relation.center(values))).astype(np.int32)
+
+    def drawn_values(
+        self, tokens: Tokens, inside: NDArray[np.float64], known: Mapping[str, Values]
+    ) -> Values:
+        """As `values`, where nothing is asked of a row: times come to lie on the table's days."""
+        if self.days is None:
+            return self.values(tokens, inside, known)
+        other = time_of(known, self.field.after)
+        return self.days.seconds(self.codec, tokens, inside, other)
 
     def values(
         self, tokens: Tokens, inside: NDArray[np.float64], known: Mapping[str, Values]
@@ -103,6 +114,7 @@ class Drawn:
             "relation": self.relation.state() if self.relation else None,
             "plain": self.plain.state() if self.plain else None,
             "open_plain": self.open_plain,
+            "days": self.days.state() if self.days else None,
         }
 
     @classmethod
@@ -116,6 +128,7 @@ class Drawn:
             Relation.from_state(relation) if relation else None,
             Number.from_state(plain) if plain else None,
             state["open_plain"],
+            Days(**state["days"]) if state["days"] else None,
         )
 
 
@@ -185,13 +198,18 @@ def second_pass(
         for f in fields
         if f.part
     }
+    days = {
+        f.name: Days.summarise(np.asarray(records.columns[f.column]), np.asarray(values[f.name]))
+        for f in fields
+        if f.part == "gap"
+    }
     residuals, lone = {}, {}
     for relation in relations:
         y = np.asarray(values[relation.child], np.float64)
         r = relation.residual(values)
         lone[relation.child] = int((np.isnan(r) & np.isfinite(y)).sum())
         residuals[relation.child] = Number.summarise(r, owners)
-    return {"halves": halves, "residuals": residuals, "lone": lone}
+    return {"halves": halves, "residuals": residuals, "lone": lone, "days": days}
 
 
 def merge_second(left: dict[str, Any], right: dict[str, Any]) -> dict[str, Any]:
@@ -203,7 +221,9 @@ def merge_second(left: dict[str, Any], right: dict[str, Any]) -> dict[str, Any]:
         }
         for part in ("halves", "residuals")
     }
-    return {**numbers, "lone": {n: k + right["lone"][n] for n, k in left["lone"].items()}}
+    lone = {n: k + right["lone"][n] for n, k in left["lone"].items()}
+    days = {n: Days.merge(s, right["days"][n]) for n, s in left["days"].items()}
+    return {**numbers, "lone": lone, "days": days}
 
 
 def in_order(

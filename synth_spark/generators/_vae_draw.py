@@ -44,8 +44,8 @@ def draw_columns(
         if limit is not None:
             chance += limited(weights, limit.shares(values).astype(np.float32))
         pick(weights, rng.random(rows), tokens[c])
-        source = column if limit is None else limit
-        values[column.field.name] = source.values(tokens[c], rng.random(rows), values)
+        value = column.drawn_values if limit is None else limit.values
+        values[column.field.name] = value(tokens[c], rng.random(rows), values)
         if c in seen:
             assert column.plain is not None
             tokens[count + seen.index(c)] = column.plain.encode(values[column.field.name])

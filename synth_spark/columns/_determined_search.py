@@ -7,7 +7,7 @@ by one subject determines everything and tells nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import combinations
@@ -96,9 +96,8 @@ def search(schema: Schema, sample: Records, min_subjects: int) -> tuple[Candidat
         for child in these:
             if child.name not in removed:
                 usable = [k for k in some if _usable(schema, k, child, removed)]
-                drawn = [k for k in usable if removed.keys().isdisjoint((k.parent, k.second))]
-                told = *coded[child.name], sample.owners, min_subjects
-                if best := _best(drawn, *told) or _best(usable, *told):
+                best = _best(usable, *coded[child.name], sample.owners, min_subjects, removed)
+                if best:
                     removed[child.name] = best
     looked_up = {n: c for n, c in removed.items() if isinstance(c, Candidate)}
     return _ordered(
@@ -127,15 +126,21 @@ def _above(name: str, removed: Mapping[str, Candidate | Formula]) -> set[str]:
 
 
 def _best(
-    keys: Sequence[_Key], child: Codes, size: int, owners: Codes, min_subjects: int
-) -> Candidate | None:
-    """The coarsest key that the child follows from; children are named later."""
+    keys: Sequence[_Key], child: Codes, size: int, owners: Codes, min_subjects: int,
+    removed: Collection[str],
+) -> Candidate | None:  # fmt: skip
+    """The coarsest key that the child follows from; children are named later.
+
+    One with a column that is looked up itself has to be twice as coarse as one of drawn columns.
+    """
     options = []
     for i, key in enumerate(keys):
         edges = _follows(key, child, size, owners, min_subjects)
         if edges is not None:
             found = Candidate(key.parent, key.part, key.how, (), edges, key.second)
-            options.append((len(edges) if key.how == "range" else key.size, i, found))
+            width = len(edges) if key.how == "range" else key.size
+            twice = any(p in removed for p in found.parents)
+            options.append((2 * width if twice else width, i, found))
     return min(options, key=lambda o: o[:2])[2] if options else None
 
 

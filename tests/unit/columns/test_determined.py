@@ -247,6 +247,27 @@ def test_a_place_follows_from_area_and_cell_together(rng: np.random.Generator) -
     assert drawn < {f"s{(a * 31 + 14 * 17) % 50}" for a in range(3)}
 
 
+def test_a_discount_follows_from_a_kind_and_a_region_that_itself_follows_from_a_shop(
+    rng: np.random.Generator,
+) -> None:
+    """Shops and kinds are drawn; each kind has a discount of its own in each region."""
+    shop, kind = rng.integers(0, 60, ROWS), rng.integers(0, 9, ROWS)
+    discount = np.array([0.0, 0.1, 0.25])[(shop % 6 * 5 + kind * 7) % 11 % 3]
+    schema, records = flat(
+        {"shop": "category", "region": "category", "kind": "category", "discount": "number"},
+        shop=[f"s{i}" for i in shop], region=[f"r{i % 6}" for i in shop],
+        kind=[f"k{i}" for i in kind], discount=discount,
+    )  # fmt: skip
+    out = found(schema, records, parts=3)
+    assert [(g.parents, g.children) for g in out.groups] == [
+        (("shop",), ("region",)),
+        (("kind", "region"), ("discount",)),
+    ]
+    left = Records.flat({n: records.columns[n] for n in ("shop", "kind")})
+    again = out.complete(left, schema, 1, 0).columns["discount"]
+    np.testing.assert_array_equal(again, discount)
+
+
 def test_a_value_of_one_subject_is_not_told_for_a_key_of_five(rng: np.random.Generator) -> None:
     """Five holders of the plan, each with a price of its own: too few agree to tell any."""
     plan = np.append(rng.integers(0, 40, 20_000), [99] * 5)

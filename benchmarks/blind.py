@@ -84,7 +84,7 @@ TABLES = {
     "credit": Blind(R_DATA, "modeldata/credit_data"),
     "computing_jobs": Blind(R_DATA, "modeldata/hpc_data"),
     "taxi_rides": Blind(R_DATA, "modeldata/taxi"),
-    "police_stops": Blind(R_DATA, "carData/MplsStops"),
+    "police_stops": Blind(R_DATA, "carData/MplsStops", left_out=("idNum",)),
     "virus_tests": Blind(R_DATA, "medicaldata/covid_testing"),
     "bird_strikes": Blind(R_DATA, "openintro/birds"),
     "pitches": Blind(R_DATA, "Stat2Data/Kershaw"),
@@ -113,7 +113,7 @@ def fetched(name: str, table: Blind) -> Path:
         return path
     FOLDER.mkdir(parents=True, exist_ok=True)
     if table.package == R_DATA:
-        frame = _of_r(table.member)
+        frame = _of_r(table.member).drop(columns=list(table.left_out))
     elif table.package:
         frame = _read(_archive(table), table.member)
     else:

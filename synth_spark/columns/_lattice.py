@@ -1,12 +1,15 @@
-"""The step that numbers keep: whole numbers, cents, multiples of .05, thirds, full minutes."""
+"""The step that numbers keep: whole numbers, cents, multiples of .05, thirds, sixtieths."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-# Values times one of these may be whole numbers: decimals, then thirds, sixths and ninths.
-_SCALES: tuple[int, ...] = (*(10**d for d in range(9)), 3, 6, 7, 9, 12)
+# What a unit may be cut into: thirds to dozens, a day into hours, minutes and seconds, an hour too.
+_PARTS = (3, 6, 7, 9, 12, 24, 60, 1_440, 3_600, 86_400)
+# Values times one of these may be whole numbers: decimals, then parts.
+_SCALES: tuple[int, ...] = (*(10**d for d in range(9)), *_PARTS)
+_EVIDENCE_NATS = 25.0  # that decimals are rounded parts: by chance one column in 10,000,000,000
 _WHOLE = 2.0**52  # above this a float has no fraction left to look at
 _COARSER = (1000, 500, 250, 200, 100, 50, 25, 20, 10, 5, 4, 3, 2)
 
@@ -41,6 +44,27 @@ def lattice(values: NDArray[np.float64]) -> tuple[int, int, int]:
     whole = whole.astype(np.int64)
     step = int(np.gcd.reduce(np.abs(whole - whole[0])))
     return scale, max(step, 1), int(whole[0]) % max(step, 1)
+
+
+def parts_of(values: NDArray[np.float64], scale: int, step: int) -> int:
+    """The parts of a unit that distinct values are, rounded to the decimals of their lattice.
+
+    Such as 17.583333 for 17 hours and 35 sixtieths; 0 where decimals are all that there is to say.
+    """
+    if scale <= 10 or scale in _PARTS:
+        return 0
+    for parts in _PARTS:
+        rarer = scale / step / parts  # points of the one lattice beside the other's
+        if rarer <= 1 or len(values) * np.log(rarer) < _EVIDENCE_NATS:
+            return 0
+        if bool((np.abs(values - rounded_parts(values, parts, scale)) * scale < 0.5).all()):
+            return parts
+    return 0
+
+
+def rounded_parts(values: NDArray[np.float64], parts: int, scale: int) -> NDArray[np.float64]:
+    """The nearest whole numbers of parts, rounded to the decimals of a lattice; shape as given."""
+    return np.asarray(np.rint(np.rint(values * parts) / parts * scale) / scale)
 
 
 def snap(

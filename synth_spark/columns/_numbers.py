@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synth_spark.columns import _tail
-from synth_spark.columns._lattice import lattice, local_step, snap
+from synth_spark.columns._lattice import lattice, local_step, parts_of, snap
 
 State = dict[str, Any]
 Array = NDArray[Any]
@@ -137,6 +137,7 @@ def finished(state: State, plan: Plan) -> dict[str, Any]:
         "lattice": (grid[0], grid[2]),
         "shares": np.array(shares, np.float64),
         "missing_token": len(centres) if missing else -1,
+        "parts": parts_of(x, *grid[:2]),
     }
 
 

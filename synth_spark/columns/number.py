@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synth_spark.columns import _numbers
-from synth_spark.columns._lattice import snap
+from synth_spark.columns._lattice import rounded_parts, snap
 from synth_spark.core.batch import Values
 
 State = dict[str, Any]
@@ -43,6 +43,7 @@ class Number:
     lattice: tuple[int, int]  # scale and origin, see columns/_lattice.py; scale 0: no lattice
     shares: NDArray[np.float64]  # (vocabulary,) of all rows
     missing_token: int  # -1: nothing was missing
+    parts: int = 0  # such as 60: values are sixtieths, rounded to the lattice's decimals
     kind: ClassVar[str] = "number"
 
     @property
@@ -124,7 +125,8 @@ class Number:
         rise = self.value[segment + 1] - self.value[segment]
         value = self.value[segment] + rise * np.clip((at - self.at[segment]) / width, 0.0, 1.0)
         scale, origin = self.lattice
-        return snap(value, scale, self.step[segment], origin)
+        value = snap(value, scale, self.step[segment], origin)
+        return rounded_parts(value, self.parts, scale) if self.parts else value
 
     def state(self) -> State:
         return {name: getattr(self, name) for name in _FIELDS}
@@ -136,7 +138,7 @@ class Number:
 
 _FIELDS = (
     "spikes", "spike_tokens", "uppers", "bin_tokens", "at", "value", "step", "lattice", "shares",
-    "missing_token",
+    "missing_token", "parts",
 )  # fmt: skip
 
 

@@ -89,7 +89,7 @@ def unknown_cells(coder: Coder, records: Records) -> dict[str, NDArray[np.bool_]
         if name in bounds:
             x = np.asarray(values[name], np.float64)
             wrong = ~(np.isnan(x) | near_span(x, *bounds[name]))
-        elif name in codecs and field.part not in ("gap", "id"):
+        elif name in codecs and field.part not in ("gap", "id", "week day"):
             wrong = ~known_values(codecs[name], values[name])
         else:
             continue

@@ -15,11 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synth_spark.columns.within import Look, Within, curves, impossible, part_of, refused
-from synth_spark.core.batch import Values
+from synth_spark.core.batch import Coded, Values
 from synth_spark.core.conditions import Clause, Condition
+from synth_spark.generators._flat_days import Week
 from synth_spark.generators._flat_fields import CLOCKS, Field, clock_ends, to_clock
 from synth_spark.generators._flat_relation import Relation
 from synth_spark.generators._flat_tokens import Coder, Drawn
+from synth_spark.generators._flat_week import WEEK_DAYS
 
 DAY_S = 86_400.0
 _HALF_US = 0.5e-6  # half a microsecond, in seconds
@@ -53,6 +55,43 @@ class Fixed:
         if self.part.exact is not None:
             return np.full(len(tokens), self.part.exact)
         return self.drawn.values(tokens, self.part.inside(tokens, u), values)
+
+
+@dataclass(frozen=True, slots=True)
+class OfWeek(Fixed):
+    """A day whose week day was drawn: of each token the days of that week day that hold."""
+
+    clause: Clause  # on days
+    every: Week
+    held: Week  # the days that hold
+
+    @classmethod
+    def of(cls, fixed: Fixed, clause: Clause) -> OfWeek:
+        """What a clause on days leaves."""
+        assert fixed.drawn.days is not None
+        every = Week.of(fixed.drawn.days, fixed.drawn.codec)
+        return cls(fixed.drawn, fixed.part, clause, every, every.only(clause.holds))
+
+    @property
+    def week_days(self) -> set[str]:
+        """Those that hold."""
+        return {WEEK_DAYS[w] for w in np.flatnonzero(self.held.mass.sum(axis=0) > 0)}
+
+    def shares(self, values: Mapping[str, Values]) -> Reals:
+        mass, plain = self.every.mass.T, np.tile(self.part.share, (8, 1))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            plain[:7] = np.where(mass > 0, self.held.mass.T / mass, plain[:7])
+        return np.asarray(plain[self._wanted(values)])
+
+    def values(self, tokens: Tokens, u: Reals, values: Mapping[str, Values]) -> Values:
+        plain = Fixed.values(self, tokens, u, values)
+        drawn = self.held.drawn(self.drawn.codec, tokens, u, self._wanted(values))
+        return np.where(self.clause.holds(drawn), drawn, np.asarray(plain, np.float64))
+
+    def _wanted(self, values: Mapping[str, Values]) -> Tokens:
+        week_day = values[f"{self.drawn.field.column}#week day"]
+        assert isinstance(week_day, Coded)
+        return week_day.recode(WEEK_DAYS, -1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +192,10 @@ def parts_of(coder: Coder, condition: Condition) -> Parts:
     computed = []
     for clause in condition.clauses:
         for at, column in enumerate(coder.drawn):
-            if column.field.column == clause.field and column.field.part != "second":
+            if column.field.column == clause.field and column.field.part not in (
+                "second",
+                "week day",
+            ):
                 drawn[at] = _part(coder, column, clause)
         for relation in coder.computed:
             field = next(f for f in coder.fields if f.name == relation.child)
@@ -174,9 +216,31 @@ def _part(coder: Coder, drawn: Drawn, clause: Clause) -> Part:
         plain = drawn.plain if drawn.open_plain else None
         asked = on_field(drawn.field, clause)
         return Sliding.of(drawn, asked, part_of(plain, asked) if plain else None)
+    if drawn.field.part == "week day" and not clause.missing:
+        day = next(d for d in coder.drawn if d.field.name == f"{clause.field}#day")
+        return on_week_days(drawn, _part(coder, day, clause))
+    asked = on_field(drawn.field, clause)
     if drawn.field.part == "day" and not clause.missing and with_clock(coder, clause.field):
-        return fixed(drawn, clause, _whole_days(clause))
-    return fixed(drawn, clause, on_field(drawn.field, clause))
+        asked = _whole_days(clause)
+    return of_week(fixed(drawn, clause, asked), asked)
+
+
+def of_week(part: Fixed, asked: Clause) -> Fixed:
+    """The same by week day, where it is a day that has one."""
+    if part.drawn.field.part != "day" or part.drawn.days is None or asked.missing:
+        return part
+    return OfWeek.of(part, asked)
+
+
+def on_week_days(drawn: Drawn, day: Part) -> Fixed:
+    """What is left of the week days by what is asked of the days."""
+    codec, every = drawn.codec, np.arange(drawn.vocabulary)
+    if not isinstance(day, OfWeek):
+        return Fixed(drawn, Within.of_tokens(every, drawn.vocabulary))
+    left = {codec.labels.index(label) for label in day.week_days if label in codec.labels}
+    if len(left) < len(day.week_days) and codec.rare_token >= 0:
+        left.add(codec.rare_token)
+    return Fixed(drawn, Within.of_tokens(sorted(left) or every, drawn.vocabulary))
 
 
 def slides(drawn: Drawn) -> bool:

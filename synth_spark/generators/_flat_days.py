@@ -6,8 +6,8 @@ days: a day that holds many of the table's rows does so in the twin, as do its w
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 
 from synth_spark.columns.number import Number
 from synth_spark.columns.time import DAY_US, SLOT_US, Time, tidy_precision_us
+from synth_spark.generators._flat_week import week_day
 
+_LEAST = 1e-9  # share of a day that no row lies on
 _STRATA = 32  # equal shares of a token, between which the days choose
 
 Reals = NDArray[np.float64]
@@ -114,15 +116,63 @@ class Days:
         return {name: getattr(self, name) for name in self.__slots__}
 
     @staticmethod
-    def summarise(times: NDArray[Any], seconds: Reals) -> dict[str, Any]:
-        """What `of` reads, of the rows of a part whose times lie a day or more off the other."""
-        far = np.abs(np.nan_to_num(seconds)) >= DAY_US / 1e6
-        return Time.summarise(times[far], np.flatnonzero(far))
+    def summarise(times: NDArray[Any], seconds: Reals | None) -> dict[str, Any]:
+        """What `of` reads, of one part; of seconds, of the rows a day or more off the other."""
+        if seconds is not None:
+            times = times[np.abs(np.nan_to_num(seconds)) >= DAY_US / 1e6]
+        return Time.summarise(times, np.arange(len(times)))
 
     @staticmethod
     def merge(left: dict[str, Any], right: dict[str, Any]) -> dict[str, Any]:
         """Of two parts."""
         return Time.merge(left, right)
+
+
+@dataclass(frozen=True, slots=True)
+class Week:
+    """The days of each token and week day, in that order, with their shares of the rows."""
+
+    day: Whole  # (days,) since 1970, by token and week day
+    start: Whole  # (7 * vocabulary + 1,) where each pair of them starts
+    before: Reals  # (days + 1,) shares of the rows, added up in that order
+
+    @classmethod
+    def of(cls, days: Days, codec: Number) -> Self:
+        """Of a codec of days."""
+        day = np.arange(days.start[0] - 6, days.end[-1] + 6)
+        pair = codec.encode(day.astype(np.float64)) * 7 + week_day(day)
+        order = np.argsort(pair, kind="stable")
+        day, pair = day[order], pair[order]
+        share = days.share((day + 1) * DAY_US) - days.share(day * DAY_US)
+        start = np.searchsorted(pair, np.arange(7 * codec.vocabulary + 1))
+        return cls(day, start, np.concatenate([[0], np.cumsum(share + _LEAST)]))
+
+    def only(self, holds: Callable[[Reals], NDArray[np.bool_]]) -> Self:
+        """Without the days that do not hold."""
+        share = np.diff(self.before) * holds(self.day.astype(np.float64))
+        return replace(self, before=np.concatenate([[0], np.cumsum(share)]))
+
+    @property
+    def mass(self) -> Reals:
+        """Share of the rows of each token and week day, (vocabulary, 7)."""
+        return np.asarray(np.diff(self.before[self.start])).reshape(-1, 7)
+
+    @property
+    def empty(self) -> NDArray[np.bool_]:
+        """Which tokens hold no such week day, (vocabulary, 7)."""
+        return np.asarray(np.diff(self.start) == 0).reshape(-1, 7)
+
+    def drawn(
+        self, codec: Number, tokens: NDArray[np.int32], inside: Reals, wanted: NDArray[np.int32]
+    ) -> Reals:
+        """Days, (rows,): of the token's those of the wanted week day, -1 and none: any."""
+        out = codec.decode(tokens, inside)
+        pair = tokens.astype(np.int64) * 7 + np.maximum(wanted, 0)
+        low, high = self.before[self.start[pair]], self.before[self.start[pair + 1]]
+        at = np.searchsorted(self.before, low + inside * (high - low), side="right") - 1
+        at = np.clip(at, self.start[pair], np.maximum(self.start[pair + 1] - 1, 0))
+        some = (wanted >= 0) & (high > low) & np.isfinite(out)
+        return np.where(some, self.day[np.minimum(at, len(self.day) - 1)], out)
 
 
 def _picked(rate: Reals, u: Reals) -> tuple[NDArray[np.int64], Reals]:

@@ -1,8 +1,9 @@
 """A flat table as fields: what the network draws one after the other.
 
 A category or number is one field. A time is two: the day, and the second of the day unless it is
-always midnight; a time that stays close to an earlier column's, or never lies before (or never
-after) it, is one: the seconds after it. A place with coordinates is one field of the place codec.
+always midnight; the week day comes first where the table keeps time with the week. A time that
+stays close to an earlier column's, or never lies before (or never after) it, is one: the seconds
+after it. A place with coordinates is one field of the place codec.
 Identifiers that differ in every row are left out. Of the others it is drawn whether there is one,
 and which: a number, for which whoever writes the table makes an id anew.
 """
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from synth_spark.columns.survey import Survey, surveyed, values_of
 from synth_spark.core.batch import ID_MARK, Coded, Records, Values
 from synth_spark.core.schema import Schema
+from synth_spark.generators._flat_week import keeps_week, week_days
 
 _DAY_US = 86_400_000_000
 _CLOSE = 0.15  # a gap with less of the spread that the days have is drawn instead of the time
@@ -33,10 +35,10 @@ _REPEATED = 1.4  # rows of a row's id, from which ids are shared by rows
 class Field:
     """One thing to be drawn."""
 
-    name: str  # unique; of the column, with "#day" and "#second" for the halves of a time, "#gap"
+    name: str  # unique; of the column, with "#day", "#second", "#week day", "#gap" for a time's
     column: str
     kind: Literal["category", "number", "place"]
-    part: Literal["", "day", "second", "gap", "hhmm", "hhmmss", "id"] = ""
+    part: Literal["", "day", "second", "week day", "gap", "hhmm", "hhmmss", "id"] = ""
     after: str = ""  # gap: the column of times that it is counted from
     text: bool = True  # category: the source's type can hold the word for rare labels
     shared: bool = False  # id: rows share them, else each has its own
@@ -46,9 +48,12 @@ class Field:
         return asdict(self)
 
 
-def fields_of(schema: Schema, survey: Survey, sample: Records) -> tuple[Field, ...]:
-    """The fields of a table, in the order of its columns."""
+def fields_of(
+    schema: Schema, survey: Survey, sample: Records, weeks: bool = False
+) -> tuple[Field, ...]:
+    """The fields of a table, in the order of its columns; `weeks`: also week days that tell."""
     out: list[Field] = []
+    others = tuple(c.name for c in surveyed(schema) if c.kind in ("category", "number"))
     for column in surveyed(schema):
         name = column.name
         if column.kind == "identifier":
@@ -64,6 +69,8 @@ def fields_of(schema: Schema, survey: Survey, sample: Records) -> tuple[Field, .
             if after:
                 out.append(Field(f"{name}#gap", name, "number", "gap", after))
                 continue
+            if weeks and keeps_week(times, sample, others):
+                out.append(Field(f"{name}#week day", name, "category", "week day"))
             out.append(Field(f"{name}#day", name, "number", "day"))
             if not _of_days(times):
                 out.append(Field(f"{name}#second", name, "number", "second"))
@@ -92,6 +99,8 @@ def split(schema: Schema, fields: tuple[Field, ...], records: Records) -> dict[s
             out[field.name] = _day(np.asarray(values))
         elif field.part == "second":
             out[field.name] = _second(np.asarray(values))
+        elif field.part == "week day":
+            out[field.name] = week_days(np.asarray(values))
         elif field.part == "gap":
             out[field.name] = _gap(np.asarray(values), np.asarray(records.columns[field.after]))
         elif field.part in CLOCKS:
@@ -114,10 +123,8 @@ def join(
         value = values[field.name]
         if field.part == "day":
             out[field.column] = time_of(values, field.column)
-        elif field.part == "second":
-            continue
-        elif field.part == "gap":
-            continue  # below, once all days are there
+        elif field.part in ("second", "week day", "gap"):
+            continue  # gaps below, once all days are there
         elif field.part in CLOCKS:
             out[field.column] = to_clock(np.asarray(value), field.part)
         elif field.kind == "place":

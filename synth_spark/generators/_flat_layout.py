@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,7 +10,9 @@ from numpy.typing import NDArray
 
 from synth_spark.columns.number import Number
 from synth_spark.generators import _flat_zeros as zeros
+from synth_spark.generators._flat_days import Week
 from synth_spark.generators._flat_tokens import Coder, Drawn
+from synth_spark.generators._flat_week import WEEK_DAYS
 
 if TYPE_CHECKING:
     from synth_spark.models.columns import Layout, Slot
@@ -49,7 +52,7 @@ def layout_of(
     costs_out = [
         r or (v if b is None else b.shape[1]) for r, v, b in zip(ranks, sizes, outs, strict=True)
     ]
-    class_of, never = _never(coder, pairs, sizes)
+    class_of, never = _never(coder, tokens, pairs, sizes)
     width = 12 if columns <= 40 or columns > _WIDE else 8
     large = sum(costs_in) * columns * width > _FIRST_BUDGET
     parents, reach = _parents(slots, tokens, costs_in, costs_out)
@@ -186,7 +189,7 @@ def _mutual_nats(a: NDArray[np.int64], b: NDArray[np.int64], groups: int) -> flo
 
 
 def _never(
-    coder: Coder, pairs: NDArray[np.int64], sizes: tuple[int, ...]
+    coder: Coder, tokens: NDArray[np.int32], pairs: NDArray[np.int64], sizes: tuple[int, ...]
 ) -> tuple[tuple[NDArray[np.int64], ...], Basis]:
     """Class rows of each token column, and what each class row takes from every logit."""
     from synth_spark.models.columns import NEVER
@@ -200,6 +203,9 @@ def _never(
         never[: starts[c], ends[c] : ends[c + 1]] = np.where(
             zero[: starts[c]][:, columns], NEVER, 0
         )
+    for g, c, other in _other_days(coder, tokens):
+        if classes[g].any():  # a class a week day, in their order
+            never[starts[g] : starts[g + 1], ends[c] : ends[c + 1]][other] = NEVER
     rows = [starts[c] + of_token.astype(np.int64) for c, of_token in enumerate(classes)]
     rows = [r if int(k.max(initial=0)) else r[:0] for r, k in zip(rows, classes, strict=True)]
     rows += [np.zeros(0, np.int64) for _ in coder.seen]
@@ -211,3 +217,28 @@ def _never(
         never[row + 1, ends[c] + np.array(shut, np.int64)] = NEVER
         rows.append(np.array([row, row + 1], np.int64))
     return tuple(rows), never
+
+
+def _other_days(
+    coder: Coder, tokens: NDArray[np.int32]
+) -> Iterator[tuple[int, int, NDArray[np.bool_]]]:
+    """Columns of week days and of days, and which tokens of these hold none of those.
+
+    Shape (tokens of the first, tokens of the second). The least and the largest days may be of
+    any week day: what lies beyond them is told as one of them.
+    """
+    place = {d.field.name: i for i, d in enumerate(coder.drawn)}
+    for c, drawn in enumerate(coder.drawn):
+        g = place.get(f"{drawn.field.column}#week day")
+        if drawn.field.part != "day" or drawn.days is None or g is None:
+            continue
+        empty = Week.of(drawn.days, drawn.codec).empty
+        shut = np.zeros((coder.drawn[g].vocabulary, len(empty)), bool)
+        for token, label in enumerate(coder.drawn[g].codec.labels):
+            if label in WEEK_DAYS:
+                shut[token] = empty[:, WEEK_DAYS.index(label)]
+        last = len(empty) - 1 - (drawn.codec.missing_token >= 0)
+        shut[:, [0, last]] = False
+        shut[:, drawn.codec.missing_token :] &= drawn.codec.missing_token < 0
+        shut[tokens[:, g], tokens[:, c]] = False
+        yield g, c, shut

@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from synth_spark.core.batch import Records, Values, known_first, missing
+from synth_spark.core.batch import Coded, Records, Values, known_first, missing
 from synth_spark.generators._flat_chance import IMPOSSIBLE, ends, span
 from synth_spark.generators._flat_conditions import DAY_S, seconds_of
 from synth_spark.generators._flat_fields import Field, split
 from synth_spark.generators._flat_tokens import Coder
+from synth_spark.generators._flat_week import WEEK_DAYS, week_day
 
 Reals = NDArray[np.float64]
 
@@ -117,6 +118,9 @@ class Leavings:
             earlier = later[need] - gap
             parts = {day: np.floor(earlier / DAY_S)}
             parts[f"{field.after}#second"] = earlier - parts[day] * DAY_S
+            name = f"{field.after}#week day"
+            if name in known:
+                known[name] = _with(known[name], need, week_day(parts[day].astype(np.int64)))
             for name, value in parts.items():
                 if name in known:
                     whole = np.array(known[name], np.float64)
@@ -130,6 +134,14 @@ class Leavings:
     def gaps(self) -> tuple[Field, ...]:
         """The fields of times that are drawn as what lies between them and an earlier one."""
         return tuple(f for f in self.coder.fields if f.part == "gap")
+
+
+def _with(values: Values, rows: NDArray[np.int64], of_week: NDArray[np.int64]) -> Coded:
+    """Week days with those of some rows told."""
+    assert isinstance(values, Coded)
+    codes = values.codes.copy()
+    codes[rows] = of_week
+    return Coded(codes, WEEK_DAYS)  # `split` codes them by the same labels
 
 
 def _many(codec: Any) -> Reals:

@@ -52,7 +52,7 @@ class Prepared:
 
 
 def prepared(
-    schema: Schema, min_subjects: int, relations: bool, rows: int = 0
+    schema: Schema, min_subjects: int, relations: bool, rows: int = 0, weeks: bool = True
 ) -> Generator[Request, Any, Prepared]:
     """Tell the story from the records to their tokens.
 
@@ -61,6 +61,7 @@ def prepared(
         min_subjects: A label or spike held by fewer subjects is not told by itself.
         relations: Whether numbers that follow from other columns are looked for.
         rows: Of the sample; 0: `SAMPLE_ROWS`.
+        weeks: Whether week days are fields where a table keeps time with the week.
 
     Raises:
         EmptyTableError: There are no rows (SYN-201).
@@ -70,7 +71,7 @@ def prepared(
     survey = Survey.of(answer, schema)
     most = rows or SAMPLE_ROWS
     sample: Records = yield Take(subjects=most, rows=most)
-    fields = fields_of(schema, survey, sample)
+    fields = fields_of(schema, survey, sample, weeks)
     if not fields:
         raise NothingToLearnError(
             "The table has no column that can be learned.",
@@ -161,11 +162,11 @@ def _coder(
             drawn.append(Drawn(field, codec, residual[name], plain, lone))
         elif field.kind == "number":
             codec = Number.finish(_state(survey, extra, field), **settings)
-            days = Days.of(extra["days"][name], least) if field.part == "gap" else None
+            days = Days.of(extra["days"][name], least) if name in extra["days"] else None
             drawn.append(Drawn(field, codec, days=days))
         elif field.kind == "place":
             drawn.append(Drawn(field, survey.codec(field.column, min_subjects=least)))
-        elif field.part == "id":
+        elif field.part in ("id", "week day"):
             state = extra["halves"][name]
             ids = Category.finish(state, min_subjects=least, max_labels=MOST_LABELS)
             drawn.append(Drawn(field, ids))

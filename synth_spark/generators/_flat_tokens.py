@@ -21,9 +21,10 @@ from synth_spark.columns.number import Number
 from synth_spark.core.batch import ID_MARK, Coded, Records, Values
 from synth_spark.core.schema import Schema
 from synth_spark.core.shelf import CODECS
-from synth_spark.generators._flat_days import Days
+from synth_spark.generators._flat_days import Days, Week
 from synth_spark.generators._flat_fields import Field, split, time_of
 from synth_spark.generators._flat_relation import Relation
+from synth_spark.generators._flat_week import WEEK_DAYS
 
 Tokens = NDArray[np.int32]
 
@@ -37,7 +38,7 @@ class Drawn:
     relation: Relation | None = None
     plain: Number | None = None  # with a relation: coarse bins of the values
     open_plain: bool = False  # whether rows without a residual but with a value occur
-    days: Days | None = None  # of a time that is drawn as the seconds behind another
+    days: Days | None = None  # of a time: the seconds behind another, or a day with a week day
 
     @property
     def vocabulary(self) -> int:
@@ -70,6 +71,11 @@ class Drawn:
         """As `values`, where nothing is asked of a row: times come to lie on the table's days."""
         if self.days is None:
             return self.values(tokens, inside, known)
+        if self.field.part == "day":
+            week_day = known[f"{self.field.column}#week day"]
+            assert isinstance(week_day, Coded)
+            wanted = week_day.recode(WEEK_DAYS, -1)
+            return Week.of(self.days, self.codec).drawn(self.codec, tokens, inside, wanted)
         other = time_of(known, self.field.after)
         return self.days.seconds(self.codec, tokens, inside, other)
 
@@ -194,14 +200,18 @@ def second_pass(
     """States of residuals and of the halves of times; rows whose residual cannot be had."""
     values, owners = split(schema, fields, records), records.owners
     halves = {
-        f.name: (Category if f.part == "id" else Number).summarise(values[f.name], owners)
+        f.name: (Number if f.kind == "number" else Category).summarise(values[f.name], owners)
         for f in fields
         if f.part
     }
     days = {
-        f.name: Days.summarise(np.asarray(records.columns[f.column]), np.asarray(values[f.name]))
+        f.name: Days.summarise(
+            np.asarray(records.columns[f.column]),
+            np.asarray(values[f.name]) if f.part == "gap" else None,
+        )
         for f in fields
-        if f.part == "gap"
+        if f.part == "gap" or f"{f.column}#week day" in values
+        if f.part in ("gap", "day")
     }
     residuals, lone = {}, {}
     for relation in relations:
@@ -230,9 +240,9 @@ def in_order(
     fields: tuple[Field, ...], residual: Mapping[str, Relation], computed: Mapping[str, Relation]
 ) -> tuple[list[Field], list[Relation]]:
     """The order of drawing (residuals last, after their parents), and of computing."""
-    rank = {"number": 0, "place": 1, "category": 2}
+    rank = {"week day": -1, "number": 0, "place": 1, "category": 2}
     base = [f for f in fields if f.name not in residual and f.name not in computed]
-    order = sorted(base, key=lambda f: rank[f.kind])
+    order = sorted(base, key=lambda f: rank[f.part if f.part in rank else f.kind])
     waiting = [f for f in fields if f.name in residual]
     known = {f.name for f in order}
     while waiting:

@@ -63,7 +63,7 @@ def learn_flat(schema: Schema, params: TransformParams, seed: int) -> Learning:
         RevealingChainError: The chain would hand out donors as they are (SYN-771).
     """
     chain, idle = chain_for("flat", params.chain)
-    ready = yield from prepared(schema, params.min_subjects, True, params.donors)
+    ready = yield from prepared(schema, params.min_subjects, True, params.donors, weeks=False)
     survey, coder, sample = ready.survey, ready.coder, ready.sample
     check_group(survey.subjects, params.group)
     model = _model(coder, sample, params, chain, seed)

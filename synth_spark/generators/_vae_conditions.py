@@ -22,7 +22,9 @@ from synth_spark.generators._flat_conditions import (
     Sliding,
     Tokens,
     fixed,
+    of_week,
     on_field,
+    on_week_days,
     slides,
     with_clock,
 )
@@ -84,10 +86,13 @@ def _part(coder: Coder, drawn: Drawn, clause: Clause) -> Part:
     asked = on_field(drawn.field, clause)
     if not clause.missing and slides(drawn):
         return _bounded(drawn, asked)
+    if drawn.field.part == "week day" and not clause.missing:
+        day = next(d for d in coder.drawn if d.field.name == f"{clause.field}#day")
+        return on_week_days(drawn, _part(coder, day, clause))
     if drawn.field.part == "day" and not clause.missing and with_clock(coder, clause.field):
         low, high = np.floor(clause.low / DAY_S), np.floor(clause.high / DAY_S)
         asked = Clause(field=clause.field, low=float(low), high=float(high))
-    return fixed(drawn, clause, asked, LOOK)
+    return of_week(fixed(drawn, clause, asked, LOOK), asked)
 
 
 def _bounded(drawn: Drawn, asked: Clause) -> Bounded:

@@ -75,6 +75,24 @@ def test_the_step_of_a_column_is_kept(step, unit):
     assert np.abs(y / unit - np.rint(y / unit)).max() < 1e-6
 
 
+@pytest.mark.parametrize(("parts", "decimals"), [(60, 6), (60, 3), (3, 2), (3_600, 5), (1_440, 4)])
+def test_rounded_parts_of_a_unit_are_kept_with_their_decimals(parts, decimals):
+    x = np.round(RNG.integers(0, 24 * parts, 4_000) / parts, decimals)
+    codec = codec_of(x)
+    assert codec.parts == parts
+    y = draw(codec, 20_000)
+    np.testing.assert_array_equal(y, np.round(np.rint(y * parts) / parts, decimals))
+    again = type(codec).from_state(codec.state())
+    np.testing.assert_array_equal(draw(again, 20_000), y)
+
+
+@pytest.mark.parametrize("decimals", [1, 2, 4])
+def test_decimals_of_no_parts_stay_decimals(decimals):
+    x = np.round(RNG.random(4_000) * 24, decimals)
+    assert codec_of(x).parts == 0
+    assert codec_of(np.array([0.25, 0.5, 0.75, 1.25])).parts == 0  # too few to tell quarters
+
+
 def test_float_noise_does_not_split_values_or_hide_the_step():
     clean = RNG.integers(0, 500, 3_000) / 10
     noisy = clean + RNG.normal(0, 1e-12, 3_000)

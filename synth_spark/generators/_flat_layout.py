@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from synth_spark.models.columns import Layout, Slot
 
 Basis = NDArray[np.float32]
+Beside = tuple[tuple[int, NDArray[np.float32]] | None, ...]
 _MOST_PLAIN = 200  # a category with more labels enters and leaves through learned vectors
 _LEARNED_OUT = 32
 _DIRECT_BUDGET = 4_000_000  # weights of all direct tables
@@ -31,7 +32,11 @@ _OWN_SHARE = 0.05  # a token with this share of the rows has a feature of its ow
 
 
 def layout_of(
-    coder: Coder, tokens: NDArray[np.int32], pairs: NDArray[np.int64], dropout: float
+    coder: Coder,
+    tokens: NDArray[np.int32],
+    pairs: NDArray[np.int64],
+    dropout: float,
+    told: Beside = (),
 ) -> Layout:
     """The network for one table.
 
@@ -40,6 +45,7 @@ def layout_of(
         tokens: Of a sample of the rows, as `Coder.encode` gives them.
         pairs: Counts of pairs of classes over all rows, see `_flat_zeros`.
         dropout: Share of the hidden units that are left out while training.
+        told: What labels add to the logits of others, see `_flat_beside.py`.
     """
     from synth_spark.models.columns import Layout
 
@@ -69,6 +75,7 @@ def layout_of(
         dropout=dropout,
         squeeze=8 if large else 0,
         reach=reach,
+        beside=told,
     )
 
 

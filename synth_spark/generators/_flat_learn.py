@@ -14,6 +14,7 @@ from synth_spark.columns.survey import Survey
 from synth_spark.core.batch import Encoded
 from synth_spark.core.ports import Learning, Schedule, Train, Trained
 from synth_spark.core.schema import Schema
+from synth_spark.generators._flat_beside import beside
 from synth_spark.generators._flat_boost import ROWS as BOOST_ROWS
 from synth_spark.generators._flat_boost import Boosted, boosted, candidates
 from synth_spark.generators._flat_calibrate import calibrated
@@ -84,7 +85,8 @@ def learn_flat(schema: Schema, params: AutoregressiveParams, seed: int) -> Learn
     if not coder.drawn:
         return FlatModel(coder, (), {"subjects": survey.subjects}, params.block_size)
     pairs = yield from pair_counts(ready)
-    layout = layout_of(coder, tokens, pairs, caution(survey.rows, params)[1])
+    dropout = caution(survey.rows, params)[1]
+    layout = layout_of(coder, tokens, pairs, dropout, beside(coder, tokens))
     schedule = schedule_of(survey.rows, params)
     trained = yield Train(partial(encode, coder), FlatTrainee(layout, schedule), "flat")
     tables = fold(layout, trained.weights)

@@ -60,6 +60,8 @@ class Pass:
         if len(t.out):
             out = out @ t.out
             out += t.out_bias
+        if len(t.beside):
+            out += t.beside[self.tokens[t.beside_slot]]
         return out
 
 
@@ -225,5 +227,4 @@ def relations_in_words(coder: Coder) -> list[str]:
 
 def parameters(tables: tuple[ColumnTables, ...]) -> int:
     """Numbers in all tables."""
-    arrays: list[NDArray[Any]] = [a for t in tables for a in t.state().values()]
-    return int(sum(a.size for a in arrays))
+    return int(sum(np.size(a) for t in tables for n, a in t.state().items() if n != "beside_slot"))

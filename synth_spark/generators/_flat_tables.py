@@ -36,6 +36,8 @@ class ColumnTables:
     up: Array  # ((c + 1) * width, features), or (width, features)
     out: Array  # (features, vocabulary), or (0, 0) where the features are the logits
     out_bias: Array  # (vocabulary,) added after `out`, or (0,)
+    beside: Array  # (vocabulary of a token column, vocabulary) added last, or (0, 0)
+    beside_slot: int  # that token column
 
     def state(self) -> dict[str, Any]:
         """A tree for the wire."""
@@ -80,6 +82,7 @@ class _Folded:
         leave = np.zeros((0, 0), np.float32) if rank else leave.astype(np.float32)
         direct, direct_slots = self._direct(c, leave)
         up = w[f"up.{c}"]
+        told = layout.beside[c] if layout.beside else None
         return ColumnTables(
             **_stacked("hidden", hidden, slots, h),
             hidden_bias=_f32(w["first_bias"][own]),
@@ -90,6 +93,8 @@ class _Folded:
             up=_f32(up if rank else up @ leave),
             out=_f32(w[f"out.{c}"]) if rank else np.zeros((0, 0), np.float32),
             out_bias=_f32(w[f"bias.{c}"]) if rank else np.zeros(0, np.float32),
+            beside=np.zeros((0, 0), np.float32) if told is None else told[1],
+            beside_slot=0 if told is None else told[0],
         )
 
     def _direct(self, c: int, leave: Array) -> tuple[list[Array], list[int]]:

@@ -46,6 +46,8 @@ class Layout:
     dropout: float = 0.1
     learned: int = 16  # width of learned input vectors
     squeeze: int = 0  # features of a slot before the first layer are mixed down to so many; 0: not
+    # per column: a token column and what its tokens add to the logits, (its vocabulary, own)
+    beside: tuple[tuple[int, NDArray[np.float32]] | None, ...] = ()
     reach: tuple[tuple[int, ...], ...] = ()  # wide tables: slots that each column's units see
 
     def inputs(self, slot: Slot) -> int:
@@ -105,6 +107,9 @@ class Columns(nn.Module):
             if basis is not None:
                 self._keep(f"out{c}", basis.T.copy())
         self._forbid()
+        for c, told in enumerate(layout.beside):
+            if told is not None:
+                self._keep(f"beside{c}", told[1])
         return widths
 
     def _forbid(self) -> None:
@@ -152,6 +157,9 @@ class Columns(nn.Module):
                 picked = getattr(self, f"pick{c}") if picked is None else picked
                 features = features + x[:, picked] @ self.direct[c]
             logits = self._leave(c, features) + self.bias[c]
+            told = self.layout.beside[c] if self.layout.beside else None
+            if told is not None:
+                logits = logits + getattr(self, f"beside{c}")[tokens[:, told[0]]]
             if classes is not None and c in self.never_columns:
                 logits = logits + classes[:, getattr(self, f"rows{c}")] @ getattr(self, f"never{c}")
             nats = nats + functional.cross_entropy(logits, tokens[:, c], reduction="none")

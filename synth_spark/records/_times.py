@@ -20,6 +20,7 @@ _COMPACT = ("%Y%m%d%H%M%S", "%Y%m%d")
 _MAY_BE_SHORT = ("%m", "%d", "%H", "%I")
 _PIECES = re.compile(r"%[A-Za-z]")
 _RUNS = re.compile(r"\d+|[A-Za-z]+")
+_MARKS = re.compile(r"(?<=\d)T(?=\d)|(?<=\d)Z$")  # of ISO 8601, no pieces of their own
 _LOOKS = re.compile(r"(?=.*\d)[\dA-Za-z ,:./+TZ-]{6,40}")
 _COMPACT_LOOKS = re.compile(r"(?:19|20)\d{6}(?:\d{6})?")
 
@@ -49,12 +50,12 @@ def time_format_of(texts: Sequence[str]) -> str:
 def _digits_as_written(form: str, texts: Sequence[str]) -> str:
     """A 4 may be written 04 or 4: %-d for a day that is mostly written without the 0, and so on."""
     pieces = _PIECES.findall(form)
-    runs = [_RUNS.findall(t) for t in texts]
+    runs = [_RUNS.findall(_MARKS.sub(" ", t)) for t in texts]
     runs = [r for r in runs if len(r) == len(pieces)]
     for i, piece in enumerate(pieces):
         if piece in _MAY_BE_SHORT:
             short = sum(len(r[i]) == 1 for r in runs)
-            if short > sum(r[i][0] == "0" for r in runs):
+            if short > sum(len(r[i]) > 1 and r[i][0] == "0" for r in runs):
                 form = form.replace(piece, f"%-{piece[1]}", 1)
     return form
 

@@ -4,6 +4,9 @@ Weight decay, dropout, averaged weights and trees leave a rare label's mean chan
 which for one row in a thousand is a large part of it. Given the real columns before it, a column's
 mean chance of each token over all rows is compared with the token's share, and its bias moved by
 the log of their ratio, over and over. Marginal shares are all that this tells the model.
+
+What is drawn before a column is not what stands in the records: where that moves a token's share by
+more than a little, its bias is moved again, by what it gives on drawn rows.
 """
 
 from __future__ import annotations
@@ -14,12 +17,17 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from synth_spark.core.seeds import generator
 from synth_spark.generators._flat_boost import Boosted
-from synth_spark.generators._flat_model import Pass
+from synth_spark.generators._flat_model import Drawing, FlatModel, Pass
 from synth_spark.generators._flat_tables import ColumnTables
 
 ROUNDS = 3
 _PIECE_ROWS = 4_096
+_DRAWN_ROWS = 8_192
+_DRAWN_ROUNDS = 4
+_LITTLE = 0.004  # of all rows
+_SURE = 4.0  # standard errors
 _DOUBT = 0.5  # rows added to both sides, so that a token of no rows stays where it is
 
 
@@ -45,6 +53,29 @@ def calibrated(
             for table, share, mean in zip(tables, shares, means, strict=True)
         )
     return tables
+
+
+def settled(
+    model: FlatModel, shares: Sequence[NDArray[np.float64]], seed: int
+) -> tuple[ColumnTables, ...]:
+    """Its tables with biases that give tokens their share among what it draws itself."""
+    for turn in range(_DRAWN_ROUNDS):
+        drawing = Drawing(model, _DRAWN_ROWS, generator(seed, "flat settled", turn))
+        tables = list(model.tables)
+        for c, share in enumerate(shares):
+            weights = drawing.weights(c)
+            chance = weights / weights.sum(axis=1, keepdims=True)
+            mean = chance.mean(axis=0, dtype=np.float64)
+            off = np.abs(mean - share)
+            far = (off > _LITTLE) & (off > _SURE * chance.std(axis=0) / np.sqrt(_DRAWN_ROWS))
+            if far.any():
+                floor = _DOUBT / _DRAWN_ROWS
+                tables[c] = _moved(tables[c], far * np.log((share + floor) / (mean + floor)))
+            drawing.draw(c, weights)
+        if all(a is b for a, b in zip(tables, model.tables, strict=True)):
+            break
+        model = replace(model, tables=tuple(tables))
+    return model.tables
 
 
 def _mean_chances(

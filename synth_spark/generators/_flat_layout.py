@@ -162,7 +162,7 @@ def _parents(
             nats = _mutual_nats(coarse[s], coarse[c], groups)
             chance = _mutual_nats(coarse[s][mixed], coarse[c], groups)
             # twice the rows times the nats is about chi-square: its spread follows from its mean
-            beyond = _CHANCE * np.sqrt(chance / len(mixed)) + 1 / len(mixed)
+            beyond = _CHANCE * np.sqrt(max(chance, 0.0) / len(mixed)) + 1 / len(mixed)
             scored.append((-(nats - chance), c, s, nats > chance + beyond))
     scored.sort()
     left, kept = _DIRECT_BUDGET, [set[int]() for _ in range(columns)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from math import ceil, sqrt
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ from synth_spark.core.schema import Schema
 from synth_spark.generators._flat_beside import beside
 from synth_spark.generators._flat_boost import ROWS as BOOST_ROWS
 from synth_spark.generators._flat_boost import Boosted, boosted, candidates
-from synth_spark.generators._flat_calibrate import calibrated
+from synth_spark.generators._flat_calibrate import calibrated, settled
 from synth_spark.generators._flat_layout import layout_of
 from synth_spark.generators._flat_model import FlatModel, Pass, parameters
 from synth_spark.generators._flat_story import (
@@ -91,10 +91,12 @@ def learn_flat(schema: Schema, params: AutoregressiveParams, seed: int) -> Learn
     trained = yield Train(partial(encode, coder), FlatTrainee(layout, schedule), "flat")
     tables = fold(layout, trained.weights)
     trees = _trees(coder, tables, tokens, seed) if params.boost else ()
-    tables = calibrated(tables, trees, tokens, (yield from token_shares(ready)))
+    shares = yield from token_shares(ready)
+    tables = calibrated(tables, trees, tokens, shares)
     facts = _facts(survey, coder, layout, tables, trained)
     facts["boosted"] = {coder.drawn[t.column].field.name: len(t.roots) for t in trees}
-    return FlatModel(coder, tables, facts, params.block_size, trees)
+    model = FlatModel(coder, tables, facts, params.block_size, trees)
+    return replace(model, tables=settled(model, shares, seed))
 
 
 def _trees(

@@ -94,11 +94,15 @@ class Drawing:
         logits -= logits.max(axis=1, keepdims=True)
         return np.exp(logits, out=logits)
 
-    def draw(self, c: int) -> None:
-        """The next column of all rows."""
+    def draw(self, c: int, weights: NDArray[np.float32] | None = None) -> None:
+        """The next column of all rows; its weights, if they are known."""
         from synth_spark.generators._flat_kernels import pick
 
-        pick(self.weights(c), self.rng.random(self.rows), self.tokens[c])
+        pick(
+            self.weights(c) if weights is None else weights,
+            self.rng.random(self.rows),
+            self.tokens[c],
+        )
         column = self.model.coder.drawn[c]
         self.put(c, column.drawn_values(self.tokens[c], self.rng.random(self.rows), self.values))
 

@@ -4,8 +4,9 @@ Exact positions in a fine cell that enough subjects share (masts) are tokens of 
 they hold nearly all of its rows, the cell is these.
 
 Values are arrays (rows, 2) of degrees, WGS84: latitude, longitude; a missing place is NaN in both.
-State: subjects of each cell at the finest resolution. A cell with too few subjects hands its
-rows to its parent, up to the coarsest resolution; what is left over joins the nearest kept cell.
+State: subjects of each cell at the finest resolution, and of the coarser ones above them. A cell
+with too few subjects hands its rows to its parent, up to the coarsest resolution; what is left over
+joins the nearest kept cell.
 Source: H3, https://h3geo.org (resolution 9: edge about 0.2 km; 3: about 69 km).
 """
 
@@ -85,6 +86,7 @@ class Place:
             "missing": int((~kept).sum()),
             "decimals": _decimals(pairs[kept]),
             "sites": _sites.counted(pairs[kept], cells[kept], owners[kept]),
+            "above": _above(both),
         }
         return _bounded(state)
 
@@ -104,6 +106,7 @@ class Place:
             "missing": left["missing"] + right["missing"],
             "decimals": max(left["decimals"], right["decimals"]),
             "sites": _sites.added(left["sites"], right["sites"]),
+            "above": _both_above(left["above"], right["above"]),
         }
         return _bounded(state)
 
@@ -113,45 +116,52 @@ class Place:
 
         Args:
             state: What `merge` gave.
-            min_subjects: A cell with fewer subjects hands its rows to its parent. A parent's
-                subjects are bounded below by its largest child, so a cell may be coarser than
-                it need be, never finer.
+            min_subjects: A cell with fewer subjects hands its rows to its parent. Of a parent of
+                which some is kept the subjects of the rest are bounded below, so a cell may be
+                coarser than it need be, never finer.
         """
         import h3.api.numpy_int as h3
 
         cells = np.asarray(state["cells"])
         subjects, rows = np.asarray(state["subjects"]), np.asarray(state["rows"])
+        above = dict(zip(*(state["above"][n].tolist() for n in ("cells", "subjects")), strict=True))
         kept: list[tuple[int, int]] = []
+        told = np.zeros((0, 2), np.int64)  # kept cells, or those above them, and their subjects
         for resolution in range(FINEST, COARSEST - 1, -1):
             enough = subjects >= min_subjects
             kept += zip((-rows[enough]).tolist(), cells[enough].tolist(), strict=True)
+            told = np.vstack([told, np.column_stack([cells[enough], subjects[enough]])])
             cells, subjects, rows = cells[~enough], subjects[~enough], rows[~enough]
             if not len(cells) or resolution == COARSEST:
                 break
             names, where = np.unique(parents_of(cells, resolution - 1), return_inverse=True)
+            told[:, 0] = parents_of(told[:, 0], resolution - 1)
             # Children are disjoint in rows, not in subjects: a subject may stand in each of them.
-            # A sum would overstate; half of it, or the largest child, is what we rely on.
+            # A sum would overstate; half of it, or the largest child, is what we rely on, or all
+            # subjects of the parent less those of the cells in it that are kept.
             total = np.bincount(where, subjects, len(names)) / 2
             most = np.zeros(len(names))
             np.maximum.at(most, where, subjects)
-            subjects = np.maximum(most, np.floor(total)).astype(np.int64)
+            every = np.array([above.get(name, 0) for name in names.tolist()], np.int64)
+            np.subtract.at(every, *_within(told, names))
+            subjects = np.maximum.reduce([most, np.floor(total), every]).astype(np.int64)
             rows = np.bincount(where, rows, len(names)).astype(np.int64)
             cells = names
         if not kept and len(cells):
             kept = [(-int(r), int(c)) for r, c in zip(rows, cells, strict=True)]
         of_cell = dict(zip(state["cells"].tolist(), state["subjects"].tolist(), strict=True))
         sites = _sites.found(state["sites"], min_subjects, of_cell)
-        told: list[tuple[float, int, int]] = []  # rows (negative), cell, which of its sites
+        each: list[tuple[float, int, int]] = []  # rows (negative), cell, which of its sites
         for negative, cell in kept:
             shares = [share for _, _, share in sites.get(cell, [])] or [1.0]
-            told += [(negative * share, cell, k) for k, share in enumerate(shares)]
-        told.sort()
-        tokens = np.array([cell for _, cell, _ in told], np.int64)
+            each += [(negative * share, cell, k) for k, share in enumerate(shares)]
+        each.sort()
+        tokens = np.array([cell for _, cell, _ in each], np.int64)
         centre = np.array([h3.cell_to_latlng(c) for c in tokens.tolist()]).reshape(-1, 2)
         edge = [h3.average_hexagon_edge_length(h3.get_resolution(c)) for c in tokens.tolist()]
         reach = np.array(edge).reshape(-1, 1) * 0.8 / 111.32 * np.ones((1, 2))
         reach[:, 1] /= np.maximum(np.cos(np.radians(centre[:, 0])), 0.01)
-        for token, (_, cell, k) in enumerate(told):
+        for token, (_, cell, k) in enumerate(each):
             if cell in sites and np.isfinite(sites[cell][k][0]):
                 centre[token], reach[token] = sites[cell][k][:2], 0.0
         missing = len(tokens) if state["missing"] or not len(tokens) else -1
@@ -231,6 +241,41 @@ def _decimals(pairs: NDArray[np.float64], most: int = 7) -> int:
         if np.allclose(pairs, np.round(pairs, decimals), rtol=0, atol=1e-9):
             return decimals
     return most
+
+
+def _above(both: NDArray[np.int64]) -> State:
+    """Subjects of each cell above the finest, from (cell, subject) pairs of shape (n, 2)."""
+    names, counts = [], []
+    for resolution in range(FINEST - 1, COARSEST - 1, -1):
+        fine, where = np.unique(both[:, 0], return_inverse=True)
+        pairs = np.column_stack([parents_of(fine, resolution)[where.ravel()], both[:, 1]])
+        both = np.unique(pairs, axis=0)
+        cells, subjects = np.unique(both[:, 0], return_counts=True)
+        names.append(cells)
+        counts.append(subjects.astype(np.int64))
+    return _few_above({"cells": np.concatenate(names), "subjects": np.concatenate(counts)})
+
+
+def _both_above(left: State, right: State) -> State:
+    every = np.concatenate([left["cells"], right["cells"]])
+    names, where = np.unique(every, return_inverse=True)
+    subjects = np.bincount(where, np.concatenate([left["subjects"], right["subjects"]]), len(names))
+    return _few_above({"cells": names, "subjects": subjects.astype(np.int64)})
+
+
+def _few_above(state: State) -> State:
+    """Without the lightest beyond `MOST_CELLS`."""
+    order = np.argsort(-state["subjects"], kind="stable")[:MOST_CELLS]
+    return {name: values[np.sort(order)] for name, values in state.items()}
+
+
+def _within(
+    told: NDArray[np.int64], names: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Positions in `names` of those of the told cells that are there, and their subjects."""
+    at = np.minimum(np.searchsorted(names, told[:, 0]), len(names) - 1)
+    there = names[at] == told[:, 0]
+    return at[there], told[there, 1]
 
 
 def _bounded(state: State, most: int = MOST_CELLS) -> State:

@@ -122,7 +122,7 @@ def fetched(name: str, table: Blind) -> Path:
         "tailnum": _some_aircraft,
         "line": _some_lines,
         "case": _some_cases,
-        "userId": lambda frame: frame,
+        "userId": _of_viewers,
         "storm": _dated_storms,
     }.get(table.key or "")
     frame = some(frame) if some else frame.sample(frac=1, random_state=7)
@@ -154,6 +154,13 @@ def _of_r(member: str) -> pd.DataFrame:
     )
     _yardstick.run([python, "-c", program])
     return pd.read_csv(path).drop(columns="rownames")
+
+
+def _of_viewers(frame: pd.DataFrame) -> pd.DataFrame:
+    """Who rated which film when."""
+    at = pd.to_datetime(frame.pop("timestamp"), unit="s").astype("datetime64[us]")
+    frame = frame.assign(userId="u" + frame["userId"].astype(str), timestamp=at)
+    return frame.sort_values(["userId", "timestamp"], kind="stable")
 
 
 def _dated_storms(frame: pd.DataFrame) -> pd.DataFrame:

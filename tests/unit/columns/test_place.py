@@ -29,6 +29,24 @@ def test_two_parts_learn_what_one_learns() -> None:
     np.testing.assert_array_equal(both.cells, one.cells)
 
 
+def test_tracks_that_never_meet_are_told_by_the_coarse_cells_that_they_share() -> None:
+    """600 tracks of 8 points far apart over an ocean: nobody is twice in a fine cell."""
+    rng = np.random.default_rng(1)
+    start = rng.uniform([10, -60], [30, -30], (600, 2))
+    tracks = start[:, None] + np.cumsum(rng.normal(0.3, 0.2, (600, 8, 2)), axis=1)
+    points, owners = tracks.reshape(-1, 2), np.repeat(np.arange(600), 8)
+    codec = learned(points, owners, 5)
+    away = np.abs(codec.decode(codec.encode(points), rng.random(len(points))) - points)
+    assert np.median(away) < 0.6  # degrees; 1.3 is the reach of the coarsest cells
+    parts = [Place.summarise(points[s], owners[s]) for s in (slice(0, 2_400), slice(2_400, None))]
+    both = Place.finish(Place.merge(*parts), min_subjects=5)
+    np.testing.assert_array_equal(both.cells, codec.cells)
+    held = np.unique(np.column_stack([codec.encode(points), owners]), axis=0)[:, 0]
+    told = np.bincount(held, minlength=len(codec.cells))
+    inner = told[: len(codec.cells)] < 5
+    assert inner.mean() < 0.02  # what is left over may be thinner than what was told
+
+
 def test_a_crowd_has_a_fine_cell_and_a_lonely_place_has_none_of_its_own() -> None:
     rng = np.random.default_rng(0)
     crowd = np.tile([[48.85, 2.35]], (40, 1)) + rng.normal(0, 1e-5, (40, 2))

@@ -122,6 +122,8 @@ def test_a_table_of_nothing_but_nested_columns_is_refused() -> None:
         ("%m/%d/%Y %H:%M", "%m/%d/%Y %H:%M"),
         ("%d.%m.%Y", "%d.%m.%Y"),
         ("%-m/%-d/%y %-H:%M", "%-m/%-d/%y %-H:%M"),
+        ("%-m/%-d/%y 0:00:00", "%-m/%-d/%y %-H:%M:%S"),
+        ("%Y-%-m-%-dT%-H:%M:%S", "%Y-%-m-%-dT%-H:%M:%S"),
         ("%d/%m/%Y %-I:%M %p", "%d/%m/%Y %-I:%M %p"),
         ("%Y%m%d%H%M%S", "%Y%m%d%H%M%S"),
         ("%Y-%m-%dT%H:%M:%S+00:00", "%Y-%m-%dT%H:%M:%S%:z"),

@@ -130,21 +130,25 @@ class Place:
         for resolution in range(FINEST, COARSEST - 1, -1):
             enough = subjects >= min_subjects
             kept += zip((-rows[enough]).tolist(), cells[enough].tolist(), strict=True)
-            told = np.vstack([told, np.column_stack([cells[enough], subjects[enough]])])
+            every = np.array([above.get(c, 0) for c in cells[enough].tolist()], np.int64)
+            there = np.maximum(subjects[enough], every)  # no fewer than that
+            told = np.vstack([told, np.column_stack([cells[enough], there])])
             cells, subjects, rows = cells[~enough], subjects[~enough], rows[~enough]
             if not len(cells) or resolution == COARSEST:
                 break
             names, where = np.unique(parents_of(cells, resolution - 1), return_inverse=True)
             told[:, 0] = parents_of(told[:, 0], resolution - 1)
             # Children are disjoint in rows, not in subjects: a subject may stand in each of them.
-            # A sum would overstate; half of it, or the largest child, is what we rely on, or all
-            # subjects of the parent less those of the cells in it that are kept.
+            # A sum would overstate; half of it, or the largest child, is what we rely on, or all of
+            # the parent less those of the cells in it that are kept. There are all of it at most.
             total = np.bincount(where, subjects, len(names)) / 2
             most = np.zeros(len(names))
             np.maximum.at(most, where, subjects)
-            every = np.array([above.get(name, 0) for name in names.tolist()], np.int64)
-            np.subtract.at(every, *_within(told, names))
-            subjects = np.maximum.reduce([most, np.floor(total), every]).astype(np.int64)
+            known = np.array([above.get(name, 0) for name in names.tolist()], np.int64)
+            rest = known.copy()
+            np.subtract.at(rest, *_within(told, names))
+            subjects = np.maximum.reduce([most, np.floor(total), rest]).astype(np.int64)
+            subjects = np.where(known > 0, np.minimum(subjects, known), subjects)
             rows = np.bincount(where, rows, len(names)).astype(np.int64)
             cells = names
         if not kept and len(cells):

@@ -1,11 +1,12 @@
-"""Tables of which label goes with which, where both columns have many.
+"""Tables of which token goes with which, where both columns have many.
 
 Of hundreds of operators and hundreds of types a network of some thousand rows learns which are
 usual together, and spreads the rest over all: a third of its pairs were never seen where a
 thirtieth should be. The pairs' counts say it better. They enter the logits as they stand, absolute
 discounting with the labels' own shares behind (Ney, Essen and Kneser, "On structuring probabilistic
 dependences in stochastic language modelling", Computer Speech and Language 8, 1994, section 2), and
-the network learns what they leave.
+the network learns what they leave. So do pairs of numbers whose single values go together, of
+which their coarse groups tell little.
 """
 
 from __future__ import annotations
@@ -18,16 +19,18 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from synth_spark.generators._flat_tokens import Coder
 
-_LEAST_LABELS = 30  # of either column; below, the network's own tables do it
+_LEAST_TOKENS = 30  # of either column; below, the network's own tables do it
 _MOST_CELLS = 1_000_000
-_LEAST_NATS = 0.05  # a row that the pairs have to tell beyond the shares
+_LEAST_NATS = 0.05  # a row that pairs of labels have to tell beyond the shares
+_LEAST_NATS_OF_NUMBERS = 0.2  # a row that pairs with a number have to tell beyond their groups
+_GROUPS = 16  # of neighbours
 
 Tokens = NDArray[np.int32]
 Reals = NDArray[np.float64]
 
 
 def beside(coder: Coder, tokens: Tokens) -> tuple[tuple[int, NDArray[np.float32]] | None, ...]:
-    """Per drawn column the earlier one that tells most of it, and what its labels add to logits.
+    """Per drawn column the earlier one that tells most of it, and what its tokens add to logits.
 
     Args:
         coder: Of the table.
@@ -36,45 +39,70 @@ def beside(coder: Coder, tokens: Tokens) -> tuple[tuple[int, NDArray[np.float32]
     Returns:
         Position of the earlier column and a table (its vocabulary, own vocabulary); None: no one.
     """
+    vocabulary = [d.vocabulary for d in coder.drawn]
+    number = [d.field.kind == "number" for d in coder.drawn]
     many = [
-        d.field.kind != "number" and len(np.unique(tokens[:, c])) >= _LEAST_LABELS
+        d.relation is None
+        and d.field.part != "id"
+        and len(np.unique(tokens[:, c])) >= _LEAST_TOKENS
         for c, d in enumerate(coder.drawn)
     ]
     out: list[tuple[int, NDArray[np.float32]] | None] = []
-    for c, drawn in enumerate(coder.drawn):
-        best, found = _LEAST_NATS, None
+    for c in range(len(coder.drawn)):
+        best, found = 0.0, None
         for g in range(c) if many[c] else ():
-            rows, columns = coder.drawn[g].vocabulary, drawn.vocabulary
-            if many[g] and rows * columns <= _MOST_CELLS:
-                counts = np.bincount(
-                    tokens[:, g] * columns + tokens[:, c], minlength=rows * columns
-                )
-                table, nats = discounted(counts.reshape(rows, columns))
-                if nats > best:
-                    best, found = nats, (g, table)
+            if not many[g] or vocabulary[g] * vocabulary[c] > _MOST_CELLS:
+                continue
+            left, right = tokens[:, g], tokens[:, c]
+            table, nats = discounted(_counts(left, right, vocabulary[g], vocabulary[c]))
+            least = _LEAST_NATS
+            if number[c] or number[g]:
+                groups = _counts(_grouped(left, number[g]), _grouped(right, number[c]))
+                least = _LEAST_NATS_OF_NUMBERS + discounted(groups)[1]
+            if nats - least > best:
+                best, found = nats - least, (g, table)
         out.append(found)
     return tuple(out)
 
 
+def _counts(left: Tokens, right: Tokens, rows: int = 0, columns: int = 0) -> NDArray[np.int64]:
+    """Rows of each pair of tokens."""
+    rows, columns = rows or int(left.max(initial=0)) + 1, columns or int(right.max(initial=0)) + 1
+    pair = left.astype(np.int64) * columns + right
+    return np.bincount(pair, minlength=rows * columns).reshape(rows, columns)
+
+
+def _grouped(tokens: Tokens, number: bool) -> Tokens:
+    """Neighbours of a number together, as many rows a group; labels as they are."""
+    if not number:
+        return tokens
+    rows = np.bincount(tokens)
+    middle = np.cumsum(rows) - rows / 2
+    group = np.minimum(middle * _GROUPS // max(len(tokens), 1), _GROUPS - 1)
+    return np.asarray(group.astype(np.int32)[tokens])
+
+
 def discounted(counts: NDArray[np.int64]) -> tuple[NDArray[np.float32], float]:
-    """Log of how much likelier each label is beside each other than on its own, and what it tells.
+    """Log of how much likelier each token is beside each other than on its own, and what it tells.
 
     Args:
-        counts: Rows of each pair, (other labels, labels).
+        counts: Rows of each pair, (other tokens, tokens).
 
     Returns:
-        The table, shape as `counts`, 0 for another label without rows; and the mean nats that a
-        row's other labels tell of it, each row left out of the counts that speak for it.
+        The table, shape as `counts`, 0 for another token without rows; and the mean nats that a
+        row's other token tells of it, each row left out of the counts that speak for it.
     """
     total, own = counts.sum(), counts.sum(axis=0)
     share = (own + 0.5) / (total + 0.5 * len(own))
     once, twice = (counts == 1).sum(), (counts == 2).sum()
-    discount = float(once / max(once + 2 * twice, 1))
-    rows, kinds = counts.sum(axis=1, keepdims=True), (counts > 0).sum(axis=1, keepdims=True)
-    given = np.maximum(counts - discount, 0) + discount * kinds * share
+    discount = float(max(once, 0.5) / max(once + 2 * twice, 1))
+    rows = counts.sum(axis=1, keepdims=True)
+    kept = np.where(counts > 1, counts - discount, 0)  # a pair of one row speaks for no other
+    given = kept + (rows - kept.sum(axis=1, keepdims=True)) * share
     table = np.where(rows > 0, np.log(np.maximum(given, 1e-12) / np.maximum(rows, 1) / share), 0)
-    left = np.maximum(counts - 1 - discount, 0) + discount * (kinds - (counts == 1)) * share
+    left = np.where(counts > 2, counts - 1 - discount, 0)
+    rest = rows - 1 - kept.sum(axis=1, keepdims=True) + kept - left
     with np.errstate(divide="ignore", invalid="ignore"):
-        told = np.log(np.maximum(left, 1e-12) / np.maximum(rows - 1, 1) / share)
+        told = np.log(np.maximum(left + rest * share, 1e-12) / np.maximum(rows - 1, 1) / share)
     told = np.where(rows > 1, told, 0)
     return table.astype(np.float32), float((counts * told).sum() / max(total, 1))

@@ -59,23 +59,29 @@ def settled(
     model: FlatModel, shares: Sequence[NDArray[np.float64]], seed: int
 ) -> tuple[ColumnTables, ...]:
     """Its tables with biases that give tokens their share among what it draws itself."""
-    for turn in range(_DRAWN_ROUNDS):
+    best, least = model.tables, np.inf
+    for turn in range(_DRAWN_ROUNDS + 1):
         drawing = Drawing(model, _DRAWN_ROWS, generator(seed, "flat settled", turn))
-        tables = list(model.tables)
+        tables, total = list(model.tables), 0.0
         for c, share in enumerate(shares):
-            weights = drawing.weights(c)
-            chance = weights / weights.sum(axis=1, keepdims=True)
+            chance = drawing.weights(c)
+            chance /= chance.sum(axis=1, keepdims=True)
             mean = chance.mean(axis=0, dtype=np.float64)
+            square = np.einsum("ij,ij->j", chance, chance) / _DRAWN_ROWS
+            error = np.sqrt(np.maximum(square - mean**2, 0) / _DRAWN_ROWS)
             off = np.abs(mean - share)
-            far = (off > _LITTLE) & (off > _SURE * chance.std(axis=0) / np.sqrt(_DRAWN_ROWS))
+            far = (off > _LITTLE) & (off > _SURE * error)
+            total += off[far].sum()
             if far.any():
                 floor = _DOUBT / _DRAWN_ROWS
                 tables[c] = _moved(tables[c], far * np.log((share + floor) / (mean + floor)))
-            drawing.draw(c, weights)
-        if all(a is b for a, b in zip(tables, model.tables, strict=True)):
+            drawing.draw(c, chance)
+        if total < least:
+            best, least = model.tables, total
+        if not total:
             break
         model = replace(model, tables=tuple(tables))
-    return model.tables
+    return best
 
 
 def _mean_chances(

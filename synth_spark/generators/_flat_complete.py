@@ -195,9 +195,11 @@ class Completer:
         forced = column.tokens({**drawing.values, name: known[name]})
         drawing.tokens[c] = np.where(held, forced, drawing.tokens[c])
         inside = rng.random(rows)
-        if part is not None:
+        if part is None:
+            value = column.drawn_values(drawing.tokens[c], inside, drawing.values)
+        else:
             inside = part.inside(drawing.tokens[c], inside)
-        value = column.values(drawing.tokens[c], inside, drawing.values)
+            value = column.values(drawing.tokens[c], inside, drawing.values)
         if not isinstance(value, Coded):
             value = known_first(known[name], value)
         drawing.put(c, value)

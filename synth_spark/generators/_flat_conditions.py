@@ -54,7 +54,8 @@ class Fixed:
     def values(self, tokens: Tokens, u: Reals, values: Mapping[str, Values]) -> Values:
         if self.part.exact is not None:
             return np.full(len(tokens), self.part.exact)
-        return self.drawn.values(tokens, self.part.inside(tokens, u), values)
+        inside, whole = self.part.inside(tokens, u), np.isin(self.part.share, (0, 1)).all()
+        return (self.drawn.drawn_values if whole else self.drawn.values)(tokens, inside, values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,10 +193,7 @@ def parts_of(coder: Coder, condition: Condition) -> Parts:
     computed = []
     for clause in condition.clauses:
         for at, column in enumerate(coder.drawn):
-            if column.field.column == clause.field and column.field.part not in (
-                "second",
-                "week day",
-            ):
+            if column.field.column == clause.field and column.field.part != "second":
                 drawn[at] = _part(coder, column, clause)
         for relation in coder.computed:
             field = next(f for f in coder.fields if f.name == relation.child)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from synth_spark.columns.number import Number
 from synth_spark.columns.time import DAY_US, SLOT_US, Time, tidy_precision_us
-from synth_spark.generators._flat_week import week_day
+from synth_spark.generators._flat_week import MOST_DAYS, week_day
 
 _LEAST = 1e-9  # share of a day that no row lies on
 _STRATA = 32  # equal shares of a token, between which the days choose
@@ -47,7 +47,11 @@ class Days:
             if held >= least:
                 runs.append((int(days[first]), int(days[i]) + 1, held))
                 first, held = i + 1, 0
-        if not runs:
+        while runs and runs[0][1] - runs[0][0] > 1:  # an end of few rows a day is not told
+            del runs[0]
+        while runs and runs[-1][1] - runs[-1][0] > 1:
+            del runs[-1]
+        if not runs or runs[-1][1] - runs[0][0] > MOST_DAYS:
             return None
         start, end, mass = np.array(runs, np.int64).T
         clock = np.concatenate([[0], np.cumsum(state["clock"])]) / np.sum(state["clock"])

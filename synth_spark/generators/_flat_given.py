@@ -146,7 +146,7 @@ class GivenModel:
         weights *= np.exp(lean).astype(np.float32)
         pick(weights, rng.random(rows), drawing.tokens[c])
         column = drawing.model.coder.drawn[c]
-        drawing.put(c, column.values(drawing.tokens[c], rng.random(rows), drawing.values))
+        drawing.put(c, column.drawn_values(drawing.tokens[c], rng.random(rows), drawing.values))
         leaned = weights.sum(axis=1, dtype=np.float64)
         return np.asarray(np.log(leaned / total) - lean[drawing.tokens[c]])
 

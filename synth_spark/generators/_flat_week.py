@@ -17,7 +17,7 @@ from synth_spark.core.batch import Coded, Records, Values
 
 WEEK_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _LEAST_DAYS = 28
-_MOST_DAYS = 20_000  # from the first to the last
+MOST_DAYS = 20_000  # from the first to the last
 _LEAST_F = 8.0  # of 6 and 21 degrees of freedom 1 in 7,000 by chance, of many 1 in two million
 _MOST_COLUMNS = 60
 _MOST_LABELS = 12
@@ -50,7 +50,7 @@ def keeps_week(times: NDArray[Any], sample: Records, names: tuple[str, ...]) -> 
     known = ~np.isnat(times)
     stamps = times[known].astype("datetime64[us]")
     days, which = np.unique(stamps.astype("datetime64[D]").astype(np.int64), return_inverse=True)
-    if len(days) < _LEAST_DAYS or days[-1] - days[0] > _MOST_DAYS:
+    if len(days) < _LEAST_DAYS or days[-1] - days[0] > MOST_DAYS:
         return False
     every = np.zeros(days[-1] - days[0] + 1)
     every[days - days[0]] = np.bincount(which)

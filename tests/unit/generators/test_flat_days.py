@@ -69,13 +69,14 @@ def test_short_seconds_and_missing_times_are_as_they_were(world):
 
 def test_shares_and_moments_are_inverses_and_light_days_are_told_together():
     days = Days.of(
-        {"days": [10, 11, 12, 20, 21], "rows": [2, 3, 50, 1, 1], "clock": np.ones(288),
-         "step_us": 1_000_000}, 5,
+        {"days": [3, 8, 9, 10, 11, 12, 20, 22], "rows": [4, 1, 5, 2, 3, 50, 1, 7],
+         "clock": np.ones(288), "step_us": 1_000_000}, 5,
     )  # fmt: skip
     assert days is not None
-    np.testing.assert_array_equal(days.start, [10, 12])  # 20 and 21 have two rows together
-    np.testing.assert_array_equal(days.end, [12, 13])
+    # days 3 and 8 are an end of few rows a day, 20 has one row only
+    np.testing.assert_array_equal(days.start, [9, 10, 12, 22])
+    np.testing.assert_array_equal(days.end, [10, 12, 13, 23])
     at = (np.array([10.25, 11.75, 12.5]) * DAY_US).astype(np.int64)
-    np.testing.assert_allclose(days.share(at), [0.625 / 55, 4.375 / 55, 30 / 55])
+    np.testing.assert_allclose(days.share(at), [5.625 / 67, 9.375 / 67, 35 / 67])
     np.testing.assert_allclose(days.moment(days.share(at)), at, rtol=0, atol=1_000_000)
     assert Days.of({"days": [1], "rows": [4], "clock": np.ones(288), "step_us": 1}, 5) is None

@@ -121,3 +121,11 @@ def test_a_known_day_of_an_unknown_rest_has_the_rest_of_its_week_day():
     rows = Records.flat({"came": times, "nights": np.full(400, np.nan), "plan": plan})
     nights = learned().completed(rows, 0).columns["nights"]
     assert (np.asarray(nights) >= 3).mean() > 0.9
+
+
+@pytest.mark.parametrize("generator", ["autoregressive", "vae"])
+def test_days_keep_the_week_under_a_condition_on_another_column(generator):
+    model = learned(generator).conditioned(Condition((Clause(field="plan", labels=("p1",)),)))
+    of_week, nights = drawn(model, blocks=1)
+    assert (of_week == 6).mean() < 0.01
+    assert nights[of_week == 4].mean() - nights[of_week != 4].mean() == pytest.approx(2, abs=0.3)

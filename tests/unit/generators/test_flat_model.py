@@ -136,8 +136,16 @@ def test_the_wire_gives_the_model_back_and_parts_change_nothing():
     assert dumps(learned(4)[0].state()) == bytes_
 
 
-def test_folded_tables_give_the_networks_own_probabilities(monkeypatch):
+def leave_the_biases(monkeypatch):
+    """As trained, so that they are the network's."""
     monkeypatch.setattr("synth_spark.generators._flat_learn.calibrated", lambda tables, *_: tables)
+    monkeypatch.setattr(
+        "synth_spark.generators._flat_learn.settled", lambda model, *_: model.tables
+    )
+
+
+def test_folded_tables_give_the_networks_own_probabilities(monkeypatch):
+    leave_the_biases(monkeypatch)
     model, kept = learned.__wrapped__()
     tokens = encode(model.coder, records()).context["tokens"][:200]
     module = kept["module"].module.eval()
@@ -167,7 +175,7 @@ def _nats(model, tokens):
 def test_a_wide_table_whose_columns_see_their_strongest_slots_only_folds_too(monkeypatch):
     monkeypatch.setattr("synth_spark.generators._flat_layout._WIDE", 3)
     monkeypatch.setattr("synth_spark.generators._flat_layout._REACH", 2)
-    monkeypatch.setattr("synth_spark.generators._flat_learn.calibrated", lambda tables, *_: tables)
+    leave_the_biases(monkeypatch)
     kept = {}
 
     def train(request, held, seed):

@@ -138,10 +138,9 @@ def test_the_wire_gives_the_model_back_and_parts_change_nothing():
 
 def leave_the_biases(monkeypatch):
     """As trained, so that they are the network's."""
-    monkeypatch.setattr("synth_spark.generators._flat_learn.calibrated", lambda tables, *_: tables)
-    monkeypatch.setattr(
-        "synth_spark.generators._flat_learn.settled", lambda model, *_: model.tables
-    )
+    learn_flat = "synth_spark.generators._flat_learn"
+    monkeypatch.setattr(f"{learn_flat}.calibrated", lambda tables, *_: tables)
+    monkeypatch.setattr(f"{learn_flat}.settled", lambda model, *_: model.tables)
 
 
 def test_folded_tables_give_the_networks_own_probabilities(monkeypatch):

@@ -5,8 +5,9 @@ usual together, and spreads the rest over all: a third of its pairs were never s
 thirtieth should be. The pairs' counts say it better. They enter the logits as they stand, absolute
 discounting with the labels' own shares behind (Ney, Essen and Kneser, "On structuring probabilistic
 dependences in stochastic language modelling", Computer Speech and Language 8, 1994, section 2), and
-the network learns what they leave. So do pairs of numbers whose single values go together, of
-which their coarse groups tell little.
+the network learns what they leave. So do labels beside an earlier number on whose single values
+they hang more than on its groups. Not numbers beside numbers: that took two tables nearer to their
+records than to new ones.
 """
 
 from __future__ import annotations
@@ -50,15 +51,14 @@ def beside(coder: Coder, tokens: Tokens) -> tuple[tuple[int, NDArray[np.float32]
     out: list[tuple[int, NDArray[np.float32]] | None] = []
     for c in range(len(coder.drawn)):
         best, found = 0.0, None
-        for g in range(c) if many[c] else ():
+        for g in range(c) if many[c] and not number[c] else ():
             if not many[g] or vocabulary[g] * vocabulary[c] > _MOST_CELLS:
                 continue
             left, right = tokens[:, g], tokens[:, c]
             table, nats = discounted(_counts(left, right, vocabulary[g], vocabulary[c]))
             least = _LEAST_NATS
-            if number[c] or number[g]:
-                groups = _counts(_grouped(left, number[g]), _grouped(right, number[c]))
-                least = _LEAST_NATS_OF_NUMBERS + discounted(groups)[1]
+            if number[g]:
+                least = _LEAST_NATS_OF_NUMBERS + discounted(_counts(_grouped(left), right))[1]
             if nats - least > best:
                 best, found = nats - least, (g, table)
         out.append(found)
@@ -72,10 +72,8 @@ def _counts(left: Tokens, right: Tokens, rows: int = 0, columns: int = 0) -> NDA
     return np.bincount(pair, minlength=rows * columns).reshape(rows, columns)
 
 
-def _grouped(tokens: Tokens, number: bool) -> Tokens:
-    """Neighbours of a number together, as many rows a group; labels as they are."""
-    if not number:
-        return tokens
+def _grouped(tokens: Tokens) -> Tokens:
+    """Neighbours together, as many rows a group."""
     rows = np.bincount(tokens)
     middle = np.cumsum(rows) - rows / 2
     group = np.minimum(middle * _GROUPS // max(len(tokens), 1), _GROUPS - 1)

@@ -210,8 +210,7 @@ def second_pass(
             np.asarray(values[f.name]) if f.part == "gap" else None,
         )
         for f in fields
-        if f.part == "gap" or f"{f.column}#week day" in values
-        if f.part in ("gap", "day")
+        if f.part == "gap" or (f.part == "day" and f"{f.column}#week day" in values)
     }
     residuals, lone = {}, {}
     for relation in relations:

@@ -29,6 +29,7 @@ from synth_spark.generators._events_scales import (
 from synth_spark.generators._events_stick import Stick
 from synth_spark.generators._forest import Forest
 
+LEAST_TAUGHT = 20  # units that teach a share; of fewer all do that have something left
 TURNS = 12  # draws of a count that must not be silent
 GOLDEN = 0.6180339887  # of a circle: turns by it come near one another last
 Bools = NDArray[np.bool_]
@@ -80,7 +81,7 @@ class Attributes:
         nominal = [j for j, c in enumerate(columns) if c.name in unordered(coder)]
         count = next(j for j, c in enumerate(columns) if c.name == "n")
         for j, column in enumerate(columns):
-            if column.role not in ("drawn", "whole", "ratio", "share"):
+            if column.role not in ("drawn", "whole", "ratio", "some", "share"):
                 continue
             rows = _asked(column, table, columns, some)
             goal = table[rows, j]
@@ -96,7 +97,7 @@ class Attributes:
                 goal = divided(column, goal, least, anchor, coder.last_day)
             forests[j] = Forest.fit(
                 table[rows, :j], goal, leaf=leaf, seed=seed, name=f"{column.name}/{j}",
-                exact=column.role == "whole" or column.name == "distinct", trees=trees,
+                exact=column.role in ("whole", "some") or column.name == "distinct", trees=trees,
                 near=count if count < j else -1, nominal=tuple(c for c in nominal if c < j),
             )  # fmt: skip
         kept = table[some] if some.any() else table
@@ -131,39 +132,49 @@ class Attributes:
         x = np.zeros((rows, len(self.columns)))
         stick, level = Stick(rows), own_levels(self.columns)
         for j, column in enumerate(self.columns):
+            u, slots = uniforms[:, j], (held or {}).get(column.column)
             drawn = x[:, j]
             if j in self.forests:
-                drawn = self.forests[j].draw(x[:, :j], uniforms[:, j], together)
+                between = None
+                if column.role == "share" and slots is None:
+                    between = self._between(j, column, x, stick, level)
+                drawn = self.forests[j].draw(x[:, :j], u, together, between)
                 if column.name == "n" and "place" in given:
-                    self._begun(j, x, uniforms[:, j], drawn, given["place"] == 0)
+                    self._begun(j, x, u, drawn, given["place"] == 0)
             if j in level:
-                beside_it = self.slopes[j] * x[:, level[j]]
-                drawn = around(column, beside_it, drawn, stick.n, uniforms[:, j, 3])
+                drawn = around(column, self.slopes[j] * x[:, level[j]], drawn, stick.n, u[:, 3])
             match column.role:
                 case "given":
                     x[:, j] = given[column.name]
                 case "computed":
                     x[:, j] = self._computed(column, x, given, stick)
+                case "some":
+                    x[:, j] = stick.used(drawn)
                 case "share":
-                    x[:, j] = self._taken(column, drawn, uniforms[:, j, 3], stick, held or {})
-                case "ratio" if column.name == "span":
-                    x[:, j] = drawn * facts.room_days(given["anchor"], self.last_day)
-                case "ratio" if column.name == "distinct":
-                    slots = self._slots(column.column, held or {})
-                    ranks = RANKS if self._in_order(column.column, held or {}) else 0
-                    most = np.minimum(stick.n, slots)
-                    many = 1 + np.floor(drawn * (most - 1) + uniforms[:, j, 3])
-                    apart = ranks > 0 and self.slots.alone[column.column] > 0
-                    x[:, j] = stick.begin(many, slots, ranks, apart)
+                    x[:, j] = self._taken(column, drawn, u[:, 3], stick, slots)
                 case "ratio":
-                    many = 1 + np.floor(drawn * (stick.n - 1) + uniforms[:, j, 3])
-                    x[:, j] = self._bounded(column, x, many, stick)
+                    x[:, j] = self._scaled(column, x, given, drawn, u[:, 3], stick, slots)
                 case _:
                     x[:, j] = self._bounded(column, x, drawn, stick)
             if column.column < 0:
                 first, span = (x[:, self.index(name)] for name in ("first", "span"))
                 x[:, j] = possible(column.name, x[:, j], stick.n, first, span)
         return x
+
+    def _scaled(
+        self, column: Attribute, x: Floats, given: dict[str, Floats], drawn: Floats, u: Floats,
+        stick: Stick, slots: Bools | None,
+    ) -> Floats:  # fmt: skip
+        """A ratio as what it is a part of says; distinct values begin a category."""
+        if column.name == "span":
+            return drawn * facts.room_days(given["anchor"], self.last_day)
+        j = column.column
+        if column.name == "distinct":
+            count = self.slots.count[j] if slots is None else slots.sum()
+            ranks = RANKS if self._in_order(j, slots) else 0
+            many = 1 + np.floor(drawn * (np.minimum(stick.n, count) - 1) + u)
+            return stick.begin(many, int(count), ranks, ranks > 0 and self.slots.alone[j] > 0)
+        return self._bounded(column, x, 1 + np.floor(drawn * (stick.n - 1) + u), stick)
 
     @property
     def own_nights(self) -> bool:
@@ -179,20 +190,26 @@ class Attributes:
             drawn[again] = self.forests[j].draw(x[again, :j], (u[again] + turn * GOLDEN) % 1.0)
         drawn[first & (drawn <= SILENT)] = 0.0  # at the subject's level
 
-    def _slots(self, j: int, held: Mapping[int, Bools]) -> int:
-        """How many slots of a category may be filled."""
-        return int(held[j].sum() if j in held else self.slots.count[j])
-
-    def _in_order(self, j: int, held: Mapping[int, Bools]) -> bool:
+    def _in_order(self, j: int, slots: Bools | None) -> bool:
         """Whether a category's slots are ranks that come in order: none of them is closed."""
-        return bool(self.slots.ordered[j]) and bool(j not in held or held[j][-RANKS:].all())
+        return bool(self.slots.ordered[j]) and bool(slots is None or slots[-RANKS:].all())
+
+    def _between(
+        self, j: int, column: Attribute, x: Floats, stick: Stick, level: dict[int, int]
+    ) -> tuple[Floats, Floats]:
+        """What the forest of a share may draw, for whole events to come out."""
+        kind = self.slots.kind(column.column, column.place)
+        low, high = stick.between(kind if self.slots.ordered[column.column] else "plain")
+        if j in level:
+            own = self.slopes[j] * x[:, level[j]]
+            low, high = low - own, high - own
+        return low, high
 
     def _taken(
-        self, column: Attribute, drawn: Floats, u: Floats, stick: Stick, held: Mapping[int, Bools]
+        self, column: Attribute, drawn: Floats, u: Floats, stick: Stick, slots: Bools | None
     ) -> Floats:
         """The part of what is left that one slot of a category takes."""
-        slots = held.get(column.column)
-        if self._in_order(column.column, held):
+        if self._in_order(column.column, slots):
             if slots is not None and not slots[column.place]:
                 return stick.skip()
             kind = self.slots.kind(column.column, column.place)
@@ -305,11 +322,27 @@ def unordered(coder: Coder) -> set[str]:
 def _asked(
     column: Attribute, table: Floats, columns: tuple[Attribute, ...], some: NDArray[np.bool_]
 ) -> NDArray[np.bool_]:
-    """Rows that teach a column: all for n, else units with events and a stick left."""
+    """Rows that teach a column: all for n, else units with events and a stick left.
+
+    Where it is drawn whether a slot is filled, only what could be otherwise teaches that, and how
+    far.
+    """
     if column.name == "n" or not some.any():
         return np.ones(len(table), bool)
-    if column.role == "share" and column.place > 0:
-        names = [(c.name, c.column, c.place) for c in columns]
-        left = table[:, names.index(("left", column.column, column.place - 1))]
-        return some & (left > 0) if (some & (left > 0)).any() else some
-    return some
+    if column.role not in ("some", "share"):
+        return some
+    names = {(c.name, c.column, c.place): i for i, c in enumerate(columns)}
+    j, k = column.column, column.place
+    rows = begun = some
+    if k > 0:
+        rows = begun = some & (table[:, names["left", j, k - 1]] > 0)
+    if ("some", j, k) in names:
+        owed = table[:, names[("owed", j, k - 1) if k else ("distinct", j, -1)]]
+        if column.role == "some":  # it may be either
+            slots = 2 + sum(c.name == "share" and c.column == j and c.place > k for c in columns)
+            rows = rows & (owed > 0) & (owed < slots)
+        else:  # there is some of it, and of another
+            rows = rows & (table[:, names["some", j, k]] > 0) & (owed > 1)
+    if rows.sum() >= LEAST_TAUGHT:
+        return rows
+    return begun if begun.any() else some

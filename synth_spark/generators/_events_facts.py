@@ -26,7 +26,8 @@ class Attribute:
     """One column of the table of attributes."""
 
     name: str
-    role: str  # given, drawn, whole (drawn, integers), ratio (drawn as a part), share, computed
+    # given, drawn, whole (drawn, integers), ratio (drawn as a part), some (0 or 1), share, computed
+    role: str
     column: int = -1  # of the category or number
     place: int = -1  # of the share's slot
 
@@ -82,7 +83,7 @@ def layout(coder: Coder, slots: Slots, given: tuple[str, ...]) -> tuple[Attribut
     out = [Attribute(name, "given") for name in given]
     out += [Attribute("weekday", "computed"), Attribute("n", "whole")]
     for j in range(1, len(coder.cats)):
-        out += _shares(j, int(slots.count[j]))
+        out += _shares(j, slots, given)
     # Of whole histories few share a leaf with the busiest or with those that start late: what
     # grows with the count, or with the days that are left, is drawn as a part of it.
     long = coder.mode == "whole"
@@ -91,7 +92,7 @@ def layout(coder: Coder, slots: Slots, given: tuple[str, ...]) -> tuple[Attribut
     out += [Attribute("span", "ratio" if long else "drawn"), Attribute("first", "drawn")]
     out += [Attribute("even", "computed")] if long else []
     if coder.cats:
-        out += _shares(0, int(slots.count[0]))
+        out += _shares(0, slots, given)
     out += [Attribute("self", "drawn", j) for j, c in enumerate(coder.cats) if c.tokens > 1]
     out += [Attribute(n, "drawn") for n in ("gap", "night", "weekend", "hour_mean", "hour_std")]
     for j in range(len(coder.nums)):
@@ -99,12 +100,16 @@ def layout(coder: Coder, slots: Slots, given: tuple[str, ...]) -> tuple[Attribut
     return tuple(out)
 
 
-def _shares(j: int, count: int) -> list[Attribute]:
+def _shares(j: int, slots: Slots, given: tuple[str, ...]) -> list[Attribute]:
+    """The slots of a category; whether one is used is drawn before how far, but for ranks."""
+    count = int(slots.count[j])
     if count < 2:
         return []
     out = [Attribute("distinct", "ratio", j)]
     for k in range(count):
         if k < count - 1:
+            if not slots.ordered[j] and f"stick{j}/{k}" not in given:
+                out.append(Attribute("some", "some", j, k))
             out.append(Attribute("share", "share", j, k))
         if k < count - 2:
             out += [Attribute("left", "computed", j, k), Attribute("owed", "computed", j, k)]
@@ -208,7 +213,7 @@ def table(
     n = facts["n"]
     out = np.zeros((len(n), len(columns)))
     for i, c in enumerate(columns):
-        if c.name in ("share", "left", "owed", "distinct", "top"):
+        if c.name in ("some", "share", "left", "owed", "distinct", "top"):
             out[:, i] = _stick_fact(c, counts[c.column], n)
         else:
             out[:, i] = facts[c.name if c.column < 0 else f"{c.name}{c.column}"]
@@ -220,6 +225,8 @@ def _stick_fact(c: Attribute, counts: NDArray[np.int64], n: Floats) -> Floats:
         return np.asarray((counts > 0).sum(axis=1), dtype=np.float64)
     if c.name == "top":
         return np.asarray(counts.max(axis=1) / np.maximum(n, 1))
+    if c.name == "some":
+        return np.asarray(counts[:, c.place] > 0, dtype=np.float64)
     if c.name == "share":
         return np.asarray(counts[:, c.place] / np.maximum(counts[:, c.place :].sum(axis=1), 1))
     after = counts[:, c.place + 1 :]

@@ -46,7 +46,7 @@ class Seen:
         name each of them, and the episode's own attributes already follow from it.
         """
         attributes, clock = base.histories.attributes, base.coder.clock
-        hidden = {"left", "owed", "place"}
+        hidden = {"some", "left", "owed", "place"}
         if base.histories.episodes:
             hidden |= {n for n in base.histories.names if not re.fullmatch(r"own\d+", n)}
         kept = [j for j, c in enumerate(attributes.columns) if c.name not in hidden]

@@ -23,6 +23,7 @@ class Stick:
         self.n = np.zeros(rows)
         self.left, self.owed, self.top = np.zeros(rows), np.zeros(rows), np.zeros(rows)
         self.slots_left, self.ranks, self.cap = 0, 0, np.zeros(rows)
+        self.some = np.full(rows, np.nan)  # whether the next slot is filled, where that was drawn
 
     def begin(self, distinct: Floats, slots: int, ranks: int = 0, apart: bool = False) -> Floats:
         """Start a category: all events left, `distinct` of so many slots to be filled.
@@ -34,7 +35,7 @@ class Stick:
             apart: No value comes twice running: none has more than half of the events.
         """
         self.left, self.top, self.slots_left = self.n.copy(), np.zeros_like(self.n), slots
-        self.ranks = ranks
+        self.ranks, self.some = ranks, np.full_like(self.n, np.nan)
         self.cap = np.ceil(self.n / 2) if apart else self.n.copy()
         self.owed = np.clip(np.rint(distinct), np.minimum(self.n, 1), np.minimum(self.n, slots))
         return self.owed.copy()
@@ -45,6 +46,7 @@ class Stick:
 
     def take_all(self) -> Floats:
         """The last slot that may be filled: all that is left."""
+        self.some = np.full_like(self.n, np.nan)
         return self.take(np.ones_like(self.left), np.zeros_like(self.left), last=False)
 
     def take(self, share: Floats, u: Floats, last: bool, kind: Kind = "plain") -> Floats:
@@ -53,20 +55,14 @@ class Stick:
         A rank has no more than the one before, and enough for those behind to have no more. Where
         one rank may not hold all, there are two.
         """
-        if kind == "rank":
-            self.owed = np.where((self.owed == 1) & (self.left > self.cap), 2, self.owed)
+        low, high = self._bounds(kind)
+        low = np.where(self.some == 1, np.maximum(low, np.minimum(high, 1)), low)
+        share = np.where(self.some == 0, 0.0, share)
+        self.some = np.full_like(self.n, np.nan)
         want = np.floor(share * self.left + u)
-        low = np.where(self.owed >= self.slots_left, 1, 0)
-        high = np.where(self.owed > 0, self.left - np.maximum(self.owed - 1, 0), 0)
-        if kind == "other":  # of a unit with all the ranks, and of no other
-            low = np.where(self.owed > self.ranks, 1, 0)
-            high = np.where(self.owed > self.ranks, high, 0)
-        elif kind == "rank":
-            even = np.ceil(self.left / np.maximum(self.owed, 1))
-            low = np.maximum(low, np.where(self.owed > 0, even, 0))
-            high = np.minimum(high, self.cap)
         # With one slot to fill, this slot holds all that is left, or nothing.
-        want = np.where(self.owed == 1, np.where(share >= 0.5, self.left, 0), want)
+        whole = (share >= 0.5) | (low > 0)
+        want = np.where(self.owed == 1, np.where(whole, self.left, 0), want)
         count = np.minimum(np.clip(want, low, np.maximum(high, low)), self.left)
         self.cap = count if kind == "rank" else self.cap
         part = count / np.maximum(self.left, 1)
@@ -77,3 +73,30 @@ class Stick:
         if last:
             self.top = np.maximum(self.top, self.left)
         return np.asarray(part)
+
+    def used(self, drawn: Floats) -> Floats:
+        """Whether the next slot is filled, 0 or 1: as drawn where it may be either."""
+        low, high = self._bounds("plain")
+        self.some = np.where(low > 0, 1.0, np.where(high > 0, drawn, 0.0))
+        return self.some
+
+    def between(self, kind: Kind = "plain") -> tuple[Floats, Floats]:
+        """Parts of what is left that the next slot may take, before they are made whole."""
+        low, high = self._bounds(kind)
+        left = np.maximum(self.left, 1)
+        return np.maximum(low - 0.5, 0) / left, (np.maximum(high, low) + 0.5) / left
+
+    def _bounds(self, kind: Kind) -> tuple[Floats, Floats]:
+        """Least and most events of the next slot."""
+        if kind == "rank":
+            self.owed = np.where((self.owed == 1) & (self.left > self.cap), 2, self.owed)
+        low = np.where(self.owed >= self.slots_left, 1, 0)
+        high = np.where(self.owed > 0, self.left - np.maximum(self.owed - 1, 0), 0)
+        if kind == "other":  # of a unit with all the ranks, and of no other
+            low = np.where(self.owed > self.ranks, 1, 0)
+            high = np.where(self.owed > self.ranks, high, 0)
+        elif kind == "rank":
+            even = np.ceil(self.left / np.maximum(self.owed, 1))
+            low = np.maximum(low, np.where(self.owed > 0, even, 0))
+            high = np.minimum(high, self.cap)
+        return low, high

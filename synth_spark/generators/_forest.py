@@ -22,6 +22,7 @@ from synth_spark.generators._forest_kernels import LEVELS, draw_among, draw_valu
 TREES = 20
 MOST_ROWS = 4_000  # rows of one tree
 DOUBT = 5.0  # rows at the overall mean that a token's mean is mixed with
+ANY = np.zeros(0)
 ROW_SHARE = 0.63  # of all rows that one tree is grown on, as many as a bootstrap would hold
 
 
@@ -110,6 +111,7 @@ class Forest:
         given: NDArray[np.float64],
         uniforms: NDArray[np.float64],
         together: NDArray[np.int64] | None = None,
+        between: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None,
     ) -> NDArray[np.float64]:
         """One value a row.
 
@@ -118,6 +120,8 @@ class Forest:
             uniforms: Shape (rows, 4), in [0, 1): tree, value, neighbour, how far.
             together: Of each row the group whose values are spread evenly, see `_even.py`,
                 shape (rows,); None: each row for itself.
+            between: Least and greatest value of each row, shape (rows,) each; where a row's leaf
+                has none between them it is drawn as if there were none.
 
         Returns:
             Values, shape (rows,).
@@ -131,7 +135,7 @@ class Forest:
         return np.asarray(
             draw_values(
                 known, leaves, uniforms, self.start, self.count, self.values, self.still,
-                self.exact, self.near, self.place, self.nearby,
+                self.exact, self.near, self.place, self.nearby, *(between or (ANY, ANY)),
             )
         )  # fmt: skip
 

@@ -96,6 +96,30 @@ def leaves_of(given, trees, feature, threshold, child, roots):  # type: ignore[n
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+def _among(leaf, place, nearby, to, around, u, low_at, high_at):  # type: ignore[no-untyped-def]
+    """A value of a leaf between two, of the rows around if there are some; -1: all are, or none."""
+    n = len(leaf)
+    least = np.searchsorted(leaf, low_at, side="left")
+    most = np.searchsorted(leaf, high_at, side="right")
+    if least >= most or (least == 0 and most == n):
+        return -1
+    if around:
+        wide = int(min(max(AROUND * n, LEAST_AROUND), 0.5 * n))
+        low = max(np.searchsorted(place, to, side="left") - wide, 0)
+        high = min(np.searchsorted(place, to, side="right") + wide, n)
+        held = 0
+        for k in range(low, high):
+            held += least <= nearby[k] < most
+        goal = int(u * held)
+        for k in range(low, high):
+            if least <= nearby[k] < most:
+                if goal == 0:
+                    return nearby[k]
+                goal -= 1
+    return min(least + int(u * (most - least)), most - 1)
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
 def draw_values(  # type: ignore[no-untyped-def]
     given,
     leaves,
@@ -108,14 +132,29 @@ def draw_values(  # type: ignore[no-untyped-def]
     column,
     place,
     nearby,
+    low_at,
+    high_at,
 ):
-    """One value a row, of its leaf, moved towards a neighbour."""
+    """One value a row, of its leaf, moved towards a neighbour.
+
+    With `low_at` and `high_at` one between the two, where the leaf has some.
+    """
     drawn = np.empty(len(leaves))
     for i in range(len(leaves)):
         node = leaves[i]
         n = count[node]
         at = min(int(uniforms[i, 1] * n), n - 1)
-        if column >= 0:  # one of the rows around in that column
+        found = -1
+        if len(low_at):
+            own = slice(start[node], start[node] + n)
+            to = given[i, column] if column >= 0 else 0.0
+            found = _among(
+                values[own], place[own], nearby[own], to, column >= 0, uniforms[i, 1], low_at[i],
+                high_at[i],
+            )  # fmt: skip
+        if found >= 0:
+            at = found
+        elif column >= 0:  # one of the rows around in that column
             own = place[start[node] : start[node] + n]
             low = np.searchsorted(own, given[i, column], side="left")
             high = np.searchsorted(own, given[i, column], side="right")

@@ -135,9 +135,8 @@ class Attributes:
             u, slots = uniforms[:, j], (held or {}).get(column.column)
             drawn = x[:, j]
             if j in self.forests:
-                between = None
-                if column.role == "share" and slots is None:
-                    between = self._between(j, column, x, stick, level)
+                share = column.role == "share" and self.columns[j - 1].role == "some"
+                between = stick.between() if share and slots is None else None
                 drawn = self.forests[j].draw(x[:, :j], u, together, between)
                 if column.name == "n" and "place" in given:
                     self._begun(j, x, u, drawn, given["place"] == 0)
@@ -193,17 +192,6 @@ class Attributes:
     def _in_order(self, j: int, slots: Bools | None) -> bool:
         """Whether a category's slots are ranks that come in order: none of them is closed."""
         return bool(self.slots.ordered[j]) and bool(slots is None or slots[-RANKS:].all())
-
-    def _between(
-        self, j: int, column: Attribute, x: Floats, stick: Stick, level: dict[int, int]
-    ) -> tuple[Floats, Floats]:
-        """What the forest of a share may draw, for whole events to come out."""
-        kind = self.slots.kind(column.column, column.place)
-        low, high = stick.between(kind if self.slots.ordered[column.column] else "plain")
-        if j in level:
-            own = self.slopes[j] * x[:, level[j]]
-            low, high = low - own, high - own
-        return low, high
 
     def _taken(
         self, column: Attribute, drawn: Floats, u: Floats, stick: Stick, slots: Bools | None

@@ -80,9 +80,9 @@ class Stick:
         self.some = np.where(low > 0, 1.0, np.where(high > 0, drawn, 0.0))
         return self.some
 
-    def between(self, kind: Kind = "plain") -> tuple[Floats, Floats]:
+    def between(self) -> tuple[Floats, Floats]:
         """Parts of what is left that the next slot may take, before they are made whole."""
-        low, high = self._bounds(kind)
+        low, high = self._bounds("plain")
         left = np.maximum(self.left, 1)
         return np.maximum(low - 0.5, 0) / left, (np.maximum(high, low) + 0.5) / left
 

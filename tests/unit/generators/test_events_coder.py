@@ -7,6 +7,7 @@ import pytest
 
 from synth_spark.columns.survey import Survey, survey_state
 from synth_spark.core.batch import Records
+from synth_spark.core.schema import Schema
 from synth_spark.core.wire import dumps, loads
 from synth_spark.generators._events_choice import learn_coder
 from synth_spark.generators._events_clock import Clock
@@ -15,9 +16,9 @@ from synth_spark.generators._events_kernels import gap_of
 from tests.unit.generators.events_world import SCHEMA, phones
 
 
-def learned(records: Records) -> Coder:
-    survey = Survey.of(survey_state(SCHEMA, records), SCHEMA)
-    return learn_coder(SCHEMA, survey, records, min_subjects=1, bins=8)
+def learned(records: Records, schema: Schema = SCHEMA) -> Coder:
+    survey = Survey.of(survey_state(schema, records), schema)
+    return learn_coder(schema, survey, records, min_subjects=1, bins=8)
 
 
 def test_a_subjects_values_are_ranked_by_use_then_by_first_use() -> None:

@@ -253,3 +253,25 @@ def test_a_condition_holds_in_the_walk_where_values_alternate() -> None:
     assert model.base.histories.attributes.slots.alone[0] == 2
     found = model.conditioned(Condition.parse(["cell=out"], SCHEMA)).sample(0, 200, 1)
     assert {found.columns["cell"].labels[c] for c in found.columns["cell"].codes} == {"out"}
+
+
+def test_slots_are_filled_as_drawn_and_as_many_as_they_should_be() -> None:
+    rng = np.random.default_rng(2)
+    stick = Stick(4_000)
+    stick.n = rng.integers(1, 30, 4_000).astype(float)
+    wanted = stick.begin(rng.integers(1, 7, 4_000).astype(float), 6)
+    counts, left = [], stick.n.copy()
+    for k in range(5):
+        free = (stick.owed > 0) & (stick.owed < 6 - k)
+        drawn = (rng.random(4_000) < 0.5).astype(float)
+        some = stick.used(drawn)
+        assert (some[free] == drawn[free]).all()
+        low, high = stick.between()
+        share = low + (high - low) * rng.random(4_000)
+        counts.append(np.rint(stick.take(share, rng.random(4_000), k == 4) * left))
+        assert ((counts[-1] > 0) == (some > 0)).all()
+        left = left - counts[-1]
+    counts.append(left)
+    filled = (np.array(counts) > 0).sum(axis=0)
+    assert (filled == np.minimum(wanted, stick.n)).all()
+    assert (np.sum(counts, axis=0) == stick.n).all()

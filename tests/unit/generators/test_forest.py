@@ -89,6 +89,25 @@ def test_a_draw_lies_between_values_of_the_column_and_is_rarely_one_of_them() ->
     assert np.isin(drawn.astype(np.float32), Y.astype(np.float32)).mean() < 0.05
 
 
+@pytest.mark.parametrize("near", [-1, 1])
+def test_a_draw_lies_between_what_it_may_be_where_the_leaf_has_some(near: int) -> None:
+    forest = fitted(near=near, exact=True)
+    u = RNG.random((600, 4))
+    low, high = np.full(600, -1.0), np.full(600, 0.5)
+    drawn = forest.draw(X, u, between=(low, high))
+    leaves = forest._leaves(forest._known(X), u)
+    held = np.zeros(600, bool)
+    for i, node in enumerate(leaves):  # the slow way
+        leaf = forest.values[forest.start[node] : forest.start[node] + forest.count[node]]
+        inside = (leaf >= low[i]) & (leaf <= high[i])
+        held[i] = inside.any()
+        assert drawn[i] in leaf
+    assert 100 < held.sum() < 500
+    assert ((drawn[held] >= -1) & (drawn[held] <= 0.5)).all()
+    free = forest.draw(X, u)
+    assert (drawn[~held] == free[~held]).all()
+
+
 def test_integers_and_spikes_stay_as_they_are() -> None:
     counts = RNG.integers(0, 50, 600).astype(float)
     forest = Forest.fit(X, counts, leaf=20, seed=1, name="n", exact=True, trees=5)

@@ -29,7 +29,7 @@ from synth_spark.generators._events_scales import (
 from synth_spark.generators._events_stick import Stick
 from synth_spark.generators._forest import Forest
 
-LEAST_TAUGHT = 20  # units that teach a share; of fewer all do that have something left
+LEAST_TAUGHT = 20  # units that teach a share; of fewer all do that have some of it
 TURNS = 12  # draws of a count that must not be silent
 GOLDEN = 0.6180339887  # of a circle: turns by it come near one another last
 Bools = NDArray[np.bool_]
@@ -136,7 +136,8 @@ class Attributes:
             drawn = x[:, j]
             if j in self.forests:
                 share = column.role == "share" and self.columns[j - 1].role == "some"
-                between = stick.between() if share and slots is None else None
+                open_ = slots is None or bool(slots[column.place])
+                between = stick.between() if share and open_ else None
                 drawn = self.forests[j].draw(x[:, :j], u, together, between)
                 if column.name == "n" and "place" in given:
                     self._begun(j, x, u, drawn, given["place"] == 0)
@@ -148,7 +149,8 @@ class Attributes:
                 case "computed":
                     x[:, j] = self._computed(column, x, given, stick)
                 case "some":
-                    x[:, j] = stick.used(drawn)
+                    shut = slots is not None and not slots[column.place]
+                    x[:, j] = 0.0 if shut else stick.used(drawn)
                 case "share":
                     x[:, j] = self._taken(column, drawn, u[:, 3], stick, slots)
                 case "ratio":
@@ -282,6 +284,7 @@ class Attributes:
                 self.slots.count,
                 self.slots.ordered,
                 self.slots.alone,
+                self.slots.common,
             ],
             "mean": self.mean,
             "std": self.std,
@@ -321,16 +324,17 @@ def _asked(
         return some
     names = {(c.name, c.column, c.place): i for i, c in enumerate(columns)}
     j, k = column.column, column.place
-    rows = begun = some
-    if k > 0:
-        rows = begun = some & (table[:, names["left", j, k - 1]] > 0)
+    begun = some & (table[:, names["left", j, k - 1]] > 0) if k > 0 else some
     if ("some", j, k) in names:
         owed = table[:, names[("owed", j, k - 1) if k else ("distinct", j, -1)]]
         if column.role == "some":  # it may be either
             slots = 2 + sum(c.name == "share" and c.column == j and c.place > k for c in columns)
-            rows = rows & (owed > 0) & (owed < slots)
+            free = begun & (owed > 0) & (owed < slots)
+            if free.any():
+                return free
         else:  # there is some of it, and of another
-            rows = rows & (table[:, names["some", j, k]] > 0) & (owed > 1)
-    if rows.sum() >= LEAST_TAUGHT:
-        return rows
+            used = begun & (table[:, names["some", j, k]] > 0)
+            for rows in (used & (owed > 1), used):
+                if rows.sum() >= LEAST_TAUGHT:
+                    return rows
     return begun if begun.any() else some

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from synth_spark.generators._events_coder import DAY_S, RANKS, Coder, EventColumn, Units
 
+USERS = 100  # units that use a slot, from which a leaf holds more of them than others
 EXPECTED = 20.0  # repeats by chance, from which it tells something that there is none
 SLOTS = 12  # shares of a category: its heaviest values, the last slot for the rest
 Floats = NDArray[np.float64]
@@ -40,6 +41,7 @@ class Slots:
     count: NDArray[np.int64]  # (categories,)
     ordered: NDArray[np.bool_]  # (categories,), ranks of the unit: none has more than that before
     alone: NDArray[np.int64]  # (categories,), of the first so many values none comes twice running
+    common: NDArray[np.bool_]  # (categories,), every slot is used by so many units, see USERS
 
     @classmethod
     def learn(cls, coder: Coder, units: Units) -> Self:
@@ -57,7 +59,16 @@ class Slots:
             tables.append(place)
         count = np.array([t.max() + 1 for t in tables], np.int64)
         alone = [_alone(units, j, c) for j, c in enumerate(coder.cats)]
-        return cls(tuple(tables), count, np.array(ordered, np.bool_), np.array(alone, np.int64))
+        unit = np.repeat(np.arange(len(units.lengths)), units.lengths)
+        common = [
+            len(unit) > 0
+            and bool((_users(unit, table[units.cats[:, j]], int(count[j])) >= USERS).all())
+            for j, table in enumerate(tables)
+        ]
+        return cls(
+            tuple(tables), count, np.array(ordered, np.bool_), np.array(alone, np.int64),
+            np.array(common, np.bool_),
+        )  # fmt: skip
 
     def kind(self, j: int, place: int) -> Literal["missing", "other", "rank"]:
         """What a slot of an ordered category holds."""
@@ -65,6 +76,11 @@ class Slots:
         if behind <= 0:
             return "rank"
         return "other" if behind == 1 else "missing"
+
+
+def _users(unit: NDArray[np.int64], slot: NDArray[np.int32], width: int) -> NDArray[np.int64]:
+    """How many units use each slot, shape (width,)."""
+    return np.bincount(np.unique(unit * width + slot) % width, minlength=width)
 
 
 def _alone(units: Units, j: int, column: EventColumn) -> int:
@@ -101,15 +117,19 @@ def layout(coder: Coder, slots: Slots, given: tuple[str, ...]) -> tuple[Attribut
 
 
 def _shares(j: int, slots: Slots, given: tuple[str, ...]) -> list[Attribute]:
-    """The slots of a category; whether one is used is drawn before how far, but for ranks."""
+    """The slots of a category; whether one is used comes before how far, where all are common.
+
+    Not for ranks, which are used in their order, nor for shares around a subject's own level. Where
+    few units use a slot, leaves mix them with the others whose shares leave it no room.
+    """
     count = int(slots.count[j])
     if count < 2:
         return []
+    first = slots.common[j] and not slots.ordered[j] and f"stick{j}/0" not in given
     out = [Attribute("distinct", "ratio", j)]
     for k in range(count):
         if k < count - 1:
-            if not slots.ordered[j] and f"stick{j}/{k}" not in given:
-                out.append(Attribute("some", "some", j, k))
+            out += [Attribute("some", "some", j, k)] if first else []
             out.append(Attribute("share", "share", j, k))
         if k < count - 2:
             out += [Attribute("left", "computed", j, k), Attribute("owed", "computed", j, k)]

@@ -13,6 +13,7 @@ import numpy as np
 
 from synth_spark.generators._events_facts import Floats
 
+ABOVE_NONE = 1e-9  # of what is left
 Kind = Literal["plain", "missing", "other", "rank"]
 
 
@@ -42,6 +43,7 @@ class Stick:
 
     def skip(self) -> Floats:
         """A slot that must stay empty."""
+        self.some = np.full_like(self.n, np.nan)
         return np.zeros_like(self.left)
 
     def take_all(self) -> Floats:
@@ -56,7 +58,6 @@ class Stick:
         one rank may not hold all, there are two.
         """
         low, high = self._bounds(kind)
-        low = np.where(self.some == 1, np.maximum(low, np.minimum(high, 1)), low)
         share = np.where(self.some == 0, 0.0, share)
         self.some = np.full_like(self.n, np.nan)
         want = np.floor(share * self.left + u)
@@ -76,6 +77,7 @@ class Stick:
 
     def used(self, drawn: Floats) -> Floats:
         """Whether the next slot is filled, 0 or 1: as drawn where it may be either."""
+        self.some = np.full_like(self.n, np.nan)
         low, high = self._bounds("plain")
         self.some = np.where(low > 0, 1.0, np.where(high > 0, drawn, 0.0))
         return self.some
@@ -84,14 +86,17 @@ class Stick:
         """Parts of what is left that the next slot may take, before they are made whole."""
         low, high = self._bounds("plain")
         left = np.maximum(self.left, 1)
-        return np.maximum(low - 0.5, 0) / left, (np.maximum(high, low) + 0.5) / left
+        least = np.where(self.some == 1, ABOVE_NONE, 0.0)
+        least = np.where(self.owed >= self.slots_left, np.maximum(low - 0.5, 0) / left, least)
+        return least, (np.maximum(high, low) + 0.5) / left
 
     def _bounds(self, kind: Kind) -> tuple[Floats, Floats]:
         """Least and most events of the next slot."""
         if kind == "rank":
             self.owed = np.where((self.owed == 1) & (self.left > self.cap), 2, self.owed)
-        low = np.where(self.owed >= self.slots_left, 1, 0)
         high = np.where(self.owed > 0, self.left - np.maximum(self.owed - 1, 0), 0)
+        low = np.where(self.owed >= self.slots_left, 1, 0)
+        low = np.where(self.some == 1, np.maximum(low, np.minimum(high, 1)), low)
         if kind == "other":  # of a unit with all the ranks, and of no other
             low = np.where(self.owed > self.ranks, 1, 0)
             high = np.where(self.owed > self.ranks, high, 0)

@@ -127,7 +127,9 @@ class PromptedAttributes(Attributes):
             if c.column != j:
                 continue
             k = c.place
-            if c.name == "share":
+            if c.name == "some":
+                x[:, i] = share[:, k] > 0
+            elif c.name == "share":
                 x[:, i] = share[:, k] / np.maximum(behind[:, k], 1e-12)
             elif c.name == "left":
                 x[:, i] = behind[:, k + 1]

@@ -56,34 +56,70 @@ def test_shares_are_whole_events_and_as_many_values_as_drawn() -> None:
             assert ((counts > 0.5).sum(axis=1) == x[:, at]).mean() > 0.98
 
 
-def by_taste(subjects: int, seed: int) -> Records:
-    """Events of eight labels, each subject with shares of its own: most use five or six."""
+def of_labels(tastes: np.ndarray, seed: int) -> tuple[Attributes, np.ndarray, np.ndarray]:
+    """Attributes of events of labels, each subject with its shares, and the real and drawn table.
+
+    Args:
+        tastes: Chance of each label, shape (subjects, labels).
+        seed: Of the events.
+    """
     rng = np.random.default_rng(seed)
-    lengths = rng.integers(10, 60, subjects)
-    tastes = rng.dirichlet(3.2 * np.arange(8, 0, -1) / 36, subjects)
-    labels = [rng.choice(8, n, p=p) for n, p in zip(lengths, tastes, strict=True)]
+    lengths = rng.integers(10, 60, len(tastes))
+    labels = [rng.choice(len(p), n, p=p) for n, p in zip(lengths, tastes, strict=True)]
     at = [np.sort(rng.integers(0, 7 * 86_400, n)) for n in lengths]
     columns = {
         "at": np.datetime64("2024-03-04", "us") + np.concatenate(at).astype("timedelta64[s]"),
-        "kind": Coded(np.concatenate(labels).astype(np.int32), tuple("abcdefgh")),
+        "kind": Coded(np.concatenate(labels).astype(np.int32), tuple("abcdefgh")[: len(tastes[0])]),
     }
-    return Records(columns, np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64))
-
-
-def test_labels_are_used_by_as_many_subjects_and_as_unevenly_as_in_the_records() -> None:
-    """Of three seeds the first distance was .08 to .10, and .35 where leaves mix who uses some."""
+    records = Records(columns, np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64))
     schema = replace(SCHEMA, columns=tuple(c for c in SCHEMA.columns if c.name in ("at", "kind")))
-    records = by_taste(600, 3)
     coder = learned(records, schema)
     units = coder.units(records)
     given = {"anchor": units.anchor.astype(float)}
     attributes = Attributes.learn(coder, units, given, leaf=40, seed=1, trees=10)
+    attributes = Attributes.from_state(attributes.state())
+    return attributes, attributes.table(coder, units, given), made_of(attributes, units.anchor[0])
+
+
+def made_of(attributes: Attributes, anchor: int, held: dict | None = None) -> np.ndarray:
     u = np.random.default_rng(0).random((2_000, len(attributes.columns), 4))
-    x = attributes.draw({"anchor": np.full(2_000, units.anchor[0], float)}, u)
-    real = attributes.shares(attributes.table(coder, units, given), 0)
-    made = attributes.shares(x, 0)
+    return attributes.draw({"anchor": np.full(2_000, anchor, float)}, u, held)
+
+
+# eight labels, each subject with shares of its own: most use five or six
+TASTES = np.random.default_rng(3).dirichlet(3.2 * np.arange(8, 0, -1) / 36, 600)
+
+
+def test_labels_are_used_by_as_many_subjects_and_as_unevenly_as_in_the_records() -> None:
+    """Of three seeds the first distance was .06 to .10, and .35 where leaves mix who uses some."""
+    attributes, real, made = of_labels(TASTES, 3)
+    assert attributes.slots.common.all()
+    real, made = (attributes.shares(x, 0) for x in (real, made))
     assert np.abs((real > 0).mean(axis=0) - (made > 0).mean(axis=0)).sum() < 0.2
     assert abs(real.max(axis=1).mean() - made.max(axis=1).mean()) < 0.02
+
+
+def test_a_closed_slot_is_not_filled_and_the_open_ones_hold_all() -> None:
+    attributes, _, _ = of_labels(TASTES, 3)
+    open_ = np.arange(8) % 3 == 1
+    x = made_of(attributes, 19_786, {0: open_})
+    shares = attributes.shares(x, 0)
+    assert (shares[:, ~open_] == 0).all()
+    np.testing.assert_allclose(shares.sum(axis=1), 1.0)
+    some = [i for i, c in enumerate(attributes.columns) if c.name == "some" and not open_[c.place]]
+    assert len(some) >= 4
+    assert (x[:, some] == 0).all()
+
+
+def test_a_label_that_few_use_for_most_of_their_events_keeps_its_part() -> None:
+    """The real part is .038; two thirds were lost where its use was drawn first."""
+    tastes = np.tile([0.5, 0.3, 0.2, 0.0], (600, 1))
+    tastes[:40] = [0.21, 0.13, 0.08, 0.58]
+    attributes, real, made = of_labels(tastes, 0)
+    assert not attributes.slots.common.any()
+    at = attributes.index("n")
+    parts = [np.average(attributes.shares(x, 0)[:, 3], weights=x[:, at]) for x in (real, made)]
+    assert 0.7 < parts[1] / parts[0] < 1.4
 
 
 def test_drawn_means_are_near_the_real_ones() -> None:

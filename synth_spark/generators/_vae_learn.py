@@ -161,7 +161,7 @@ def schedule_of(rows: int, params: VaeParams) -> Schedule:
     small = rows < 4_000
     wanted = min(_MOST_EPOCHS * sqrt(_USUAL_ROWS / rows), _MOST_EPOCHS)
     by_rows = ceil(wanted) if rows <= SAMPLE_ROWS else max(int(wanted), 1)
-    decay = min(0.3 * max(_USUAL_ROWS / rows, 1.0), 3.0)  # the fewer rows, the more
+    decay = min(0.1 * max(_USUAL_ROWS / rows, 1.0), 3.0)  # the fewer rows, the more
     return Schedule(
         batch_size=params.batch_size or (128 if small else 256),
         max_epochs=params.max_epochs or by_rows,

@@ -32,7 +32,7 @@ class VaeParams:
     max_minutes: float = 10.0
     batch_size: int | None = None  # rows a step, all ranks together; by the number of rows
     learning_rate: float = 0.002
-    weight_decay: float | None = None  # 0.3, more on small tables
+    weight_decay: float | None = None  # 0.1, more on small tables
     patience: int = 0  # epochs without a gain on held-back rows before stopping; 0: never
     valid_share: float = 0.05  # rows that only check the loss
     relations: bool = True  # look for numbers that follow from other columns

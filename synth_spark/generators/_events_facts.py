@@ -15,8 +15,9 @@ from numba import njit
 from numpy.typing import NDArray
 
 from synth_spark.generators._events_coder import DAY_S, RANKS, Coder, EventColumn, Units
+from synth_spark.generators._forest import MOST_ROWS, ROW_SHARE
 
-USERS = 100  # units that use a slot, from which a leaf holds more of them than others
+USERS = 100  # units that use a slot, from which a tree's leaf can be theirs
 EXPECTED = 20.0  # repeats by chance, from which it tells something that there is none
 SLOTS = 12  # shares of a category: its heaviest values, the last slot for the rest
 Floats = NDArray[np.float64]
@@ -60,9 +61,10 @@ class Slots:
         count = np.array([t.max() + 1 for t in tables], np.int64)
         alone = [_alone(units, j, c) for j, c in enumerate(coder.cats)]
         unit = np.repeat(np.arange(len(units.lengths)), units.lengths)
+        part = min(MOST_ROWS / max(ROW_SHARE * len(units.lengths), 1), 1.0)  # that a tree may see
         common = [
             len(unit) > 0
-            and bool((_users(unit, table[units.cats[:, j]], int(count[j])) >= USERS).all())
+            and bool((part * _users(unit, table[units.cats[:, j]], int(count[j])) >= USERS).all())
             for j, table in enumerate(tables)
         ]
         return cls(

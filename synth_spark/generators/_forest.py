@@ -22,7 +22,7 @@ from synth_spark.generators._forest_kernels import LEVELS, draw_among, draw_valu
 TREES = 20
 MOST_ROWS = 4_000  # rows of one tree
 DOUBT = 5.0  # rows at the overall mean that a token's mean is mixed with
-ANY = np.zeros(0)
+ANY = np.zeros(0)  # no bound
 ROW_SHARE = 0.63  # of all rows that one tree is grown on, as many as a bootstrap would hold
 
 

@@ -231,6 +231,16 @@ def doctor(
 
 
 @app.command()
+def warm() -> None:
+    """Compile the kernels now (once a machine), so that the first run is not slowed by it."""
+    from synth_spark.warming import warm as compiled
+
+    for generator, table, seconds in compiled():
+        sys.stdout.write(f"{generator} {table} {seconds:.1f} s\n")
+        sys.stdout.flush()
+
+
+@app.command()
 def world(
     folder: Annotated[Path, typer.Argument(help="Where the tables go.")],
     subscribers: Annotated[int, typer.Option(min=20, max=100_000)] = 400,

@@ -82,10 +82,11 @@ def close(  # type: ignore[no-untyped-def]
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
 def draw_time(  # type: ignore[no-untyped-def]
     unit, s, owed, states, logits, bias, gate, cut, tick,
-    gap_lo, gap_sub, jump_lo, jump_hi, weekday, open_hours, t, token, far,
+    gap_lo, gap_sub, jump_lo, jump_hi, weekday, open_hours, begin, t, token, far,
 ):  # fmt: skip
     """Time tokens; the time itself where it is a gap. The first event is never the end.
 
+    The first event comes on the day that was drawn for it: of `begin`, seconds of each unit.
     The rows that jump go to `far`; gives how many. `open_hours`, (7, 24), are the hours of the week
     that times may lie in; with no rows all are.
     """
@@ -107,6 +108,10 @@ def draw_time(  # type: ignore[no-untyped-def]
         for k in range(jumps):
             if (today + jump_lo[k]) * DAY >= room:
                 row[gaps + k] = FAR
+            elif first and not len(open_hours):
+                day = int(min(max(begin[unit[a]], 0.0), room - 1) // DAY)
+                if day < jump_lo[k] or day > jump_hi[k]:
+                    row[gaps + k] = FAR
         if not first and now - today * DAY + cut >= DAY:
             row[gaps] = FAR
         if len(open_hours):

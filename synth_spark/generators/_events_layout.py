@@ -35,6 +35,7 @@ class Layout:
     most_events: int
     typical: NDArray[np.float64]  # logarithm of a value of each token, number after number
     spread: NDArray[np.float64]  # (numbers,), deviation of these within a unit
+    calm: NDArray[np.float64]  # (numbers,), events that a unit's level is worth, `Contexts`
 
     @property
     def values(self) -> int:
@@ -104,7 +105,7 @@ class Layout:
         """The layout as one array that the compiled functions read."""
         sizes = len(self.widths), len(self.numbers)
         head = np.array([self.cut_s, self.most_events, *sizes], np.float64)
-        parts = [head, self.widths, self.numbers, self.missing, self.typical]
+        parts = [head, self.widths, self.numbers, self.missing, self.typical, self.calm]
         return np.concatenate(parts).astype(np.float64)
 
     def state(self) -> dict[str, Any]:

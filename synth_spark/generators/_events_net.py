@@ -43,7 +43,7 @@ class EventsParams:
 
     min_subjects: int = 5  # labels, places and numbers held by fewer subjects are not released
     bins: int = 34  # of a number
-    leaf: int = 40  # units in a leaf of the trees of attributes
+    leaf: int = 20  # units in a leaf of the trees of attributes
     trees: int = 20  # trees an attribute
     width: int = 128  # of the trunk
     head: int = 64  # of each head
@@ -107,7 +107,7 @@ class EventsModel:
         ahead = Ahead(
             order[n[order] > 0], most, n.astype(float), (drawn.anchor + 3) % 7,
             self.base.coder.room_s(drawn.anchor), shown, ease, scaled, shares,
-            random[:, None],
+            random[:, None], self.seen.until(shown),
         )  # fmt: skip
         lengths, t, tokens = self.walker().walk(ahead).packed()
         categories = len(layout.widths)

@@ -24,6 +24,7 @@ from synth_spark.generators._events_levels import (
 )
 
 NIGHTS = (0.04, 0.12)  # parts of a unit's events, edges of its rhythm
+MOST_CALM = 1e4  # events
 NIGHT_EVENTS = 100.0  # weight, in events, of all rhythms together in a rhythm's part of nights
 
 
@@ -47,6 +48,7 @@ class Contexts:
     gap_edges: Floats
     nights: Floats  # (rhythms,), part of the events of units of that rhythm
     spread: Floats  # (numbers,), deviation of a number's logarithms within a unit
+    calm: Floats  # (numbers,), events after which a unit's mean tells as much of it as all units
 
     @classmethod
     def learn(cls, base: Base, sample: Records) -> Self:
@@ -86,7 +88,7 @@ class Contexts:
             np.array(num_num, np.int64),
             num_start, np.concatenate([np.zeros(0, np.int64), *levels]).astype(np.int64),
             means, quantiles(pace, tables.PACE - 1), quantiles(gaps_of(units), 2), edges,
-            _nights(attributes, x), _spread(attributes, x, len(coder.nums)),
+            _nights(attributes, x), *_levels(attributes, x, len(coder.nums)),
         )  # fmt: skip
 
     def selfs(self, attributes: Attributes, x: Floats) -> Floats:
@@ -217,11 +219,24 @@ def _nights(attributes: Attributes, x: Floats) -> Floats:
     return np.asarray(by_rhythm / (np.bincount(of, n, tables.CLOCKS) + NIGHT_EVENTS))
 
 
-def _spread(attributes: Attributes, x: Floats, numbers: int) -> Floats:
-    """Of each number the deviation within a unit, of all units together."""
-    more = np.maximum(x[:, attributes.index("n")] - 1, 0)
-    squares = [more @ x[:, attributes.index("std", j)] ** 2 for j in range(numbers)]
-    return np.asarray(np.sqrt(np.array(squares).reshape(numbers) / max(more.sum(), 1)))
+def _levels(attributes: Attributes, x: Floats, numbers: int) -> tuple[Floats, Floats]:
+    """Of each number the deviation within a unit, and how many events its level is worth.
+
+    The latter is the variance within units over that between their true means, as for the weight
+    of a prior: what the means of so few events scatter by themselves is taken off (Bühlmann,
+    "Experience rating and credibility", ASTIN Bulletin 1967).
+    """
+    n = x[:, attributes.index("n")]
+    spread, calm = np.zeros(numbers), np.zeros(numbers)
+    more, some = np.maximum(n - 1, 0), n > 0
+    for j in range(numbers):
+        within = more @ x[:, attributes.index("std", j)] ** 2 / max(more.sum(), 1)
+        spread[j] = np.sqrt(within)
+        if some.any() and within > 0:
+            means = x[some, attributes.index("mean", j)]
+            between = means.var() - (within / n[some]).mean()
+            calm[j] = within / max(between, within / MOST_CALM)
+    return spread, calm
 
 
 def _within(units: Units, coder: Coder, attributes: Attributes) -> Floats:

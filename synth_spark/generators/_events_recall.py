@@ -50,7 +50,8 @@ def level(s, p, at, count, mean):  # type: ignore[no-untyped-def]
     """Put each number's level into the state, in tokens and parts of one.
 
     It is the mean of what has come, and of the drawn mean as if it had come `PRIOR` times the
-    unit's count: of few events the real mean says too much, many drift without it.
+    unit's count, or as often as its own mean takes to tell units apart (`Contexts.calm`): of few
+    events the real mean says too much, many drift without it.
 
     Args:
         s: The state row.
@@ -61,8 +62,9 @@ def level(s, p, at, count, mean):  # type: ignore[no-untyped-def]
     """
     c, m = int(p[2]), int(p[3])
     to = at + m + RING
-    typical, prior = 4 + c + 2 * m, PRIOR * max(count, 1.0)
+    typical = 4 + c + 2 * m
     for j in range(m):
+        prior = max(PRIOR * max(count, 1.0), p[len(p) - m + j])
         size, n = int(p[4 + c + j]), s[to + 2 * m + j]
         goal = (s[to + m + j] + prior * mean[j]) / (n + prior)
         low, high = 0, size - (2 if p[4 + c + m + j] == size - 1 else 1)

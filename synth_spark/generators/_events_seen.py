@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from synth_spark.core.batch import MARK, Encoded, Records
 from synth_spark.core.seeds import uniforms
+from synth_spark.generators._events_attributes import Attributes
 from synth_spark.generators._events_coder import DAY_S, Units
 from synth_spark.generators._events_decode import Base
 from synth_spark.generators._events_facts import Floats, signed_log
@@ -23,6 +24,7 @@ GATE = 0.3  # with more than this share of the shown count owed, the end is not 
 LOOSE_GATE = 0.5
 SPAN_NOISE = 0.1  # log-normal noise on the span up to the last event that it is shown
 LOOSE_SPAN = 0.02  # the same for episodes: where the count is loose, the last event is kept to
+FARTHEST = 4.0  # deviations that noise reaches
 MOST_LABELS = 64  # of a subject's column that the network is told one by one
 SCALE = 4_096  # attributes lie in [-4, 4] and travel as whole numbers
 
@@ -37,6 +39,7 @@ class Seen:
     seed: int
     loose: bool  # a unit is an episode: its count is a pace rather than a promise
     labels: NDArray[np.int64]  # (attributes that are tokens without an order, 2): which, how many
+    noise: Floats  # (2,), log-normal, on the count and on the span that it is shown
 
     @classmethod
     def learn(cls, base: Base, contexts: Contexts, seed: int) -> Self:
@@ -62,6 +65,7 @@ class Seen:
             base.coder.most_events,
             _typical(base),
             contexts.spread,
+            contexts.calm,
         )
         labels = [
             (attributes.index(f"own{j}"), c.tokens)
@@ -70,7 +74,7 @@ class Seen:
         ]
         return cls(
             layout, np.array(kept, np.int64), contexts, seed, base.histories.episodes,
-            np.array(labels, np.int64).reshape(-1, 2),
+            np.array(labels, np.int64).reshape(-1, 2), noise(attributes, base.histories.episodes),
         )  # fmt: skip
 
     @property
@@ -106,12 +110,11 @@ class Seen:
         z = np.sqrt(-2 * np.log(np.maximum(u[:, 0], 1e-12))) * np.cos(2 * np.pi * u[:, 1])
         at = attributes.index("n")
         few = 1 - 1 / np.sqrt(np.maximum(x[:, at], 1))  # a count of one or two is kept to
-        shown = x[:, at] * np.exp((LOOSE if self.loose else NOISE) * few * z) * pace
+        shown = x[:, at] * np.exp(self.noise[0] * few * z) * pace
         seen = x.copy()
         seen[:, at] = shown
         other = np.sqrt(-2 * np.log(np.maximum(u[:, 0], 1e-12))) * np.sin(2 * np.pi * u[:, 1])
-        noise = LOOSE_SPAN if self.loose else SPAN_NOISE
-        span = x[:, attributes.index("span")] * np.exp(noise * other)
+        span = x[:, attributes.index("span")] * np.exp(self.noise[1] * other)
         last = (x[:, attributes.index("first")] + span) * DAY_S
         told = [attributes.standard(seen)[:, self.columns]]
         told += [
@@ -123,6 +126,11 @@ class Seen:
         means = [x[:, attributes.index("mean", j)] for j in range(len(base.coder.nums))]
         return np.column_stack([shown, last, *kept, first, *means]), np.hstack(told)
 
+    def until(self, shown: Floats) -> Floats:
+        """Seconds before which no unit ended that was shown such a last event; shape (units,)."""
+        last, first = shown[:, 1], shown[:, 4]
+        return np.asarray(first + (last - first) * np.exp(-FARTHEST * self.noise[1]))
+
     def state(self) -> dict[str, Any]:
         """A tree for `core/wire.py`."""
         return {
@@ -132,6 +140,7 @@ class Seen:
             "seed": self.seed,
             "loose": self.loose,
             "labels": self.labels,
+            "noise": self.noise,
         }
 
     @classmethod
@@ -144,6 +153,7 @@ class Seen:
             state["seed"],
             state["loose"],
             state["labels"],
+            state["noise"],
         )
 
 
@@ -155,6 +165,14 @@ def _typical(base: Base) -> Floats:
         values = column.codec.decode(np.arange(size, dtype=np.int32), np.full(size, 0.5))
         parts.append(np.nan_to_num(signed_log(values)))
     return np.concatenate(parts)
+
+
+def noise(attributes: Attributes, loose: bool) -> Floats:
+    """Noise on count and span: no more than units differ by, or what they share is not seen."""
+    most = (LOOSE, LOOSE_SPAN) if loose else (NOISE, SPAN_NOISE)
+    at = [attributes.index(name) for name in ("n", "span")]
+    differ = attributes.std[at] / np.maximum(attributes.mean[at], 1e-9)
+    return np.asarray(np.minimum(most, differ))
 
 
 def encode(base: Base, seen: Seen, records: Records, marked: bool = False) -> Encoded:

@@ -10,11 +10,16 @@ LEVELS = 32  # bins of a column when a split is searched
 AROUND = 0.4  # of a leaf, to each side of a row: with less, twins lie nearer to the records (DCR)
 LEAST_AROUND = 15.0  # rows
 FEATURE_SHARE = 0.7
+GAIN = 16.0  # variances of what is left, that a split takes away: chance does in one node of 25
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
 def grow(codes, goal, leaf, picks):  # type: ignore[no-untyped-def]
-    """Nodes of one tree: column and level of each split, children, and where rows begin."""
+    """Nodes of one tree: column and level of each split, children, and where rows begin.
+
+    A node is split where that tells more than the best of all splits tells by chance: leaves of
+    rows that do not differ would only remember them (DCR). Of the columns picked for it first.
+    """
     rows, columns = codes.shape
     most = picks.shape[0]
     feature, level = np.full(most, -1, np.int32), np.zeros(most, np.int32)
@@ -28,32 +33,37 @@ def grow(codes, goal, leaf, picks):  # type: ignore[no-untyped-def]
     while node < made:
         a, b = start[node], start[node] + count[node]
         if b - a >= 2 * leaf and made + 2 <= most:
-            total = 0.0
+            total, square = 0.0, 0.0
             for i in range(a, b):
                 total += goal[order[i]]
+                square += goal[order[i]] * goal[order[i]]
             base = total * total / (b - a)
             best, best_column, best_level = base + 1e-6, -1, 0
-            for j in range(columns):
-                if picks[node, j] > FEATURE_SHARE and columns > 1:
-                    continue
-                sums[:] = 0.0
-                sizes[:] = 0
-                for i in range(a, b):
-                    sums[codes[order[i], j]] += goal[order[i]]
-                    sizes[codes[order[i], j]] += 1
-                left, n = 0.0, 0
-                for k in range(LEVELS - 1):
-                    left += sums[k]
-                    n += sizes[k]
-                    m = b - a - n
-                    if n < leaf or sizes[k] == 0:
+            for turn in range(2):  # where no picked column tells enough, the others
+                for j in range(columns):
+                    if columns > 1 and (picks[node, j] > FEATURE_SHARE) != (turn == 1):
                         continue
-                    if m < leaf:
-                        break
-                    score = left * left / n + (total - left) * (total - left) / m
-                    if score > best:
-                        best, best_column, best_level = score, j, k
-            if best_column >= 0:
+                    sums[:] = 0.0
+                    sizes[:] = 0
+                    for i in range(a, b):
+                        sums[codes[order[i], j]] += goal[order[i]]
+                        sizes[codes[order[i], j]] += 1
+                    left, n = 0.0, 0
+                    for k in range(LEVELS - 1):
+                        left += sums[k]
+                        n += sizes[k]
+                        m = b - a - n
+                        if n < leaf or sizes[k] == 0:
+                            continue
+                        if m < leaf:
+                            break
+                        score = left * left / n + (total - left) * (total - left) / m
+                        if score > best:
+                            best, best_column, best_level = score, j, k
+                rest = max(square - best, 1e-12) / max(b - a - 2, 1)
+                if best - base > GAIN * rest:
+                    break
+            if best_column >= 0 and best - base > GAIN * rest:
                 i, k = a, 0
                 for r in range(a, b):
                     if codes[order[r], best_column] <= best_level:

@@ -22,7 +22,7 @@ FIXED = 18  # features of an event that do not depend on the columns
 
 def roll(
     walker: Walker,
-    loose: bool,
+    seen: Seen,
     rows: Mapping[str, NDArray[Any]],
     which: NDArray[np.int64],
     key: int,
@@ -31,14 +31,14 @@ def roll(
 
     Args:
         walker: The generator.
-        loose: A unit is an episode, see `Seen`.
+        seen: What the generator sees of units.
         rows: Examples, see `encode_units`.
         which: From 1 to `CANDIDATES`, shape (rows,).
         key: Of the random streams, 63 bits.
     """
     told = known(rows, which)
     n = rows["n"][np.arange(len(which)), which]
-    longest = 2 * LONGEST if loose else LONGEST
+    longest = 2 * LONGEST if seen.loose else LONGEST
     most = np.minimum(np.floor(longest * n + 0.5).astype(np.int64), MOST)
     order = np.argsort(-n, kind="stable")
     with np.errstate(over="ignore"):
@@ -47,7 +47,7 @@ def roll(
     ahead = Ahead(
         order[n[order] > 0], most, n.astype(float), weekday, room, told["shown"], told["ease"],
         (told["scaled"] / SCALE).astype(np.float32), (told["shares"] / 255).astype(np.float32),
-        random[:, None],
+        random[:, None], seen.until(told["shown"]),
     )  # fmt: skip
     lengths, t, tokens = walker.walk(ahead).packed()
     tokens = np.maximum(tokens, 0)  # -1 where weights blew up: any token, the monitor sees it

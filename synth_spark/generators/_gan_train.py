@@ -92,7 +92,7 @@ class Adversarial:
         arrays = {k: w.detach().cpu().numpy() for k, w in weights.items()}
         seen, clock = self.events.seen, self.events.clock
         walker = rollout.walker_of(arrays, seen, clock, self.support)
-        return rollout.roll(walker, seen.loose, rollout.joined(batch, copies), which, key)
+        return rollout.roll(walker, seen, rollout.joined(batch, copies), which, key)
 
     def _picked(self, module: Any, batch: dict[str, torch.Tensor]) -> NDArray[np.int64]:
         """A candidate for each row, by the density ratio that the attribute critic gives it."""

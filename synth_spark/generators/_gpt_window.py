@@ -125,8 +125,8 @@ class _Window(Window):
         np.dot(trunk, net.time.weight, out=part)
         folded.add_bias(part, net.time.bias, opened)
         found = draws.draw_time(
-            unit, state, x[:, OWED], weekday, random, self.out("time", opened, net.time_out),
-            net.time_out.bias, w.sight.seen.gate, clock.cut_s, clock.tick_s, clock.gap_lo,
+            unit, state, self.owed(x, unit, w.sight.seen.gate), weekday, random,
+            self.out("time", opened, net.time_out), net.time_out.bias, w.sight.seen.gate, clock.cut_s, clock.tick_s, clock.gap_lo,
             clock.gap_sub, clock.jump_lo, clock.jump_hi, allowed.hours, allowed.weekdays,
             allowed.clocked, self.taste, self.t, self.token, self.far,
         )  # fmt: skip

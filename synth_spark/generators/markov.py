@@ -48,7 +48,7 @@ class MarkovParams:
 
     min_subjects: int = 5  # labels, places and numbers held by fewer subjects are not released
     bins: int = 34  # of a number
-    leaf: int = 40  # units in a leaf of the trees of attributes
+    leaf: int = 20  # units in a leaf of the trees of attributes
     trees: int = 20  # trees an attribute
     backoff: float = 5.0  # weight, in events, of the coarser table
 

@@ -61,6 +61,10 @@ def test_gaps_of_a_regular_clock_are_drawn_as_they_are() -> None:
     assert Clock.learn(clock, cut_s=1_800.0, **settings).cut_s == CUT_S
     scattered = rng.integers(1, 90_000, 4_000).astype(float)
     assert Clock.learn(scattered, cut_s=1_800.0, **settings).cut_s == 1_800.0
+    lost = 900.0 * rng.geometric(0.65, 4_000) + rng.integers(-240, 240, 4_000)  # pings, not exact
+    assert Clock.learn(lost, cut_s=1_800.0, **settings).cut_s == CUT_S
+    people = np.exp(rng.normal(7, 1.5, 4_000))
+    assert Clock.learn(people, cut_s=1_800.0, **settings).cut_s == 1_800.0
 
 
 def test_the_network_draws_pauses_from_half_an_hour_on_by_the_clock(model: EventsModel) -> None:

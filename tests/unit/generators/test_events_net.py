@@ -18,6 +18,7 @@ from synth_spark.generators._events_layout import AFTER, AFTER_DENSE, BEFORE, LA
 from synth_spark.generators._events_net import EventsModel, EventsParams, learn_events
 from synth_spark.generators._events_recall import RING, add_near
 from synth_spark.generators._events_seen import encode
+from synth_spark.generators._events_seen import noise as noise_of
 from synth_spark.generators._events_support import Support
 from synth_spark.models.recall import CENTERS, nearness
 from tests.unit.generators.events_world import SCHEMA, phones
@@ -33,6 +34,7 @@ LAYOUT = Layout(
     50,
     np.array([0.0, 1.0, 2.0, 0.0]),
     np.ones(1),
+    np.zeros(1),
 )
 ROOM_S = 7 * 86_400.0
 
@@ -170,13 +172,31 @@ def test_an_episode_shows_its_last_event_and_hides_its_count(model: EventsModel)
     x[:, attributes.index("first")] = 0.5
     u = np.random.default_rng(3).random((rows, 2))
     found = {}
-    for loose in (False, True):
-        shown, _ = replace(model.seen, loose=loose).of_units(model.base, x, u)
+    for loose, noise in ((False, (0.1, 0.1)), (True, (0.2, 0.02))):
+        seen = replace(model.seen, loose=loose, noise=np.array(noise))
+        shown, _ = seen.of_units(model.base, x, u)
         count, span = shown[:, 0] / 1_000_000.0, (shown[:, 1] / 86_400.0 - 0.5) / 2.0
         found[loose] = [np.log(count).std(), np.log(span).std()]
     # A deviation of 4,000 normal draws is off by 4.5 % (four of its own deviations) once in 16,000.
     np.testing.assert_allclose(found[False], [0.1, 0.1], rtol=0.045)
     np.testing.assert_allclose(found[True], [0.2, 0.02], rtol=0.045)
+
+
+def test_noise_is_no_more_than_units_differ_by(model: EventsModel) -> None:
+    attributes = model.base.histories.attributes
+    mean, std = attributes.mean.copy(), attributes.std.copy()
+    at = [attributes.index(name) for name in ("n", "span")]
+    mean[at], std[at] = (400.0, 7.0), (80.0, 0.014)
+    same = replace(attributes, mean=mean, std=std)
+    np.testing.assert_allclose(noise_of(same, loose=False), [0.1, 0.002])
+    np.testing.assert_allclose(noise_of(same, loose=True), [0.2, 0.002])
+
+
+def test_a_unit_ends_no_sooner_than_noise_on_its_last_event_can_say(model: EventsModel) -> None:
+    shown = np.zeros((2, 5))
+    shown[:, 1], shown[:, 4] = (600_000.0, 86_400.0), (0.0, 3_600.0)
+    until = replace(model.seen, noise=np.array([0.1, 0.01])).until(shown)
+    np.testing.assert_allclose(until, [600_000 * np.exp(-0.04), 3_600 + 82_800 * np.exp(-0.04)])
 
 
 def test_the_first_event_is_told_in_whole_ticks(model: EventsModel) -> None:

@@ -28,6 +28,14 @@ def test_draws_follow_the_column_that_matters() -> None:
     assert abs(drawn.mean() - Y.mean()) < 0.3  # 2.4 standard errors of a mean of 600
 
 
+def test_columns_that_tell_nothing_do_not_split_and_those_that_do_are_found() -> None:
+    """Of 20 trees on noise a split in at most 4: chance makes one in 25 (5 or more: .1 %)."""
+    rng = np.random.default_rng(11)
+    noise = Forest.fit(X, rng.normal(size=600), leaf=20, seed=2, name="noise")
+    assert (np.diff(noise.roots) > 1).sum() <= 4
+    assert (np.diff(fitted().roots) > 1).all()
+
+
 def test_a_near_column_is_kept_within_the_leaves_too_and_the_mean_stays() -> None:
     rng = np.random.default_rng(7)
     count = np.ceil(np.exp(rng.normal(2, 1, 2_000)))

@@ -105,8 +105,8 @@ def test_a_unit_drawn_again_with_the_same_key_is_the_same_and_has_its_candidates
     rows = {k: v.numpy() for k, v in batch(model, 20).items()}
     walker = walker_of(model.weights, model.seen, model.base.coder.clock, model.support)
     which = np.full(20, 2)
-    one, two = (roll(walker, False, rows, which, 7) for _ in range(2))
-    other = roll(walker, False, rows, which, 8)
+    one, two = (roll(walker, model.seen, rows, which, 7) for _ in range(2))
+    other = roll(walker, model.seen, rows, which, 8)
     np.testing.assert_array_equal(one.t, two.t)
     assert len(one.t) != len(other.t) or (one.t != other.t).any()
     told = rows["told"].reshape(20, CANDIDATES + 1, -1)[:, 2]

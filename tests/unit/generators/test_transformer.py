@@ -124,6 +124,7 @@ def test_step_by_step_with_a_sliding_window_the_trunk_gives_what_torch_gives_at_
         50,
         np.zeros(0),
         np.zeros(0),
+        np.zeros(0),
     )
     weights = {k: v.numpy() for k, v in module.state_dict().items()}
     trunk = Trunk.of(weights, layout)

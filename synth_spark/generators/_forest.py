@@ -4,8 +4,8 @@ Each column has `TREES` regression trees, each grown on a random part of the row
 column's rank. A draw picks one tree, drops to a leaf, takes one of the leaf's values and moves it
 towards a sorted neighbour in the same leaf, so that no continuous value is handed out as it was.
 After: Watson et al., "Adversarial random forests for density estimation and generative
-modeling", AISTATS 2023 (leaf-wise draws); Breiman, "Random forests", 2001; Hothorn et al., "Unbiased
-recursive partitioning", JCGS 2006 (splits that chance would make are not made).
+modeling", AISTATS 2023 (leaf-wise draws); Breiman, "Random forests", 2001; Hothorn et al.,
+"Unbiased recursive partitioning", JCGS 2006 (no split that chance would make).
 """
 
 from __future__ import annotations

@@ -1,6 +1,5 @@
 """Compiled growth of one tree, and draws from the leaves of many."""
 
-# ruff: noqa: PLR0912 -- compiled loops take plain arrays and read as one story
 from __future__ import annotations
 
 import numpy as np
@@ -14,13 +13,50 @@ GAIN = 16.0  # variances of what is left, that a split takes away: chance does i
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+def _split(codes, goal, rows, leaf, picks, sums, sizes):  # type: ignore[no-untyped-def]
+    """Column and level of the split of some rows that tells most, -1: none tells more than chance.
+
+    Of the columns picked for the node first.
+    """
+    size, total, square = len(rows), 0.0, 0.0
+    for i in rows:
+        total += goal[i]
+        square += goal[i] * goal[i]
+    base = total * total / size
+    best, best_column, best_level = base + 1e-6, -1, 0
+    for turn in range(2):  # where no picked column tells enough, the others
+        for j in range(codes.shape[1]):
+            if codes.shape[1] > 1 and (picks[j] > FEATURE_SHARE) != (turn == 1):
+                continue
+            sums[:] = 0.0
+            sizes[:] = 0
+            for i in rows:
+                sums[codes[i, j]] += goal[i]
+                sizes[codes[i, j]] += 1
+            left, n = 0.0, 0
+            for k in range(LEVELS - 1):
+                left += sums[k]
+                n += sizes[k]
+                if n < leaf or sizes[k] == 0:
+                    continue
+                if size - n < leaf:
+                    break
+                score = left * left / n + (total - left) * (total - left) / (size - n)
+                if score > best:
+                    best, best_column, best_level = score, j, k
+        if best - base > GAIN * max(square - best, 1e-12) / max(size - 2, 1):
+            return best_column, best_level
+    return -1, 0
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
 def grow(codes, goal, leaf, picks):  # type: ignore[no-untyped-def]
     """Nodes of one tree: column and level of each split, children, and where rows begin.
 
     A node is split where that tells more than the best of all splits tells by chance: leaves of
-    rows that do not differ would only remember them (DCR). Of the columns picked for it first.
+    rows that do not differ would only remember them (DCR).
     """
-    rows, columns = codes.shape
+    rows = codes.shape[0]
     most = picks.shape[0]
     feature, level = np.full(most, -1, np.int32), np.zeros(most, np.int32)
     child, start = np.zeros(most, np.int32), np.zeros(most, np.int32)
@@ -33,47 +69,18 @@ def grow(codes, goal, leaf, picks):  # type: ignore[no-untyped-def]
     while node < made:
         a, b = start[node], start[node] + count[node]
         if b - a >= 2 * leaf and made + 2 <= most:
-            total, square = 0.0, 0.0
-            for i in range(a, b):
-                total += goal[order[i]]
-                square += goal[order[i]] * goal[order[i]]
-            base = total * total / (b - a)
-            best, best_column, best_level = base + 1e-6, -1, 0
-            for turn in range(2):  # where no picked column tells enough, the others
-                for j in range(columns):
-                    if columns > 1 and (picks[node, j] > FEATURE_SHARE) != (turn == 1):
-                        continue
-                    sums[:] = 0.0
-                    sizes[:] = 0
-                    for i in range(a, b):
-                        sums[codes[order[i], j]] += goal[order[i]]
-                        sizes[codes[order[i], j]] += 1
-                    left, n = 0.0, 0
-                    for k in range(LEVELS - 1):
-                        left += sums[k]
-                        n += sizes[k]
-                        m = b - a - n
-                        if n < leaf or sizes[k] == 0:
-                            continue
-                        if m < leaf:
-                            break
-                        score = left * left / n + (total - left) * (total - left) / m
-                        if score > best:
-                            best, best_column, best_level = score, j, k
-                rest = max(square - best, 1e-12) / max(b - a - 2, 1)
-                if best - base > GAIN * rest:
-                    break
-            if best_column >= 0 and best - base > GAIN * rest:
+            column, at = _split(codes, goal, order[a:b], leaf, picks[node], sums, sizes)
+            if column >= 0:
                 i, k = a, 0
                 for r in range(a, b):
-                    if codes[order[r], best_column] <= best_level:
+                    if codes[order[r], column] <= at:
                         order[i] = order[r]
                         i += 1
                     else:
                         spare[k] = order[r]
                         k += 1
                 order[i:b] = spare[:k]
-                feature[node], level[node], child[node] = best_column, best_level, made
+                feature[node], level[node], child[node] = column, at, made
                 start[made], count[made] = a, i - a
                 start[made + 1], count[made + 1] = i, b - i
                 made += 2

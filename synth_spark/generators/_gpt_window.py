@@ -18,7 +18,7 @@ from synth_spark.generators import _events_folded as folded
 from synth_spark.generators import _events_statistics as stats
 from synth_spark.generators import _gpt_draws as draws
 from synth_spark.generators._events_clock import Clock
-from synth_spark.generators._events_layout import AFTER_DENSE, OWED
+from synth_spark.generators._events_layout import AFTER_DENSE
 from synth_spark.generators._events_support import Support
 from synth_spark.generators._events_window import Ahead, Events, Window, look, look_again
 from synth_spark.generators._gpt_folded import Cache, Trunk
@@ -126,9 +126,9 @@ class _Window(Window):
         folded.add_bias(part, net.time.bias, opened)
         found = draws.draw_time(
             unit, state, self.owed(x, unit, w.sight.seen.gate), weekday, random,
-            self.out("time", opened, net.time_out), net.time_out.bias, w.sight.seen.gate, clock.cut_s, clock.tick_s, clock.gap_lo,
-            clock.gap_sub, clock.jump_lo, clock.jump_hi, allowed.hours, allowed.weekdays,
-            allowed.clocked, self.taste, self.t, self.token, self.far,
+            self.out("time", opened, net.time_out), net.time_out.bias, w.sight.seen.gate,
+            clock.cut_s, clock.tick_s, clock.gap_lo, clock.gap_sub, clock.jump_lo, clock.jump_hi,
+            allowed.hours, allowed.weekdays, allowed.clocked, self.taste, self.t, self.token, self.far,
         )  # fmt: skip
         self.hour_token[:n] = self.slot_token[:n] = -1
         if not found:

@@ -183,8 +183,8 @@ class _Window(Window):
         found = draws.draw_time(
             unit, state, self.owed(x, unit, self.walker.gate), random,
             self.out("time", opened, net.time_out), net.time_out.bias, self.walker.gate,
-            clock.cut_s, clock.tick_s, clock.gap_lo, clock.gap_sub, clock.jump_lo, clock.jump_hi, weekday, hours,
-            self.ahead.shown[:, 4], self.t, self.token, self.far,
+            clock.cut_s, clock.tick_s, clock.gap_lo, clock.gap_sub, clock.jump_lo, clock.jump_hi,
+            weekday, hours, self.ahead.shown[:, 4], self.t, self.token, self.far,
         )  # fmt: skip
         if not found:
             return

@@ -128,7 +128,8 @@ class _Window(Window):
             unit, state, self.owed(x, unit, w.sight.seen.gate), weekday, random,
             self.out("time", opened, net.time_out), net.time_out.bias, w.sight.seen.gate,
             clock.cut_s, clock.tick_s, clock.gap_lo, clock.gap_sub, clock.jump_lo, clock.jump_hi,
-            allowed.hours, allowed.weekdays, allowed.clocked, self.taste, self.t, self.token, self.far,
+            allowed.hours, allowed.weekdays, allowed.clocked, self.taste, self.t, self.token,
+            self.far,
         )  # fmt: skip
         self.hour_token[:n] = self.slot_token[:n] = -1
         if not found:

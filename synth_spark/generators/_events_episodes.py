@@ -37,7 +37,7 @@ from synth_spark.generators._events_profile import (
     profile_of,
     some_units,
 )
-from synth_spark.generators._forest import Forest
+from synth_spark.generators._forest import GAIN, Forest
 from synth_spark.generators._margin import Margin
 from synth_spark.generators._trend import Trend
 
@@ -114,6 +114,7 @@ class Histories:
             grown(
                 table[:, :j], table[:, j], name=f"subject/{name}", exact=_is_exact(name),
                 nominal=tuple(c for c in nominal if c < j), near=near.get(name, -1),
+                gain=0.0 if j in nominal else GAIN,
             )
             for j, name in enumerate(names)
         )  # fmt: skip

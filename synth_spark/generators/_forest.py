@@ -22,6 +22,7 @@ from synth_spark.generators._forest_kernels import LEVELS, draw_among, draw_valu
 
 TREES = 20
 MOST_ROWS = 4_000  # rows of one tree
+GAIN = 16.0  # variances of what is left, that a split takes away: chance does in one node of 25
 DOUBT = 5.0  # rows at the overall mean that a token's mean is mixed with
 ANY = np.zeros(0)  # no bound
 ROW_SHARE = 0.63  # of all rows that one tree is grown on, as many as a bootstrap would hold
@@ -59,6 +60,7 @@ class Forest:
         trees: int = TREES,
         near: int = -1,
         nominal: tuple[int, ...] = (),
+        gain: float = GAIN,
     ) -> Self:
         """Grow the trees of one column.
 
@@ -76,6 +78,8 @@ class Forest:
             nominal: Given columns of tokens (whole numbers from 0) without an order. They are put
                 in that of their mean ranks, by which the best split into two sets is a cut
                 (Fisher, JASA 1958).
+            gain: What a split must take away. 0 where the column itself is of tokens without an
+                order: their ranks say little of what a split tells.
         """
         rng = generator(seed, f"forest/{name}")
         rank = np.argsort(np.argsort(target, kind="stable"), kind="stable")
@@ -87,7 +91,7 @@ class Forest:
         for j in range(given.shape[1]):
             codes[:, j] = np.searchsorted(edges[j], given[:, j], side="left")
         place = given[:, near] if near >= 0 else np.zeros(len(target))
-        parts = [_tree(codes, edges, goal, target, place, leaf, rng) for _ in range(trees)]
+        parts = [_tree(codes, edges, goal, target, place, leaf, gain, rng) for _ in range(trees)]
         nodes = np.cumsum([0, *(len(p[0]) for p in parts)])
         sizes = np.cumsum([0, *(len(p[5]) for p in parts)])
         return cls(
@@ -248,12 +252,14 @@ def _tree(
     target: NDArray[np.float64],
     place: NDArray[np.float64],
     leaf: int,
+    gain: float,
     rng: np.random.Generator,
 ) -> tuple[NDArray[Any], ...]:
     most = min(int(np.ceil(ROW_SHARE * len(target))), MOST_ROWS)
     rows = rng.permutation(len(target))[:most]  # none twice, so that a leaf holds `leaf` of them
     picks = rng.random((4 * (len(rows) // max(leaf, 1)) + 8, codes.shape[1]))
-    feature, level, child, start, count, order = grow(codes[rows], goal[rows], max(leaf, 1), picks)
+    grown = grow(codes[rows], goal[rows], max(leaf, 1), gain, picks)
+    feature, level, child, start, count, order = grown
     rows = rows[order]
     nearby, beside = np.zeros(len(rows), np.int64), np.zeros(len(rows))
     leaves = np.flatnonzero(feature < 0)

@@ -9,11 +9,10 @@ LEVELS = 32  # bins of a column when a split is searched
 AROUND = 0.4  # of a leaf, to each side of a row: with less, twins lie nearer to the records (DCR)
 LEAST_AROUND = 15.0  # rows
 FEATURE_SHARE = 0.7
-GAIN = 16.0  # variances of what is left, that a split takes away: chance does in one node of 25
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
-def _split(codes, goal, rows, leaf, picks, sums, sizes):  # type: ignore[no-untyped-def]
+def _split(codes, goal, rows, leaf, gain, picks, sums, sizes):  # type: ignore[no-untyped-def]
     """Column and level of the split of some rows that tells most, -1: none tells more than chance.
 
     Of the columns picked for the node first.
@@ -44,17 +43,17 @@ def _split(codes, goal, rows, leaf, picks, sums, sizes):  # type: ignore[no-unty
                 score = left * left / n + (total - left) * (total - left) / (size - n)
                 if score > best:
                     best, best_column, best_level = score, j, k
-        if best - base > GAIN * max(square - best, 1e-12) / max(size - 2, 1):
+        if best - base > gain * max(square - best, 1e-12) / max(size - 2, 1):
             return best_column, best_level
     return -1, 0
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
-def grow(codes, goal, leaf, picks):  # type: ignore[no-untyped-def]
+def grow(codes, goal, leaf, gain, picks):  # type: ignore[no-untyped-def]
     """Nodes of one tree: column and level of each split, children, and where rows begin.
 
-    A node is split where that tells more than the best of all splits tells by chance: leaves of
-    rows that do not differ would only remember them (DCR).
+    A node is split where that takes away `gain` variances of what is left: more than the best of
+    all splits does by chance. Leaves of rows that do not differ would only remember them (DCR).
     """
     rows = codes.shape[0]
     most = picks.shape[0]
@@ -69,7 +68,7 @@ def grow(codes, goal, leaf, picks):  # type: ignore[no-untyped-def]
     while node < made:
         a, b = start[node], start[node] + count[node]
         if b - a >= 2 * leaf and made + 2 <= most:
-            column, at = _split(codes, goal, order[a:b], leaf, picks[node], sums, sizes)
+            column, at = _split(codes, goal, order[a:b], leaf, gain, picks[node], sums, sizes)
             if column >= 0:
                 i, k = a, 0
                 for r in range(a, b):

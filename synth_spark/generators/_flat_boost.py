@@ -26,7 +26,9 @@ from synth_spark.generators._trees_kernels import grow, walk
 Tokens = NDArray[np.int32]
 Scores = NDArray[np.float32]
 ROWS = 20_000  # on which trees are grown
-_FEWEST_ROWS = 400
+_FEWEST_ROWS = 100
+_FEW_ROWS = 4_000  # below it every fifth is checked in turn: one fifth alone says little
+_PARTS = 5
 _MOST_TOKENS = 12  # a column with more is left to the network
 _MOST_INPUTS = 40  # columns that trees look at, those nearest before
 _LEAVES, _LEAF_ROWS = 8, 20
@@ -95,11 +97,12 @@ def boosted(
         logits: The network's, (rows, vocabulary), for each of the `candidates`.
         seed: Of the split into a fitting and a checking part.
     """
-    held = generator(seed, "boost").permutation(len(tokens)) < len(tokens) // 5
+    part = generator(seed, "boost").permutation(len(tokens)) * _PARTS // max(len(tokens), 1)
+    parts = part if len(tokens) < _FEW_ROWS else np.where(part == 0, 0, -1)
     useful, budget = [], _MOST_WORK
     work = [_Boosting.of(coder, tokens, column, start) for column, start in logits.items()]
     for column in sorted(work, key=lambda w: (len(w.own), w.column)):  # the cheapest first
-        gain, rounds, tried = column.trial(held, int(budget // (column.x.size * len(column.own))))
+        gain, rounds, tried = column.trial(parts, int(budget // (column.x.size * len(column.own))))
         budget -= tried * column.x.size * len(column.own)
         if rounds:
             useful.append((-gain, column.column, column, rounds))
@@ -140,26 +143,37 @@ class _Boosting:
             tokens[:, column].astype(np.int64),
         )  # fmt: skip
 
-    def trial(self, held: NDArray[np.bool_], most: int) -> tuple[float, int, int]:
-        """Grow trees on the rows that are not held, at most so many rounds.
+    def trial(self, parts: NDArray[np.int64], most: int) -> tuple[float, int, int]:
+        """Grow trees on the rows outside each part, and look at its own, round by round.
+
+        Args:
+            parts: Which part checks each row, shape (rows,); -1: none does.
+            most: Rounds at most.
 
         Returns:
-            Nats gained on the held rows; after how many rounds (0: nothing to speak of); and how
-            many rounds it took to see it.
+            Nats gained on the checked rows; after how many rounds (0: nothing to speak of); and
+            how many rounds it took to see it.
         """
-        most = min(most, _ROUNDS, _MOST_TREES // len(self.own))
-        logits, before = self.start.copy(), _nats(self.start[held], self.truth[held])
+        names = np.unique(parts[parts >= 0])
+        most = min(most // len(names), _ROUNDS, _MOST_TREES // len(self.own))
+        logits = [self.start.copy() for _ in names]
+        checked = [np.flatnonzero(parts == k) for k in names]
+        before = [_nats(self.start[c], self.truth[c]) for c in checked]
+        growing = [self._rounds(parts != k, out) for k, out in zip(names, logits, strict=True)]
         best, rounds, tried = (0.0, np.zeros(1)), 0, 0
-        for trees in islice(self._rounds(~held, logits), most):
-            tried += len(trees) // len(self.own)
-            gains = before - _nats(logits[held], self.truth[held])
+        for _ in islice(zip(*growing, strict=True), most):
+            tried += 1
+            gains = np.concatenate([
+                was - _nats(out[c], self.truth[c])
+                for was, out, c in zip(before, logits, checked, strict=True)
+            ])  # fmt: skip
             if gains.mean() > best[0]:
                 best, rounds = (float(gains.mean()), gains), tried
             if tried - rounds >= _PATIENCE:
                 break
-        doubt = _DOUBT * best[1].std() / np.sqrt(len(before))
+        doubt = _DOUBT * best[1].std() / np.sqrt(len(best[1]))
         worth = best[0] > max(_GAIN_NATS, doubt)
-        return (best[0], rounds, tried) if worth else (0.0, 0, tried)
+        return (best[0], rounds, tried * len(names)) if worth else (0.0, 0, tried * len(names))
 
     def grown(self, rounds: int) -> Boosted:
         """Trees on all rows."""

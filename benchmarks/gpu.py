@@ -1,6 +1,6 @@
 """Training on a GPU against one core of the same machine: pace, memory, and whether both agree.
 
-    python benchmarks/gpu.py                    all cases, about 5 minutes
+    python benchmarks/gpu.py                    all cases, 5 to 7 minutes
     python benchmarks/gpu.py --case vae --only cpu --rows 5000 --epochs 2
 
 Needs torch, no Spark and no Java. Each case is a training that a generator asks for on a made-up

@@ -20,6 +20,8 @@ def of_file(path: Path, key: str | None, time: str | None, target: str | None) -
     def prepare(data: Path, out: Path) -> None:
         del data  # the file is not among the reference data
         frame = pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
+        if time and frame[time].dtype == object:  # as a CSV file has it
+            frame[time] = pd.to_datetime(frame[time])
         subject = frame[key] if key else pd.Series(range(len(frame)))
         names = np.random.default_rng(SEED).permutation(np.sort(subject.unique()))
         train = subject.isin(names[: int(0.8 * len(names))]).to_numpy()

@@ -232,12 +232,17 @@ def doctor(
 
 @app.command()
 def warm() -> None:
-    """Compile the kernels now (once a machine), so that the first run is not slowed by it."""
-    from synth_spark.warming import warm as compiled
+    """Compile the kernels now, once a machine and user: the first run is not slowed by it."""
+    from synth_spark import warming
 
-    for generator, table, seconds in compiled():
+    mark = warming.mark()
+    if mark.exists():
+        sys.stdout.write(f"The kernels are compiled: {mark.parent}\n")
+        return
+    for generator, table, seconds in warming.warm():
         sys.stdout.write(f"{generator} {table} {seconds:.1f} s\n")
         sys.stdout.flush()
+    mark.touch()
 
 
 @app.command()

@@ -1,12 +1,15 @@
 """Compile the kernels before the first run, by learning and drawing small made-up tables.
 
-Numba keeps what it compiled beside the source, or in NUMBA_CACHE_DIR; a machine pays once.
+What is compiled is kept in a folder of the user for exactly this source, or in NUMBA_CACHE_DIR
+(`generators/__init__.py`): a machine pays once for each user.
 """
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +23,13 @@ from synth_spark.core.shelf import GENERATORS
 SUBJECTS, ROWS = 100, 600
 BEGIN = np.datetime64("2026-03-02", "us")
 DAYS = 28
+
+
+def mark() -> Path:
+    """The file that says that all of exactly this source is compiled."""
+    from synth_spark import generators
+
+    return Path(os.environ["NUMBA_CACHE_DIR"]) / f"warmed-{generators.fingerprint()}"
 
 
 def warm(names: Sequence[str] = ()) -> Iterator[tuple[str, str, float]]:

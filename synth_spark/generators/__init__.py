@@ -14,13 +14,18 @@ import tempfile
 from pathlib import Path
 
 
-def _cache_folder() -> Path:
-    """A folder of the user's own for the compiled kernels of exactly this source."""
+def fingerprint() -> str:
+    """A hash of all files of this room."""
     digest = hashlib.blake2b(digest_size=8)
     for file in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def _cache_folder() -> Path:
+    """A folder of the user's own for the compiled kernels of exactly this source."""
     home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    folder = Path(home) / "synth_spark" / f"kernels-{digest.hexdigest()}"
+    folder = Path(home) / "synth_spark" / f"kernels-{fingerprint()}"
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         usable = os.access(folder, os.W_OK)

@@ -23,6 +23,7 @@ SPIKE_SHARE = 0.02  # of the short gaps on one value: it gets a token of its own
 BINS = 40
 REGULAR = 0.2  # of the gaps on one value: they are a clock's
 FEWEST_GAPS = 20  # that tell of a clock
+COARSE_S = 60.0  # gaps of a source that keeps no finer times lie in peaks by themselves
 PEAK_BINS = 48  # of the logarithms of gaps
 PEAKED_NATS = 0.3  # beyond a smooth density: they are a clock's that is not exact
 
@@ -66,7 +67,8 @@ class Clock:
             cut_s: Shortest gap that is drawn as day, hour and slot; `CUT_S` where a regular clock
                 has gaps between the two, which are drawn as they are.
         """
-        cut_s = CUT_S if _regular(gaps[(gaps >= cut_s) & (gaps < CUT_S)]) else cut_s
+        between = gaps[(gaps >= cut_s) & (gaps < CUT_S)]
+        cut_s = CUT_S if _regular(between, tick_s) else cut_s
         short = np.sort(gaps[gaps < cut_s])
         lo, hi, sub = _gap_bins(short, cut_s)
         first, last = _jumps(horizon_days)
@@ -111,7 +113,7 @@ class Clock:
         return cls(**state)
 
 
-def _regular(gaps: NDArray[np.float64]) -> bool:
+def _regular(gaps: NDArray[np.float64], tick_s: float) -> bool:
     """Whether a clock must have made these: one gap is so frequent, or they lie in peaks.
 
     Peaks are what their logarithms tell beyond a smooth density of them, in nats a gap: pings every
@@ -120,8 +122,8 @@ def _regular(gaps: NDArray[np.float64]) -> bool:
     if len(gaps) < FEWEST_GAPS:
         return False
     counts = np.unique(gaps, return_counts=True)[1]
-    if counts.max() >= REGULAR * len(gaps):
-        return True
+    if counts.max() >= REGULAR * len(gaps) or tick_s > COARSE_S:
+        return bool(counts.max() >= REGULAR * len(gaps))
     logs = np.log(gaps)
     found = np.histogram(logs, PEAK_BINS, (logs.min(), logs.max() + 1e-9))[0].astype(float)
     away = np.subtract.outer(np.arange(PEAK_BINS), np.arange(PEAK_BINS)) / (PEAK_BINS / 6)

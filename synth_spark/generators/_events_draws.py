@@ -86,7 +86,8 @@ def draw_time(  # type: ignore[no-untyped-def]
 ):  # fmt: skip
     """Time tokens; the time itself where it is a gap. The first event is never the end.
 
-    The first event comes on the day that was drawn for it: of `begin`, seconds of each unit.
+    The first event comes on the day that was drawn for it (of `begin`, seconds of each unit) where
+    all hours are open.
     The rows that jump go to `far`; gives how many. `open_hours`, (7, 24), are the hours of the week
     that times may lie in; with no rows all are.
     """

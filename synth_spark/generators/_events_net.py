@@ -104,10 +104,11 @@ class EventsModel:
         key = np.uint64(stream_key(seed, f"net/{block}") & 0x7FFFFFFFFFFFFFFF)
         with np.errstate(over="ignore"):
             random = np.arange(len(n), dtype=np.uint64) * STRIDE + key
+        room_s = self.base.coder.room_s(drawn.anchor)
         ahead = Ahead(
             order[n[order] > 0], most, n.astype(float), (drawn.anchor + 3) % 7,
-            self.base.coder.room_s(drawn.anchor), shown, ease, scaled, shares,
-            random[:, None], self.seen.until(shown),
+            room_s, shown, ease, scaled, shares, random[:, None],
+            self.seen.until(shown, room_s, self.base.coder.clock),
         )  # fmt: skip
         lengths, t, tokens = self.walker().walk(ahead).packed()
         categories = len(layout.widths)

@@ -88,7 +88,7 @@ class Contexts:
             np.array(num_num, np.int64),
             num_start, np.concatenate([np.zeros(0, np.int64), *levels]).astype(np.int64),
             means, quantiles(pace, tables.PACE - 1), quantiles(gaps_of(units), 2), edges,
-            _nights(attributes, x), *_levels(attributes, x, len(coder.nums)),
+            _nights(attributes, x), *_levels(attributes, x, units),
         )  # fmt: skip
 
     def selfs(self, attributes: Attributes, x: Floats) -> Floats:
@@ -219,22 +219,24 @@ def _nights(attributes: Attributes, x: Floats) -> Floats:
     return np.asarray(by_rhythm / (np.bincount(of, n, tables.CLOCKS) + NIGHT_EVENTS))
 
 
-def _levels(attributes: Attributes, x: Floats, numbers: int) -> tuple[Floats, Floats]:
+def _levels(attributes: Attributes, x: Floats, units: Units) -> tuple[Floats, Floats]:
     """Of each number the deviation within a unit, and how many events its level is worth.
 
     The latter is the variance within units over that between their true means, as for the weight
     of a prior: what the means of so few events scatter by themselves is taken off (Bühlmann,
     "Experience rating and credibility", ASTIN Bulletin 1967).
     """
-    n = x[:, attributes.index("n")]
+    numbers, n = units.values.shape[1], x[:, attributes.index("n")]
     spread, calm = np.zeros(numbers), np.zeros(numbers)
-    more, some = np.maximum(n - 1, 0), n > 0
+    more, unit = np.maximum(n - 1, 0), np.repeat(np.arange(len(n)), units.lengths)
     for j in range(numbers):
-        within = more @ x[:, attributes.index("std", j)] ** 2 / max(more.sum(), 1)
-        spread[j] = np.sqrt(within)
+        mean, std = (x[:, attributes.index(name, j)] for name in ("mean", "std"))
+        spread[j] = np.sqrt(more @ std**2 / max(more.sum(), 1))
+        known = np.bincount(unit[~np.isnan(units.values[:, j])], minlength=len(n))
+        within = known @ std**2 / max(np.maximum(known - 1, 0).sum(), 1)
+        some = known > 0
         if some.any() and within > 0:
-            means = x[some, attributes.index("mean", j)]
-            between = means.var() - (within / n[some]).mean()
+            between = mean[some].var() - (within / known[some]).mean()
             calm[j] = within / max(between, within / MOST_CALM)
     return spread, calm
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from synth_spark.core.batch import MARK, Encoded, Records
 from synth_spark.core.seeds import uniforms
 from synth_spark.generators._events_attributes import Attributes
+from synth_spark.generators._events_clock import Clock
 from synth_spark.generators._events_coder import DAY_S, Units
 from synth_spark.generators._events_decode import Base
 from synth_spark.generators._events_facts import Floats, signed_log
@@ -24,7 +25,7 @@ GATE = 0.3  # with more than this share of the shown count owed, the end is not 
 LOOSE_GATE = 0.5
 SPAN_NOISE = 0.1  # log-normal noise on the span up to the last event that it is shown
 LOOSE_SPAN = 0.02  # the same for episodes: where the count is loose, the last event is kept to
-FARTHEST = 4.0  # deviations that noise reaches
+FARTHEST = 4.0  # deviations that noise reaches, but for 1 in 30,000
 MOST_LABELS = 64  # of a subject's column that the network is told one by one
 SCALE = 4_096  # attributes lie in [-4, 4] and travel as whole numbers
 
@@ -126,10 +127,21 @@ class Seen:
         means = [x[:, attributes.index("mean", j)] for j in range(len(base.coder.nums))]
         return np.column_stack([shown, last, *kept, first, *means]), np.hstack(told)
 
-    def until(self, shown: Floats) -> Floats:
-        """Seconds before which no unit ended that was shown such a last event; shape (units,)."""
+    def until(self, shown: Floats, room_s: Floats, clock: Clock) -> Floats:
+        """Seconds up to which a unit cannot end, shape (units,); 0: it always can.
+
+        Only where the last events of units are so alike that the noise on them is theirs.
+
+        Args:
+            shown: What is told of units, see `of_units`.
+            room_s: What each unit has, shape (units,).
+            clock: Of the records.
+        """
+        if self.noise[1] >= (LOOSE_SPAN if self.loose else SPAN_NOISE):
+            return np.zeros(len(shown))
         last, first = shown[:, 1], shown[:, 4]
-        return np.asarray(first + (last - first) * np.exp(-FARTHEST * self.noise[1]))
+        soonest = first + (last - first) * np.exp(-FARTHEST * self.noise[1]) - clock.tick_s
+        return np.asarray(np.where(shown[:, 0] > 1, np.minimum(soonest, room_s - clock.cut_s), 0))
 
     def state(self) -> dict[str, Any]:
         """A tree for `core/wire.py`."""

@@ -40,7 +40,7 @@ class Ahead:
     scaled: NDArray[np.float32]  # (units, attributes that the network sees)
     shares: NDArray[np.float32]  # (units, values)
     random: NDArray[np.uint64]  # (units, 1), streams, moved on by drawing
-    until: NDArray[np.float64]  # (units,), seconds before which a unit does not end
+    until: NDArray[np.float64]  # (units,), seconds up to which a unit cannot end
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,12 +121,10 @@ class Window:
         self.pointer = np.zeros((rows, layout.main, layout.pointer), f32)
         self.tokens = np.zeros((rows, len(net.outs)), np.int32)
 
-    def owed(
-        self, x: NDArray[np.float32], unit: NDArray[np.int64], gate: float
-    ) -> NDArray[np.float32]:
-        """The share of each unit's count still owed, at least `gate` where it cannot end yet."""
+    def owed(self, x: NDArray[np.float32], unit: NDArray[np.int64]) -> NDArray[np.float32]:
+        """The share of each unit's count still owed, as if all were where it cannot end yet."""
         early = self.state[: len(unit), 0] < self.ahead.until[unit]
-        return np.where(early, np.maximum(x[:, OWED], np.float32(gate)), x[:, OWED])
+        return np.where(early, np.float32(1.0), x[:, OWED])
 
     def out(self, name: object, hidden: NDArray[np.float32], out: Linear) -> Any:
         """Logits less their bias, in a buffer of their own."""
@@ -181,7 +179,7 @@ class _Window(Window):
         np.dot(trunk, net.time.weight, out=part)
         folded.add_bias(part, net.time.bias, opened)
         found = draws.draw_time(
-            unit, state, self.owed(x, unit, self.walker.gate), random,
+            unit, state, self.owed(x, unit), random,
             self.out("time", opened, net.time_out), net.time_out.bias, self.walker.gate,
             clock.cut_s, clock.tick_s, clock.gap_lo, clock.gap_sub, clock.jump_lo, clock.jump_hi,
             weekday, hours, self.ahead.shown[:, 4], self.t, self.token, self.far,

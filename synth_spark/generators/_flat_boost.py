@@ -2,8 +2,9 @@
 
 A label that hangs on a conjunction of limits (a churn mark behind three of them) is what trees
 learn from a few thousand rows and a small network does not. After the training each column of few
-tokens is tried: trees are grown on four fifths of a sample, from the network's own logits on. Where
-they clearly lower the nats of the last fifth, they are grown again on all of it and added to
+tokens is tried: trees are grown on four fifths of a sample, from the network's own logits on (of a
+small one every fifth is left out in turn). Where they clearly lower the nats of what was left out,
+they are grown again on all of it and added to
 the network's logits in every draw. Combinations that never occur stay forbidden.
 
 Friedman, "Greedy Function Approximation: a Gradient Boosting Machine", Annals of Statistics 2001.
@@ -95,7 +96,7 @@ def boosted(
         coder: What made the tokens.
         tokens: (rows, token columns) of a sample, at most `ROWS` rows.
         logits: The network's, (rows, vocabulary), for each of the `candidates`.
-        seed: Of the split into a fitting and a checking part.
+        seed: Of the split into fitting and checking parts.
     """
     part = generator(seed, "boost").permutation(len(tokens)) * _PARTS // max(len(tokens), 1)
     parts = part if len(tokens) < _FEW_ROWS else np.where(part == 0, 0, -1)

@@ -22,7 +22,7 @@ from synth_spark.generators._forest_kernels import LEVELS, draw_among, draw_valu
 
 TREES = 20
 MOST_ROWS = 4_000  # rows of one tree
-GAIN = 16.0  # variances of what is left, that a split takes away: chance does in one node of 25
+GAIN = 16.0  # variances of what is left, that a split takes away: chance does in a node of 25
 DOUBT = 5.0  # rows at the overall mean that a token's mean is mixed with
 ANY = np.zeros(0)  # no bound
 ROW_SHARE = 0.63  # of all rows that one tree is grown on, as many as a bootstrap would hold

@@ -47,7 +47,7 @@ def roll(
     ahead = Ahead(
         order[n[order] > 0], most, n.astype(float), weekday, room, told["shown"], told["ease"],
         (told["scaled"] / SCALE).astype(np.float32), (told["shares"] / 255).astype(np.float32),
-        random[:, None], seen.until(told["shown"]),
+        random[:, None], seen.until(told["shown"], room, walker.clock),
     )  # fmt: skip
     lengths, t, tokens = walker.walk(ahead).packed()
     tokens = np.maximum(tokens, 0)  # -1 where weights blew up: any token, the monitor sees it

@@ -125,7 +125,7 @@ class _Window(Window):
         np.dot(trunk, net.time.weight, out=part)
         folded.add_bias(part, net.time.bias, opened)
         found = draws.draw_time(
-            unit, state, self.owed(x, unit, w.sight.seen.gate), weekday, random,
+            unit, state, self.owed(x, unit), weekday, random,
             self.out("time", opened, net.time_out), net.time_out.bias, w.sight.seen.gate,
             clock.cut_s, clock.tick_s, clock.gap_lo, clock.gap_sub, clock.jump_lo, clock.jump_hi,
             allowed.hours, allowed.weekdays, allowed.clocked, self.taste, self.t, self.token,

@@ -65,6 +65,8 @@ def test_gaps_of_a_regular_clock_are_drawn_as_they_are() -> None:
     assert Clock.learn(lost, cut_s=1_800.0, **settings).cut_s == CUT_S
     people = np.exp(rng.normal(7, 1.5, 4_000))
     assert Clock.learn(people, cut_s=1_800.0, **settings).cut_s == 1_800.0
+    coarse = np.round(people / 300) * 300  # peaks by itself
+    assert Clock.learn(coarse, horizon_days=7, tick_s=300.0, cut_s=1_800.0).cut_s == 1_800.0
 
 
 def test_the_network_draws_pauses_from_half_an_hour_on_by_the_clock(model: EventsModel) -> None:

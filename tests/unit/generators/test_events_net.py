@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from synth_spark.generators._events_folded import Folded
 from synth_spark.generators._events_kernels import FAR, exp32, softmax_pick
 from synth_spark.generators._events_layout import AFTER, AFTER_DENSE, BEFORE, LAST, Layout
 from synth_spark.generators._events_net import EventsModel, EventsParams, learn_events
+from synth_spark.generators._events_plan import _levels as levels
 from synth_spark.generators._events_recall import RING, add_near
 from synth_spark.generators._events_seen import encode
 from synth_spark.generators._events_seen import noise as noise_of
@@ -193,10 +195,47 @@ def test_noise_is_no_more_than_units_differ_by(model: EventsModel) -> None:
 
 
 def test_a_unit_ends_no_sooner_than_noise_on_its_last_event_can_say(model: EventsModel) -> None:
-    shown = np.zeros((2, 5))
-    shown[:, 1], shown[:, 4] = (600_000.0, 86_400.0), (0.0, 3_600.0)
-    until = replace(model.seen, noise=np.array([0.1, 0.01])).until(shown)
-    np.testing.assert_allclose(until, [600_000 * np.exp(-0.04), 3_600 + 82_800 * np.exp(-0.04)])
+    shown, clock = np.zeros((4, 5)), model.base.coder.clock
+    shown[:, 0] = 9, 9, 1, 9
+    shown[:, 1], shown[:, 4] = (500_000.0, 86_400.0, 500_000.0, 604_000.0), (0.0, 3_600.0, 0.0, 0.0)
+    alike = replace(model.seen, noise=np.array([0.1, 0.01]))
+    until = alike.until(shown, np.full(4, 604_800.0), clock)
+    want = [500_000 * np.exp(-0.04), 3_600 + 82_800 * np.exp(-0.04)]
+    np.testing.assert_allclose(until[:2], np.array(want) - clock.tick_s)
+    assert until[2] == 0.0  # a single event ends whenever it comes
+    assert until[3] <= 604_800 - clock.cut_s
+    usual = replace(model.seen, noise=np.array([0.1, 0.1]))
+    assert (usual.until(shown, np.full(4, 604_800.0), clock) == 0).all()
+
+
+def test_the_first_event_comes_on_its_drawn_day(model: EventsModel) -> None:
+    drawn = model.base.histories.draw(model.block_size, 3, 0)
+    lengths, t, _, _ = model.events(drawn, 3, 0)
+    day = drawn.table[:, model.base.histories.attributes.index("first")]
+    some = lengths > 0
+    first = t[(np.cumsum(lengths) - lengths)[some]] / 86_400.0
+    assert (np.floor(first) == np.floor(day[some] + 1e-6)).all()
+
+
+def test_the_level_of_a_number_is_worth_what_tells_units_apart(model: EventsModel) -> None:
+    """Made-up units of 30 values each, half of them missing: levels of deviation 1, and none.
+
+    The variance of 400 means is known to 7 %; with none it is within four errors of its noise.
+    """
+    attributes, rng = model.base.histories.attributes, np.random.default_rng(5)
+    units, per = 400, 30
+    columns = (attributes.index("n"), attributes.index("mean", 0), attributes.index("std", 0))
+    found = []
+    for between in (1.0, 0.0):
+        values = between * rng.normal(size=(units, 1)) + 2 * rng.normal(size=(units, per))
+        values[rng.random((units, per)) < 0.5] = np.nan
+        x = np.zeros((units, len(attributes.columns)))
+        x[:, columns[0]] = per
+        x[:, columns[1]], x[:, columns[2]] = np.nanmean(values, 1), np.nanstd(values, 1)
+        made = SimpleNamespace(values=values.reshape(-1, 1), lengths=np.full(units, per))
+        found.append(levels(attributes, x, made)[1][0])
+    assert 4 / 1.4 < found[0] < 4 * 1.4
+    assert found[1] > 40
 
 
 def test_the_first_event_is_told_in_whole_ticks(model: EventsModel) -> None:

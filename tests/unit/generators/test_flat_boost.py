@@ -36,18 +36,18 @@ def conjunction(a, b, c, tariff):
 
 
 @lru_cache
-def learned(boost=True, most_trees=2_000):
+def learned(boost=True, most_trees=2_000, rows=ROWS):
     rng = np.random.default_rng(0)
-    a, b, c = rng.random((3, ROWS))
-    tariff = np.array([f"t{i}" for i in rng.integers(0, 6, ROWS)])
-    left = conjunction(a, b, c, tariff) & (rng.random(ROWS) < 0.95)
+    a, b, c = rng.random((3, rows))
+    tariff = np.array([f"t{i}" for i in rng.integers(0, 6, rows)])
+    left = conjunction(a, b, c, tariff) & (rng.random(rows) < 0.95)
     records = Records.flat(
         {
             "a": a,
             "b": b,
             "c": c,
             "tariff": Coded.of(tariff.tolist()),
-            "coin": Coded.of(np.where(rng.random(ROWS) < 0.5, "head", "tail").tolist()),
+            "coin": Coded.of(np.where(rng.random(rows) < 0.5, "head", "tail").tolist()),
             "left": Coded.of(np.where(left, "yes", "no").tolist()),
         }
     )
@@ -79,6 +79,14 @@ def test_only_columns_that_gain_are_boosted():
     model = learned()
     assert [model.coder.drawn[t.column].field.name for t in model.trees] == ["left"]
     assert set(model.about()["boosted"]) == {"left"}
+
+
+def test_of_a_small_table_every_fifth_is_left_out_in_turn():
+    """800 rows: the label is found, the coin is not. 100 rows: what is drawn is whole."""
+    model = learned(rows=800)
+    assert set(model.about()["boosted"]) == {"left"}
+    assert share_right(model)[0] > share_right(learned(False, rows=800))[0] + 0.02
+    assert learned(rows=100).sample(0, 50, 0).rows == 50
 
 
 def test_a_column_that_would_take_too_many_trees_gets_fewer():

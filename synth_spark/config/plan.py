@@ -216,4 +216,5 @@ def _column(plan: ColumnPlan, family: str) -> Column:
         counterpart=counterpart,
         time_format=plan.time_format,
         decimal_comma=plan.decimal_comma,
+        unique=plan.unique,
     )

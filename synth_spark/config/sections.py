@@ -62,6 +62,11 @@ class ColumnPlan(Section):
     decimal_comma: bool = Field(
         default=False, description="Numbers held as text with a decimal comma: 1.234,5."
     )
+    unique: bool = Field(
+        default=False,
+        description="Whole numbers of a flat table that no two rows share: ids whose order tells "
+        "something. It is learned; the numbers are made anew.",
+    )
 
 
 class Records(Section):

@@ -140,6 +140,12 @@ def _clause(text: str, schema: Schema) -> Clause:
             hint="a category, a number or a time",
             field=field,
         )
+    if column.unique:
+        raise BadConditionError(
+            f"{field} is unique: its numbers are made anew, and a condition cannot name them.",
+            hint="what it runs with, as a time",
+            field=field,
+        )
     if not value:
         return Clause(field=field, missing=True)
     if column.kind == "category":

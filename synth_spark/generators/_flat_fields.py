@@ -6,6 +6,7 @@ stays close to an earlier column's, or never lies before (or never after) it, is
 after it. A place with coordinates is one field of the place codec.
 Identifiers that differ in every row are left out. Of the others it is drawn whether there is one,
 and which: a number, for which whoever writes the table makes an id anew.
+A serial number that runs with another column is how far it lies off what goes with that.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 from synth_spark.columns.survey import Survey, surveyed, values_of
 from synth_spark.core.batch import ID_MARK, Coded, Records, Values
 from synth_spark.core.schema import Schema
+from synth_spark.generators._flat_serial import Curve, expected, follows
 from synth_spark.generators._flat_week import keeps_week, week_days
 
 _DAY_US = 86_400_000_000
@@ -38,10 +40,11 @@ class Field:
     name: str  # unique; of the column, with "#day", "#second", "#week day", "#gap" for a time's
     column: str
     kind: Literal["category", "number", "place"]
-    part: Literal["", "day", "second", "week day", "gap", "hhmm", "hhmmss", "id"] = ""
-    after: str = ""  # gap: the column of times that it is counted from
+    part: Literal["", "day", "second", "week day", "gap", "hhmm", "hhmmss", "id", "serial"] = ""
+    after: str = ""  # gap, serial: the column of times (or numbers) that it is counted from
     text: bool = True  # category: the source's type can hold the word for rare labels
     shared: bool = False  # id: rows share them, else each has its own
+    curve: Curve = ()  # serial: its mean at some values of `after`
 
     def to_json(self) -> dict[str, Any]:
         """Plain data; `Field(**data)` reads it back."""
@@ -63,6 +66,8 @@ def fields_of(
             if known and (shared or known < len(codes)):
                 out.append(Field(name, name, "category", "id", shared=shared))
             continue
+        if column.unique:
+            continue  # below: what it runs with comes first
         if column.kind == "time":
             times = np.asarray(sample.columns[name])
             after = _close_to(times, sample, [f.column for f in out if f.part == "day"])
@@ -82,7 +87,20 @@ def fields_of(
         else:
             text = column.source_type.lower().startswith(_TEXTS)
             out.append(Field(name, name, "category", text=text))
-    return tuple(out)
+    return (*out, *_serial_fields(schema, out, sample))
+
+
+def _serial_fields(schema: Schema, fields: list[Field], sample: Records) -> list[Field]:
+    """The serial numbers, each beside the column that it runs with, if there is one."""
+    numbers = [f for f in fields if f.kind == "number" and f.part in ("", "day", "gap")]
+    out: list[Field] = []
+    for column in schema.columns:
+        if column.unique:
+            after, curve = follows(column.name, [f.column for f in numbers], sample)
+            name = f"{column.name}#beside" if after else column.name
+            part: Literal["", "serial"] = "serial" if after else ""
+            out.append(Field(name, column.name, "number", part, after, curve=curve))
+    return out
 
 
 def split(schema: Schema, fields: tuple[Field, ...], records: Records) -> dict[str, Values]:
@@ -103,6 +121,9 @@ def split(schema: Schema, fields: tuple[Field, ...], records: Records) -> dict[s
             out[field.name] = week_days(np.asarray(values))
         elif field.part == "gap":
             out[field.name] = _gap(np.asarray(values), np.asarray(records.columns[field.after]))
+        elif field.part == "serial":
+            along = expected(field.curve, records.columns[field.after])
+            out[field.name] = np.asarray(values, np.float64) - along
         elif field.part in CLOCKS:
             out[field.name] = from_clock(np.asarray(values), field.part)
         elif field.kind == "place":
@@ -123,7 +144,7 @@ def join(
         value = values[field.name]
         if field.part == "day":
             out[field.column] = time_of(values, field.column)
-        elif field.part in ("second", "week day", "gap"):
+        elif field.part in ("second", "week day", "gap", "serial"):
             continue  # gaps below, once all days are there
         elif field.part in CLOCKS:
             out[field.column] = to_clock(np.asarray(value), field.part)
@@ -136,6 +157,10 @@ def join(
     for field in fields:
         if field.part == "gap":
             out[field.column] = _later(np.asarray(out[field.after]), np.asarray(values[field.name]))
+    for field in fields:
+        if field.part == "serial":
+            along = expected(field.curve, out[field.after])
+            out[field.column] = np.rint(np.asarray(values[field.name], np.float64) + along)
     return out
 
 

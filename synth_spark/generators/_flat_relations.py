@@ -18,12 +18,13 @@ import numpy as np
 from synth_spark.core.batch import Values
 from synth_spark.generators._flat_linear import fit_linear
 from synth_spark.generators._flat_relation import CURVES, INVERSES, Array, Relation
-from synth_spark.generators._flat_total import fit_total, may_be_part
+from synth_spark.generators._flat_total import fit_total, may_be_part, short
 from synth_spark.generators._flat_worth import Table, is_exact, is_worth, spread_of
 
 _NEAR = 8  # best-correlated columns that are tried as parents
 _SPREAD = 0.25  # of y's own: a residual wider than this is no relation
 _MOSTLY = 0.5  # of the rows: a number that is so often the same is followed
+_SAYS_ALL = 0.98  # of a correlation: with such a number beside them no parts are found
 _MIN_VALUES = 20  # a column with fewer distinct values is drawn as it is
 
 
@@ -152,8 +153,19 @@ def _candidates(table: Table, y: str, near: list[str]) -> list[Relation]:
 
 def _total(table: Table, y: str, parts: list[str]) -> list[Relation]:
     numbers = {n: table.number(n) for n in dict.fromkeys(parts) if table.distinct[n] > 1}
-    found = fit_total(y, table.number(y), numbers, table.fitting)
-    return [found] if found else []
+    apart = {n: x for n, x in numbers.items() if not _says_all(table, n, y)}
+    tried = [numbers, apart] if len(apart) < len(numbers) else [numbers]
+    found = [fit_total(y, table.number(y), some, table.fitting) for some in tried]
+    return [f for f in found if f is not None]
+
+
+def _says_all(table: Table, x: str, y: str) -> bool:
+    """Whether one number all but tells the other, as a tax does the sum that it is taken of."""
+    both = table.fitting & table.known[x] & table.known[y]
+    a, b = table.number(x)[both], table.number(y)[both]
+    if len(a) < 25 or not a.std() or not b.std():
+        return False
+    return abs(float(np.corrcoef(a, b)[0, 1])) > _SAYS_ALL
 
 
 def _scaled(table: Table, target: Array, relation: Relation) -> list[Relation]:
@@ -167,7 +179,7 @@ def _scaled(table: Table, target: Array, relation: Relation) -> list[Relation]:
     k = float(np.median(ratio))
     round_k = float(np.rint(k)) if abs(k) >= 1 else 1 / float(np.rint(1 / k))
     options = [round_k, k] if abs(round_k / k - 1) < 0.1 else [k]
-    return [replace(relation, factor=f) for f in options]
+    return [replace(relation, factor=f) for f in dict.fromkeys([short(k), *options])]
 
 
 def _bounded(table: Table, relation: Relation) -> Relation:

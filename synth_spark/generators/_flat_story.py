@@ -25,6 +25,7 @@ from synth_spark.generators import _flat_tokens as second
 from synth_spark.generators import _flat_zeros as zeros
 from synth_spark.generators._flat_days import Days
 from synth_spark.generators._flat_fields import CLOCKS, Field, fields_of, split
+from synth_spark.generators._flat_heads import heads
 from synth_spark.generators._flat_model import relations_in_words
 from synth_spark.generators._flat_relation import Relation
 from synth_spark.generators._flat_relations import search
@@ -80,11 +81,12 @@ def prepared(
         )
     whole = sample.rows == survey.rows  # nothing more to count elsewhere
     numbers = tuple(f.name for f in fields if f.kind == "number" and f.part in ("", *CLOCKS))
-    found = search(split(schema, fields, sample), numbers) if relations else ()
+    values = split(schema, fields, sample)
+    found = search(values, numbers) if relations else ()
     residual = tuple(r for r in found if not r.exact)
     count = partial(second.second_pass, schema, fields, residual)
     extra = count(sample) if whole else (yield Fold(count, second.merge_second, "residuals"))
-    coder = _coder(survey, fields, found, extra, min_subjects)
+    coder = _coder(survey, fields, found, extra, min_subjects, heads(fields, values))
     return Prepared(survey, coder, sample, coder.encode(sample), whole)
 
 
@@ -144,11 +146,11 @@ def number_settings(rows: int, min_subjects: int) -> dict[str, Any]:
 
 def _coder(
     survey: Survey, fields: tuple[Field, ...], relations: tuple[Relation, ...],
-    extra: dict[str, Any], least: int,
+    extra: dict[str, Any], least: int, first: list[str],
 ) -> Coder:  # fmt: skip
     residual = {r.child: r for r in relations if not r.exact}
     computed = {r.child: r for r in relations if r.exact}
-    order, sums = in_order(fields, residual, computed)
+    order, sums = in_order(fields, residual, computed, first)
     settings = number_settings(survey.rows, least)
     drawn = []
     for field in order:

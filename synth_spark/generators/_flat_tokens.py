@@ -8,7 +8,7 @@ network which of the two vocabularies is open.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any
@@ -236,12 +236,19 @@ def merge_second(left: dict[str, Any], right: dict[str, Any]) -> dict[str, Any]:
 
 
 def in_order(
-    fields: tuple[Field, ...], residual: Mapping[str, Relation], computed: Mapping[str, Relation]
+    fields: tuple[Field, ...],
+    residual: Mapping[str, Relation],
+    computed: Mapping[str, Relation],
+    first: Sequence[str] = (),
 ) -> tuple[list[Field], list[Relation]]:
-    """The order of drawing (residuals last, after their parents), and of computing."""
+    """The order of drawing (`first`, residuals last, after their parents), and of computing."""
     rank = {"week day": -1, "number": 0, "place": 1, "category": 2}
     base = [f for f in fields if f.name not in residual and f.name not in computed]
-    order = sorted(base, key=lambda f: rank[f.part if f.part in rank else f.kind])
+    head = {n: i for i, n in enumerate(first)}
+    order = sorted(
+        base,
+        key=lambda f: (head.get(f.name, len(head)), rank[f.part if f.part in rank else f.kind]),
+    )
     waiting = [f for f in fields if f.name in residual]
     known = {f.name for f in order}
     while waiting:

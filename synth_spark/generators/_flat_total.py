@@ -66,8 +66,8 @@ def fit_total(
     if len(chosen) < _FEWEST_PARTS:
         return None
     fitted = np.linalg.lstsq(x[:, chosen] - x[:, chosen].mean(axis=0), goal, rcond=None)[0]
-    weights = np.array([_short(float(w)) for w in fitted])
-    base = _short(float(np.median(total[some] - x[:, chosen] @ weights)))
+    weights = np.array([short(float(w)) for w in fitted])
+    base = short(float(np.median(total[some] - x[:, chosen] @ weights)))
     parts = [(names[i], float(w)) for i, w in zip(chosen, weights, strict=True) if w]
     if len(parts) < _FEWEST_PARTS - 1:  # what went before the rest and has no weight is no part
         return None
@@ -84,10 +84,10 @@ def _is_little(goal: Array, x: Array, weights: Array) -> bool:
     return bool(np.abs(goal - x @ weights).mean() < _LEFT * np.abs(goal).mean())
 
 
-def _short(value: float) -> float:
+def short(value: float) -> float:
     """The shortest decimal that is as good as the same."""
     for digits in range(_DECIMALS + 1):
-        short = round(value, digits)
-        if abs(value - short) <= _NEAR * min(max(abs(value), 1e-3), 1.0):
-            return short
+        near = round(value, digits)
+        if abs(value - near) <= _NEAR * min(max(abs(value), 1e-3), 1.0):
+            return near
     return value

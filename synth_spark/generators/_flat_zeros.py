@@ -22,6 +22,7 @@ _EXPECTED = 3.0  # rows
 _EXPECTED_MANY = 8.0  # rows, for pairs of fields with more than 400 pairs of classes
 _MOST_LABELS = 200  # a category with more has no classes
 _MOST_CLASSES = 1_000  # of all fields; the fields with the fewest come first
+_KEYS = 4  # labels at least of a field that another follows from
 _SPIKE = 0.01  # share of the rows that gives a spike a class
 
 
@@ -110,5 +111,21 @@ def forbidden(classes: list[NDArray[np.int32]], pairs: NDArray[np.int64]) -> NDA
     least = np.where(np.outer(sizes, sizes) > 400, _EXPECTED_MANY, _EXPECTED)
     zero = (pairs == 0) & (np.outer(rows, rows) / max(total, 1.0) >= least)
     for a, b in pairwise(starts):
+        for c, d in pairwise(starts):
+            if b - a > 2 * (d - c) > 2 and _follows(pairs[a:b, c:d]):
+                zero[a:b, c:d] = pairs[a:b, c:d] == 0
+                zero[c:d, a:b] = pairs[c:d, a:b] == 0
+    for a, b in pairwise(starts):
         zero[a:b, a:b] = False  # classes of one field exclude each other anyway
     return np.asarray(zero)
+
+
+def _follows(pairs: NDArray[np.int64]) -> bool:
+    """Whether each class of the first field goes with one of the second, whose rows are shared.
+
+    One class in twenty may go with several: that of rare labels does.
+    """
+    used = pairs.sum(axis=1) > 0
+    alone = (pairs > 0).sum(axis=1) == 1
+    shared = (pairs > 0).sum(axis=0) > 1
+    return bool(used.sum() >= _KEYS and alone[used].mean() > 0.95 and shared.sum() >= 2)

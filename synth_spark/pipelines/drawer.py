@@ -16,11 +16,13 @@ from numpy.typing import NDArray
 
 from synth_spark.columns._determined_given import among, fillable
 from synth_spark.columns.identifier import Identifier
+from synth_spark.columns.serial import Serial
 from synth_spark.core.batch import ID_MARK, SUBJECT_MARK, Coded, Records, known_first
 from synth_spark.core.conditions import Condition
 from synth_spark.core.given import empty_like
 from synth_spark.core.ports import Completes, FillsGaps
 from synth_spark.core.schema import Column
+from synth_spark.core.seeds import generator
 from synth_spark.core.shelf import GENERATORS
 from synth_spark.pipelines.model_folder import Saved, load_saved
 
@@ -67,11 +69,31 @@ class ModelDrawer:
         records = self.beside(drawn, block, seed)
         return records, self.made(records, block, seed)
 
-    def beside(self, drawn: Records, block: int, seed: int) -> Records:
-        """What a model drew of a block with the columns that it leaves out."""
+    def beside(self, drawn: Records, block: int, seed: int, *, stay: bool = False) -> Records:
+        """What a model drew of a block with the columns that it leaves out.
+
+        Args:
+            drawn: The model's records.
+            block: Their number.
+            seed: Of the drawing.
+            stay: Numbers stay as they are, as some are known.
+        """
         schema, saved = self.saved.schema, self.saved
+        drawn = self._serial(drawn, block, seed)
         records = saved.texts.complete(drawn, schema, seed, block * self.block_size)
-        return saved.determined.complete(records, schema, seed, block)
+        return saved.determined.complete(records, schema, seed, block, stay=stay)
+
+    def _serial(self, drawn: Records, block: int, seed: int) -> Records:
+        """The records, each row with numbers of its own in the columns that have such."""
+        columns = dict(drawn.columns)
+        for column in self.saved.schema.columns:
+            state = self.saved.identifiers.get(column.name)
+            if column.unique and state and column.name in columns:
+                rng = generator(seed, f"serial/{column.name}", block)
+                values = np.asarray(columns[column.name], np.float64)
+                serial = Serial.from_state(state)
+                columns[column.name] = serial.numbers(values, block, self.block_size, rng)
+        return replace(drawn, columns=columns)
 
     def made(self, records: Records, block: int, seed: int) -> dict[str, Any]:
         """The identifiers of a block's records; see `draw`."""
@@ -199,7 +221,7 @@ class Filler:
         """The rows of one block, every gap drawn given the row's other cells; see `draw`."""
         options, _ = among(self.drawer.saved.determined, known)
         drawn = self.completer.complete(self._whole(known), seed, block, options)
-        records = self.drawer.beside(drawn, block, seed)
+        records = self.drawer.beside(drawn, block, seed, stay=True)
         held = {n: known_first(v, records.columns[n]) for n, v in known.columns.items()}
         records = replace(records, columns={**records.columns, **held})
         return records, self.drawer.made(records, block, seed)

@@ -16,6 +16,7 @@ from synth_spark.columns._determined_search import determined
 from synth_spark.columns._text_mine import check_miner
 from synth_spark.columns._texts import Texts, texts, without_text
 from synth_spark.columns.determined import Determined
+from synth_spark.columns.serial import serials
 from synth_spark.config import AUTO, STEPS, Plan, Step
 from synth_spark.core.conditions import (
     CannotConditionError,
@@ -132,6 +133,9 @@ class Job:
             if not self.plan.cold:
                 lines = learn(texts(rest, min_subjects=least, relates=kind.relates), engine)
             model = learn(kind.learn(lines.rest(rest), params, self.plan.seed), engine)
+            if not self.plan.cold:
+                rows = self._split()["subjects_train"]
+                identifiers = {**identifiers, **learn(serials(self.schema, rows), engine)}
             seconds = time.perf_counter() - start
             sha256 = model_folder.save(
                 self.folder.path / "models" / role,

@@ -14,6 +14,7 @@ from synth_spark.core.schema import Column, Schema
 from synth_spark.errors import EmptyTableError, SynthError
 from synth_spark.records import _names
 from synth_spark.records._kinds import column_of
+from synth_spark.records._ordered import runs_with
 from synth_spark.records._profile import Profile, profile
 from synth_spark.records._roles import constant_within, find_key, find_time, flat_key
 from synth_spark.records._usable import arrow_types, spark_type_of, unusable
@@ -160,7 +161,8 @@ def _judge(profiles: dict[str, Profile], dropped: dict[str, str], key: str, time
     why: dict[str, str] = {}
     key, time = _shape(profiles, key, time, notes)
     events = bool(time)
-    key = key or flat_key(profiles)
+    ordered = {} if events else runs_with(profiles, named=key)
+    key = key or flat_key({n: p for n, p in profiles.items() if n not in ordered})
     per_subject = constant_within(profiles, key, time) if events else frozenset()
     pairs = _names.place_pairs([n for n in profiles if n not in (key, time)])
     columns: list[Column] = []
@@ -171,6 +173,12 @@ def _judge(profiles: dict[str, Profile], dropped: dict[str, str], key: str, time
             why[name] = f"key: {repeats}; replaced by a keyed hash, made anew in the twin"
             key_column = Column(
                 name=name, kind="identifier", source_type=measured.spark_type, per="subject"
+            )
+            continue
+        if name in ordered:
+            why[name] = f"an id that runs with {ordered[name]}: its order is learned, made anew"
+            columns.append(
+                Column(name=name, kind="number", source_type=measured.spark_type, unique=True)
             )
             continue
         column, reason = column_of(measured, profiles, pairs, key=key, events=events, time=time)

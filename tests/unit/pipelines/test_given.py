@@ -118,7 +118,7 @@ def filler() -> Filler:
     assert isinstance(found, Determined)
     assert found.children == ("region",)
     kind = GENERATORS.get("autoregressive")
-    rest = Records.flat({n: cells().columns[n] for n in ("cell", "spent")})
+    rest = Records.flat({c.name: cells().columns[c.name] for c in found.rest(CELLS).columns})
     story = kind.learn(found.rest(CELLS), kind.Params(max_epochs=25, valid_share=0.0), 1)
     model = learn(story, Local(rest, train=train_local))
     drawer = ModelDrawer(Saved(model, "autoregressive", CELLS, {}, found, {}, ""))

@@ -28,7 +28,8 @@ def heads(fields: tuple[Field, ...], values: Mapping[str, Values]) -> list[str]:
         fields: Of the table.
         values: Theirs in a sample of rows.
     """
-    codes = {f.name: _codes(values[f.name]) for f in fields if f.kind != "place"}
+    whole = [f for f in fields if f.kind != "place" and not f.part]  # parts hang on one another
+    codes = {f.name: _codes(values[f.name]) for f in whole}
     sizes = {n: int(c.max(initial=0)) + 1 for n, c in codes.items()}
     labels = [f.name for f in fields if f.kind == "category" and not f.part]
     parents = [n for n in labels if _LEAST_KEYS <= sizes[n] <= 2 * MOST_KEYS]
@@ -54,7 +55,7 @@ def _ranges(
 ) -> list[str]:
     """Labels that follow from the range that a number lies in, each with its number behind it."""
     out: list[str] = []
-    numbers = [f.name for f in fields if f.kind == "number" and f.part in ("", "hhmm", "hhmmss")]
+    numbers = [f.name for f in fields if f.kind == "number" and not f.part]
     labels = [f.name for f in fields if f.kind == "category" and not f.part]
     labels = [n for n in labels if 2 <= sizes[n] <= MOST_HINTED]
     for number in numbers:

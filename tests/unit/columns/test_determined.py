@@ -55,7 +55,8 @@ def test_a_region_and_a_price_follow_from_a_cell_and_come_back_exactly(
     )
     out = found(schema, records)
     assert sorted(out.children) == ["price", "region"]
-    assert [c.name for c in out.rest(schema).columns] == ["cell", "noise"]
+    assert out.hints == {"region", "price"}  # few beside 40 cells: the model draws them too
+    assert [c.name for c in out.rest(schema).columns] == ["cell", "region", "price", "noise"]
     left = Records.flat({n: records.columns[n] for n in ("cell", "noise")})
     whole = Determined.from_state(out.state()).complete(left, schema, 1, 0)
     assert (whole.columns["region"].texts() == records.columns["region"].texts()).all()  # type: ignore[union-attr]

@@ -43,7 +43,7 @@ _USUAL_ROWS = 5_634  # the table on which decay, dropout and epochs were chosen
 _MOST_EPOCHS = 30  # small tables are not read more often than that
 _PIECE_ROWS = 4_096  # that the network is asked about at once
 _LONGER_EPOCHS, _LONGER_RATE = 40, 2e-3
-_STILL_NATS = 0.02  # an epoch, over the last third, of what held-back rows cost
+_STILL_NATS = 0.02, 0.015  # an epoch, over the last third, of what held-back rows cost; of few
 _FEW_ROWS = 1_000  # smaller ones are read less often
 
 
@@ -155,7 +155,7 @@ def longer_of(
     last = len(nats) // 3
     if rows >= _SMALL_ROWS or params.max_epochs or len(nats) < schedule.max_epochs or not last:
         return None
-    if (nats[-1 - last] - nats[-1]) / last < _STILL_NATS:
+    if (nats[-1 - last] - nats[-1]) / last < _STILL_NATS[rows < _FEW_ROWS]:
         return None
     rate = schedule.learning_rate if params.learning_rate else _LONGER_RATE
     return replace(schedule, max_epochs=_LONGER_EPOCHS, learning_rate=rate)

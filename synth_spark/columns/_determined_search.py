@@ -8,7 +8,7 @@ by one subject determines everything and tells nothing.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import combinations
 from typing import Any
@@ -54,6 +54,7 @@ def determined(schema: Schema, min_subjects: int) -> Learning:
         schema: Of the table.
         min_subjects: A key held by fewer subjects is not told.
     """
+    schema = replace(schema, columns=tuple(c for c in schema.columns if not c.unique))  # made anew
     sample: Records = yield Take(subjects=SAMPLE_ROWS, rows=SAMPLE_ROWS)
     candidates = search(schema, sample, min_subjects)
     if not candidates:

@@ -133,9 +133,6 @@ class Group:
 
     def coarser(self) -> list[str]:
         """The children that have much fewer values than there are keys."""
-        if self.how == "range" and not self.part:
-            tables = zip(self.children, self.tables, strict=True)
-            return [c for c, t in tables if isinstance(t, Coded) and len(t.labels) <= MOST_HINTED]
         if self.how != "label":
             return []
         out = []
@@ -152,32 +149,6 @@ class Group:
                 ):
                     out.append(child)
         return out
-
-    def moved(self, records: Records) -> Values:
-        """The parent's numbers, by range, moved to where the child is what was drawn of it.
-
-        A number on the wrong side of a threshold is put as far on its other side; shape (rows,).
-        """
-        x = np.asarray(records.columns[self.parent], np.float64)
-        child = self.coarser()[0]
-        drawn, table = records.columns[child], self.tables[self.children.index(child)]
-        assert isinstance(drawn, Coded)
-        assert isinstance(table, Coded)
-        thresholds = self.keys[np.isfinite(self.keys)]
-        edges = np.concatenate([[-np.inf], thresholds, [np.inf]])
-        wanted = _placed(drawn, table.labels)
-        place = np.searchsorted(thresholds, x, "right")
-        wrong = (
-            np.isfinite(x)
-            & (wanted >= 0)
-            & (table.codes[np.minimum(place, len(table) - 1)] != wanted)
-        )
-        out = x.copy()
-        for row in np.flatnonzero(wrong):
-            own = np.flatnonzero(table.codes[: len(edges) - 1] == wanted[row])
-            if len(own):
-                out[row] = _mirrored(x[row], edges[own], edges[own + 1])
-        return np.round(out, _decimals(x)) if wrong.any() else out
 
     def asked(self, clause: Clause) -> Clause:
         """A clause on a child as one on the parent; see `Determined.asked`."""
@@ -266,24 +237,10 @@ class Determined:
         gone |= {c.partner for c in schema.columns if c.name in gone and c.partner}
         return replace(schema, columns=tuple(c for c in schema.columns if c.name not in gone))
 
-    def complete(
-        self, records: Records, schema: Schema, seed: int, block: int, *, stay: bool = False
-    ) -> Records:
-        """Drawn records with the columns that were left out, a function of seed and block.
-
-        Args:
-            records: What was drawn.
-            schema: Of the table.
-            seed: Of the drawing.
-            block: The number of these records.
-            stay: Numbers are not moved to where a hint has them.
-        """
+    def complete(self, records: Records, schema: Schema, seed: int, block: int) -> Records:
+        """Drawn records with the columns that were left out, a function of seed and block."""
         columns = dict(records.columns)
         for group in self.groups:
-            if isinstance(group, Group) and group.how == "range" and not stay:
-                hints = group.coarser()
-                if hints and hints[0] in columns and group.parent in columns:
-                    columns[group.parent] = group.moved(Records(columns, records.offsets))
             found = group.completed(Records(columns, records.offsets), seed, block)
             for name, values in found.items():
                 partner = schema.column(name).partner
@@ -323,21 +280,6 @@ class Determined:
         return cls(
             tuple(Formula.from_state(g) if "formula" in g else Group.from_state(g) for g in state)
         )
-
-
-def _mirrored(x: float, lows: Reals, highs: Reals) -> float:
-    """A number put as far inside the nearest of some ranges as it lies before it."""
-    off = np.maximum(lows - x, x - highs)
-    k = int(off.argmin())
-    low, high = float(lows[k]), float(highs[k])
-    inside = min(float(off[k]), (high - low) / 2)
-    return low + inside if x < low else float(np.nextafter(high - inside, -np.inf))
-
-
-def _decimals(x: Reals) -> int:
-    """Places behind the point of all the numbers, at most 6."""
-    known = x[np.isfinite(x)]
-    return next((d for d in range(6) if np.allclose(known, np.round(known, d), atol=1e-9)), 6)
 
 
 def _held(clause: Clause, table: Values) -> NDArray[np.bool_]:

@@ -5,14 +5,15 @@ repeat, so that each row then gets a number of its own near by. None of the sour
 but `MOST_KNOTS` quantiles of them, each of `HOLDERS` rows at least and moved off the ids
 themselves; and a drawn number is moved by chance among the `HOLDERS` around it, whatever drew it.
 
-Numbers are shared out so that a block needs to know of no other: between two quantiles the block
-with number b has those that leave the rest b when divided by as many blocks as there is room for.
-Where more blocks are drawn than the source's range has room for, numbers go on above it.
+Numbers are shared out so that a block needs to know of no other: each has its own between any two
+quantiles. Blocks beyond those of as many rows as the source has (of a larger twin, or of many
+conditions that begin one each) have none where ids are dense: their numbers go on above the range.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Self
 
 import numpy as np
@@ -25,6 +26,8 @@ SAMPLE_ROWS = 50_000
 MOST_KNOTS = 1_024
 HOLDERS = 20  # rows between two knots
 ROOMY = 4  # numbers a row that a block has between two knots, where there are so many
+MOST_SPREAD = 64  # blocks among which scarce numbers are spread by their rows
+GOLDEN = 0.6180339887498949  # its multiples spread evenly (Weyl 1916)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +35,7 @@ class Serial:
     """How many ids lie where: as many rows between any two neighbouring knots."""
 
     knots: NDArray[np.int64]  # (k + 1,), strictly ascending; the last one is no id
-    rows: int  # of the source
+    rows: int  # of the source, and of the twin unless more are asked for
 
     @classmethod
     def of(cls, values: NDArray[np.float64], rows: int) -> Self | None:
@@ -89,15 +92,19 @@ class Serial:
 
     def _free(self, block: int, block_size: int) -> NDArray[np.int64]:
         """The numbers of one block in order."""
-        rows = block_size / (len(self.knots) - 1)  # of a block between two knots
-        room = np.diff(self.knots)
-        blocks = np.minimum(-(-self.rows // block_size), room // rows)
-        blocks = np.maximum(np.maximum(blocks, room // (rows * ROOMY)), 1).astype(np.int64)
-        own = np.flatnonzero(block < blocks)
-        return np.concatenate(
-            [np.arange(self.knots[j] + block, self.knots[j + 1], blocks[j]) for j in own]
-            or [np.zeros(0, np.int64)]
-        )
+        parts, blocks = len(self.knots) - 1, -(-self.rows // block_size)
+        first = int(self.knots[0])
+        own: list[NDArray[np.int64]] = []
+        for low, high in pairwise(self.knots.tolist()):
+            room = high - low
+            roomy = int(room // (ROOMY * block_size / parts))
+            if roomy >= blocks or blocks > MOST_SPREAD:  # a class of remainders a block
+                classes = max(roomy, blocks)
+                own += [np.arange(low + block, high, classes)] if block < classes else []
+            else:  # by the rows of each block: the last one is not full
+                at = (np.arange(low - first, high - first) + 0.5) * GOLDEN % 1 * self.rows
+                own.append(low + np.flatnonzero(at // block_size == block))
+        return np.concatenate(own or [np.zeros(0, np.int64)])
 
     def state(self) -> dict[str, Any]:
         """A tree for the model folder."""

@@ -105,6 +105,13 @@ class Plan(Section):
             key = Column(name=self.records.key, kind="identifier", per="subject")
         rest = tuple(c for c in columns if c.name != self.records.key)
         time = self.records.time if shape == "events" else ""
+        lone = [c.name for c in rest if c.unique]
+        if lone and shape == "events":
+            raise PlanError(
+                f"records.columns: {lone[0]} is unique; only a flat table has such numbers.",
+                hint=f"kind: identifier for {lone[0]}",
+                path=f"records.columns.{lone[0]}.unique",
+            )
         return Schema(family=family, shape=shape, columns=rest, key=key, time=time)
 
     @property
@@ -202,6 +209,12 @@ def _column(plan: ColumnPlan, family: str) -> Column:
             f"records.columns: {plan.name} has no kind, and {family} has no field of that name.",
             hint="kind: category, number, time, place, identifier or text",
             path=f"records.columns.{plan.name}",
+        )
+    if plan.unique and kind != "number":
+        raise PlanError(
+            f"records.columns: {plan.name} is unique and of kind {kind}.",
+            hint="unique is for whole numbers; kind: identifier is different in every row anyway",
+            path=f"records.columns.{plan.name}.unique",
         )
     counterpart = bool(field and field.counterpart)
     if plan.counterpart is not None:

@@ -96,7 +96,7 @@ def asked_columns(there: Sequence[str], schema: Schema, sources: Mapping[str, st
             )
         names[by_name[name]] = name
     key = schema.key.name if schema.key else ""
-    anew = [n for n in names if n == key or known[n].kind in MADE_ANEW]
+    anew = [n for n in names if n == key or known[n].kind in MADE_ANEW or known[n].unique]
     kept = tuple(c for n, c in known.items() if n in names and n not in anew)
     _check_kept(kept, known)
     flat = Schema(family="table", shape="flat", columns=kept)

@@ -17,7 +17,6 @@ from synth_spark.core.batch import Coded, Values
 from synth_spark.generators._flat_fields import Field
 
 _LEAST_KEYS = 4
-_LEAST_ROWS = 50
 _EXCEPTIONS = 1e-3  # of the rows; labels that are too rare to tell are not looked at here
 
 
@@ -33,7 +32,7 @@ def heads(fields: tuple[Field, ...], values: Mapping[str, Values]) -> list[str]:
     sizes = {n: int(c.max(initial=0)) + 1 for n, c in codes.items()}
     labels = [f.name for f in fields if f.kind == "category" and not f.part]
     parents = [n for n in labels if _LEAST_KEYS <= sizes[n] <= 2 * MOST_KEYS]
-    out = _ranges(fields, values, codes, sizes)
+    out: list[str] = []
     for parent in sorted(parents, key=lambda n: (-sizes[n], n)):
         if parent in out:
             continue
@@ -44,30 +43,6 @@ def heads(fields: tuple[Field, ...], values: Mapping[str, Values]) -> list[str]:
             and _follows(codes[parent], codes[n], size)
         ]  # fmt: skip
         out += [parent, *told] if told else []
-    return out
-
-
-def _ranges(
-    fields: tuple[Field, ...],
-    values: Mapping[str, Values],
-    codes: Mapping[str, NDArray[np.int64]],
-    sizes: Mapping[str, int],
-) -> list[str]:
-    """Labels that follow from the range that a number lies in, each with its number behind it."""
-    out: list[str] = []
-    numbers = [f.name for f in fields if f.kind == "number" and not f.part]
-    labels = [f.name for f in fields if f.kind == "category" and not f.part]
-    labels = [n for n in labels if 2 <= sizes[n] <= MOST_HINTED]
-    for number in numbers:
-        x = np.asarray(values[number], np.float64)
-        known = np.isfinite(x)
-        order = np.lexsort((np.arange(len(x)), x))[: int(known.sum())]
-        if len(order) < _LEAST_ROWS or sizes[number] < 2 * _LEAST_KEYS:
-            continue
-        for name in labels:
-            runs = 1 + int((np.diff(codes[name][order]) != 0).sum())
-            if name not in out and 1 < runs <= 2 * sizes[name] < sizes[number]:
-                out += [name] if number in out else [name, number]
     return out
 
 

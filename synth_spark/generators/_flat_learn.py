@@ -93,7 +93,9 @@ def learn_flat(schema: Schema, params: AutoregressiveParams, seed: int) -> Learn
     trained = yield Train(partial(encode, coder), FlatTrainee(layout, schedule), "flat")
     longer = longer_of(schedule, trained, survey.rows, params)
     if longer is not None:
-        trained = yield Train(partial(encode, coder), FlatTrainee(layout, longer), "flat_longer")
+        again = yield Train(partial(encode, coder), FlatTrainee(layout, longer), "flat_longer")
+        if _last_nats(again) < _last_nats(trained):
+            trained = again
     tables = fold(layout, trained.weights)
     trees = _trees(coder, tables, tokens, seed) if params.boost else ()
     shares = yield from token_shares(ready)
@@ -153,12 +155,16 @@ def longer_of(
     """
     nats = [float(e["valid_nats"]) for e in trained.curve if "valid_nats" in e]
     last = len(nats) // 3
-    if rows >= _SMALL_ROWS or params.max_epochs or len(nats) < schedule.max_epochs or not last:
+    if rows >= _SMALL_ROWS or params.max_epochs or len(nats) != schedule.max_epochs or not last:
         return None
     if (nats[-1 - last] - nats[-1]) / last < _STILL_NATS[rows < _FEW_ROWS]:
         return None
     rate = schedule.learning_rate if params.learning_rate else _LONGER_RATE
     return replace(schedule, max_epochs=_LONGER_EPOCHS, learning_rate=rate)
+
+
+def _last_nats(trained: Trained) -> float:
+    return float(trained.curve[-1].get("valid_nats", np.inf)) if trained.curve else np.inf
 
 
 def caution(rows: int, params: AutoregressiveParams) -> tuple[float, float]:

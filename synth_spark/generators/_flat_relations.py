@@ -94,7 +94,7 @@ def _best(
         if spread > 0 and ok.sum() >= max(50, 0.5 * table.known[y].sum()):
             scored.append((_away(r[ok], spread), len(scored), relation))
     scored.sort(key=lambda s: s[:2])
-    for ratio, _, relation in scored[:3]:
+    for ratio, _, relation in scored[:5]:
         bounded = _bounded(table, relation)
         if phase != "residual":
             if ratio < _SPREAD and is_exact(bounded, every):
@@ -179,7 +179,7 @@ def _scaled(table: Table, target: Array, relation: Relation) -> list[Relation]:
     k = float(np.median(ratio))
     round_k = float(np.rint(k)) if abs(k) >= 1 else 1 / float(np.rint(1 / k))
     options = [round_k, k] if abs(round_k / k - 1) < 0.1 else [k]
-    return [replace(relation, factor=f) for f in dict.fromkeys([short(k), *options])]
+    return [replace(relation, factor=f) for f in dict.fromkeys([*options, short(k) or k])]
 
 
 def _bounded(table: Table, relation: Relation) -> Relation:

@@ -24,13 +24,16 @@ def follows(name: str, others: list[str], sample: Records) -> tuple[str, Curve]:
         sample: Rows of the table.
     """
     ids = np.asarray(sample.columns[name], np.float64)
-    best: tuple[float, str, Curve] = (CLOSE * _width(ids), "", ())
+    known = np.isfinite(ids)
+    if known.sum() < 2 * HOLDERS:
+        return "", ()
+    best: tuple[float, str, Curve] = (CLOSE * _width(ids[known]), "", ())
     for other in others:
         x = _number(sample.columns[other])
-        if len(x) < 2 * HOLDERS or not np.isfinite(x).all():
+        if not np.isfinite(x).all():
             continue
-        curve = _curve(x, ids)
-        left = _width(ids - expected(curve, sample.columns[other]))
+        curve = _curve(x[known], ids[known])
+        left = _width(ids[known] - expected(curve, x[known]))
         if left < best[0]:
             best = left, other, curve
     return best[1:]
@@ -44,13 +47,19 @@ def expected(curve: Curve, values: Values) -> NDArray[np.float64]:
 
 
 def _curve(x: NDArray[np.float64], ids: NDArray[np.float64]) -> Curve:
-    """Means of groups of neighbours, at most `MOST_POINTS` and of `HOLDERS` rows at least."""
-    count = min(len(x) // HOLDERS, MOST_POINTS)
-    cuts = np.unique(np.quantile(x, np.arange(1, count) / count, method="higher"))
-    group = np.searchsorted(cuts, x, side="right")
-    _, group, rows = np.unique(group, return_inverse=True, return_counts=True)
-    points = np.bincount(group, x) / rows, np.bincount(group, ids) / rows
-    return tuple((float(a), float(b)) for a, b in zip(*points, strict=True))
+    """Means of neighbours, at most `MOST_POINTS` and of `HOLDERS` rows at least."""
+    size = max(HOLDERS, -(-len(x) // MOST_POINTS))
+    _, value, rows = np.unique(x, return_inverse=True, return_counts=True)
+    point, points, here, left = np.zeros(len(rows), np.int64), 0, 0, len(x)
+    for k, n in enumerate(rows.tolist()):
+        if here >= size and left >= size:
+            points, here = points + 1, 0
+        point[k] = points
+        here, left = here + n, left - n
+    group = point[value.ravel()]
+    rows = np.bincount(group)
+    mean = np.bincount(group, x) / rows, np.bincount(group, ids) / rows
+    return tuple((float(a), float(b)) for a, b in zip(*mean, strict=True))
 
 
 def _number(values: Any) -> NDArray[np.float64]:

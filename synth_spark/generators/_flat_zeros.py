@@ -112,20 +112,23 @@ def forbidden(classes: list[NDArray[np.int32]], pairs: NDArray[np.int64]) -> NDA
     zero = (pairs == 0) & (np.outer(rows, rows) / max(total, 1.0) >= least)
     for a, b in pairwise(starts):
         for c, d in pairwise(starts):
-            if b - a > 2 * (d - c) > 2 and _follows(pairs[a:b, c:d]):
-                zero[a:b, c:d] = pairs[a:b, c:d] == 0
-                zero[c:d, a:b] = pairs[c:d, a:b] == 0
+            if b - a > 2 * (d - c) > 2:
+                shut = _follows(pairs[a:b, c:d])
+                zero[a:b, c:d] |= shut
+                zero[c:d, a:b] |= shut.T
     for a, b in pairwise(starts):
         zero[a:b, a:b] = False  # classes of one field exclude each other anyway
     return np.asarray(zero)
 
 
-def _follows(pairs: NDArray[np.int64]) -> bool:
-    """Whether each class of the first field goes with one of the second, whose rows are shared.
+def _follows(pairs: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Pairs that cannot be where each class of the first field goes with one of the second.
 
-    One class in twenty may go with several: that of rare labels does.
+    One class in twenty may go with several: that of rare labels does. Nothing is shut for it, nor
+    for a class that no row has; shape as `pairs`.
     """
     used = pairs.sum(axis=1) > 0
     alone = (pairs > 0).sum(axis=1) == 1
     shared = (pairs > 0).sum(axis=0) > 1
-    return bool(used.sum() >= _KEYS and alone[used].mean() > 0.95 and shared.sum() >= 2)
+    follows = used.sum() >= _KEYS and alone[used].mean() > 0.95 and shared.sum() >= 2
+    return np.asarray((pairs == 0) & (alone & used & bool(follows))[:, None])

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synth_spark.columns._determined_given import among, fillable
-from synth_spark.columns.identifier import Identifier
+from synth_spark.columns.identifier import Identifier, TooManyIdsError
 from synth_spark.columns.serial import Serial
 from synth_spark.core.batch import ID_MARK, SUBJECT_MARK, Coded, Records, known_first
 from synth_spark.core.conditions import Condition
@@ -27,6 +27,7 @@ from synth_spark.core.shelf import GENERATORS
 from synth_spark.pipelines.model_folder import Saved, load_saved
 
 WHOLE_TYPES = {"tinyint": 2**7, "smallint": 2**15, "int": 2**31, "bigint": 2**63}  # first too large
+EXACT = 2**53  # whole numbers beyond it do not fit a float64 to the last digit
 PARTIES_PER_BLOCK_BITS = 22  # other parties of one block: at most four million
 EVENTS_PER_SUBJECT_BITS = 20
 
@@ -69,30 +70,34 @@ class ModelDrawer:
         records = self.beside(drawn, block, seed)
         return records, self.made(records, block, seed)
 
-    def beside(self, drawn: Records, block: int, seed: int, *, stay: bool = False) -> Records:
-        """What a model drew of a block with the columns that it leaves out.
-
-        Args:
-            drawn: The model's records.
-            block: Their number.
-            seed: Of the drawing.
-            stay: Numbers stay as they are, as some are known.
-        """
+    def beside(self, drawn: Records, block: int, seed: int) -> Records:
+        """What a model drew of a block with the columns that it leaves out."""
         schema, saved = self.saved.schema, self.saved
         drawn = self._serial(drawn, block, seed)
         records = saved.texts.complete(drawn, schema, seed, block * self.block_size)
-        return saved.determined.complete(records, schema, seed, block, stay=stay)
+        return saved.determined.complete(records, schema, seed, block)
 
     def _serial(self, drawn: Records, block: int, seed: int) -> Records:
         """The records, each row with numbers of its own in the columns that have such."""
         columns = dict(drawn.columns)
         for column in self.saved.schema.columns:
+            if not column.unique or column.name not in columns:
+                continue
+            values = np.asarray(columns[column.name], np.float64)
             state = self.saved.identifiers.get(column.name)
-            if column.unique and state and column.name in columns:
+            if state:
                 rng = generator(seed, f"serial/{column.name}", block)
-                values = np.asarray(columns[column.name], np.float64)
-                serial = Serial.from_state(state)
-                columns[column.name] = serial.numbers(values, block, self.block_size, rng)
+                made = Serial.from_state(state).numbers(values, block, self.block_size, rng)
+            else:  # so few ids that they tell no order
+                made = np.arange(len(values), dtype=np.float64) + (block * self.block_size + 1)
+            top = min(WHOLE_TYPES.get(column.source_type, EXACT), EXACT) - 1
+            if np.nanmax(made, initial=0.0) > top:
+                raise TooManyIdsError(
+                    f"{column.name} of type {column.source_type} has no room for so many numbers.",
+                    hint=f"fewer subjects, or kind: identifier for {column.name} in the plan",
+                    room=top,
+                )
+            columns[column.name] = made
         return replace(drawn, columns=columns)
 
     def made(self, records: Records, block: int, seed: int) -> dict[str, Any]:
@@ -221,7 +226,7 @@ class Filler:
         """The rows of one block, every gap drawn given the row's other cells; see `draw`."""
         options, _ = among(self.drawer.saved.determined, known)
         drawn = self.completer.complete(self._whole(known), seed, block, options)
-        records = self.drawer.beside(drawn, block, seed, stay=True)
+        records = self.drawer.beside(drawn, block, seed)
         held = {n: known_first(v, records.columns[n]) for n, v in known.columns.items()}
         records = replace(records, columns={**records.columns, **held})
         return records, self.drawer.made(records, block, seed)

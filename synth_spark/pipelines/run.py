@@ -134,7 +134,7 @@ class Job:
                 lines = learn(texts(rest, min_subjects=least, relates=kind.relates), engine)
             model = learn(kind.learn(lines.rest(rest), params, self.plan.seed), engine)
             if not self.plan.cold:
-                rows = self._split()["subjects_train"]
+                rows = self._split()["subjects_train"] + self._split()["subjects_holdout"]
                 identifiers = {**identifiers, **learn(serials(self.schema, rows), engine)}
             seconds = time.perf_counter() - start
             sha256 = model_folder.save(

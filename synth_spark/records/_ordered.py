@@ -14,6 +14,7 @@ from synth_spark.records._profile import Profile
 
 GROUPS = 20  # of a column's rows, by value
 ROWS = 10  # a group at least
+TYPES = {"tinyint": 2**7, "smallint": 2**15, "int": 2**31, "bigint": 2**63}
 DOUBT = 8.0  # standard deviations above what chance makes of a chi-square
 EXACT = 2**53  # whole numbers beyond it do not fit a float64 to the last digit
 
@@ -47,7 +48,9 @@ def _is_serial(column: Profile) -> bool:
     if not (column.is_integer and column.unique and column.rows >= GROUPS * ROWS):
         return False
     named = _names.is_id(column.name) or _names.key_strength(column.name) >= 2
-    return named and max(abs(v) for v in column.labels) <= EXACT
+    largest = max(abs(int(v)) for v in column.labels)
+    room = min(TYPES.get(column.base, EXACT), EXACT)  # for a twin ten times as large
+    return named and largest + 10 * column.whole_rows < room
 
 
 def _groups(column: Profile) -> NDArray[np.int64]:

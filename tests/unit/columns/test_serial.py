@@ -45,6 +45,19 @@ def test_ids_with_a_year_in_front_stay_within_their_year() -> None:
     assert (out // 1_000_000 == drawn // 1_000_000).mean() > 0.98  # 20 of 1,000 at each edge move
 
 
+def test_the_last_block_has_its_share_where_the_twin_is_as_large_as_all_records() -> None:
+    """The sample is of four fifths: ids of the others are free, and no more."""
+    rng = np.random.default_rng(5)
+    ids = rng.choice(np.arange(1.0, 2_301.0), 1_840, replace=False)
+    serial = Serial.of(ids, 2_300)  # four blocks and a part of one
+    assert serial is not None
+    drawn = rng.choice(ids, 2_300)
+    out = blocks(serial, drawn)
+    assert len(np.unique(out)) == 2_300
+    assert (out > 2_300).mean() < 0.02
+    assert np.corrcoef(out[2_000:], drawn[2_000:])[0, 1] > 0.98
+
+
 def test_more_rows_than_the_range_has_room_for_go_on_above_it() -> None:
     serial = Serial.of(np.arange(1.0, 401.0), 400)
     assert serial is not None

@@ -17,6 +17,7 @@ from synth_spark.core.schema import Column, Schema
 from synth_spark.core.shelf import GENERATORS
 from synth_spark.generators._flat_fields import Field
 from synth_spark.generators._flat_heads import heads
+from synth_spark.generators._flat_serial import follows
 from synth_spark.pipelines.drawer import ModelDrawer
 from synth_spark.pipelines.model_folder import Saved
 
@@ -33,26 +34,19 @@ SCHEMA = Schema(
         Column(name="model", kind="category"),
         Column(name="maker", kind="category"),
         Column(name="system", kind="category"),
-        Column(name="post", kind="number", source_type="bigint"),
-        Column(name="region", kind="category"),
     ),
 )
 
 
 @lru_cache
 def records() -> Records:
-    """Tickets in the order of time; 90 models of 6 makers; two makers share two systems.
-
-    Posts from 100 to 999 lie in one of three regions.
-    """
+    """Tickets in the order of time; 90 models of 6 makers; two makers share two systems."""
     rng = np.random.default_rng(1)
     second = np.sort(rng.integers(0, 200 * 86_400, ROWS))
     opened = np.datetime64("2026-01-01", "us") + second.astype("timedelta64[s]")
     model = rng.integers(0, 90, ROWS)
     maker = model % 6
     system = 2 * (maker % 3) + (rng.random(ROWS) < 0.3)
-    post = rng.integers(10, 100, ROWS) * 10
-    region = np.digitize(post, [395, 705])
     return Records.flat(
         {
             "ticket": 5_000.0 + np.cumsum(rng.integers(1, 3, ROWS)),
@@ -60,8 +54,6 @@ def records() -> Records:
             "model": Coded.of([f"m{i}" for i in model]),
             "maker": Coded.of([f"k{i}" for i in maker]),
             "system": Coded.of([f"s{i}" for i in system]),
-            "post": post.astype(float),
-            "region": Coded.of([f"r{i}" for i in region]),
         }
     )
 
@@ -114,15 +106,6 @@ def test_what_few_rows_of_a_model_cannot_tell_comes_from_its_maker() -> None:
     assert np.mean(np.array(maker) % 3 != np.array(system)) < 0.02
 
 
-def test_a_region_is_that_of_its_post() -> None:
-    out = drawn("autoregressive")
-    region = np.array([int(t[1:]) for t in texts(out, "region")])
-    assert np.array_equal(region, np.digitize(np.asarray(out.columns["post"]), [395, 705]))
-    shares = np.bincount(region, minlength=3) / ROWS
-    real = np.array([int(t[1:]) for t in texts(records(), "region")])
-    assert np.abs(shares - np.bincount(real) / ROWS).max() < 0.04
-
-
 def test_heads_are_a_label_before_what_follows_from_it() -> None:
     rng = np.random.default_rng(0)
     model = rng.integers(0, 40, 1_000)
@@ -141,3 +124,26 @@ def test_heads_are_a_label_before_what_follows_from_it() -> None:
 def test_a_condition_cannot_name_tickets() -> None:
     with pytest.raises(BadConditionError, match="made anew"):
         Condition.parse(["ticket=5000..6000"], SCHEMA)
+
+
+def test_points_of_the_curve_are_of_many_rows() -> None:
+    """One day of a year has a single ticket, and the first one too."""
+    rng = np.random.default_rng(3)
+    day = np.sort(np.concatenate([[0.0], rng.integers(2, 40, 3_000), [41.0]]))
+    ids = 100.0 + np.cumsum(rng.integers(1, 4, len(day)))
+    after, curve = follows("id", ["day"], Records.flat({"id": ids, "day": day}))
+    x, y = np.array(curve).T
+    assert after == "day"
+    assert x[0] > 0
+    assert x[-1] < 41
+    assert not {ids[0], ids[-1]} & set(y)
+
+
+def test_a_missing_id_takes_no_part_and_few_ids_tell_nothing() -> None:
+    rng = np.random.default_rng(4)
+    ids, day = np.arange(1_000.0), np.arange(1_000.0) // 10
+    ids[5:8] = np.nan
+    _, curve = follows("id", ["day"], Records.flat({"id": ids, "day": day}))
+    assert np.isfinite(np.array(curve)).all()
+    none = Records.flat({"id": np.full(1_000, np.nan), "day": rng.permutation(day)})
+    assert follows("id", ["day"], none) == ("", ())

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
@@ -48,6 +49,29 @@ def test_a_twin_has_the_columns_types_and_subjects_of_its_source(
     heads = {x["metric"]: x for x in report["evaluation"]["lines"] if x["item"] == "all"}
     assert heads["coherence"]["value"] > heads["coherence"]["independence"]
     assert "<html" in (tmp_path / "twin.run" / "report.html").read_text()
+
+
+def test_tickets_that_run_with_time_are_made_anew_in_its_order(spark: Any, tmp_path: Path) -> None:
+    rng = np.random.default_rng(2)
+    opened = np.sort(rng.integers(0, 10**7, 600))
+    real = pa.table(
+        {
+            "ticket_id": 40_000 + np.cumsum(rng.integers(1, 9, 600)),
+            "opened": np.datetime64("2026-01-01", "us") + opened.astype("timedelta64[s]"),
+            "queue": np.array(["noc", "field", "desk"])[rng.integers(0, 3, 600)],
+        }
+    )
+    pq.write_table(real, tmp_path / "tickets.parquet")
+    out = tmp_path / "twin.parquet"
+    args = ["twin", str(tmp_path / "tickets.parquet"), "--out", str(out), "--seed", "4"]
+    assert command([*args, "--generator", "autoregressive"]) == 0
+    twin = pq.read_table(out)
+    assert twin.schema.remove_metadata() == real.schema.remove_metadata()
+    tickets = np.asarray(twin["ticket_id"])
+    assert len(set(tickets)) == 600
+    assert np.isin(tickets, np.asarray(real["ticket_id"])).mean() < 0.35  # by chance .22
+    order = np.argsort(np.asarray(twin["opened"]))
+    assert np.corrcoef(np.argsort(np.argsort(tickets[order])), np.arange(600))[0, 1] > 0.98
 
 
 def test_a_twin_is_the_same_when_made_again(spark: Any, calls: Path, tmp_path: Path) -> None:

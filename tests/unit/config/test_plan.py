@@ -292,3 +292,20 @@ def test_every_setting_stands_in_the_json_schema_and_on_the_reference_page() -> 
         *section, name = path.split(".")
         where = schema["$defs"][section[0].capitalize()] if section else schema
         assert name in where["properties"]
+
+
+@pytest.mark.parametrize(
+    ("columns", "key"),
+    [
+        ({"n": {"kind": "category", "unique": True}}, {}),
+        (
+            {"n": {"kind": "number", "unique": True}, "at": {"kind": "time"}},
+            {"key": "k", "time": "at"},
+        ),
+    ],
+)
+def test_only_numbers_of_a_flat_table_are_unique(columns: Any, key: Any) -> None:
+    plan = plan_from({"records": {"columns": columns, **key}})
+    with pytest.raises(PlanError) as caught:
+        plan.schema_of()
+    assert caught.value.facts["path"] == "records.columns.n.unique"

@@ -102,3 +102,11 @@ def test_a_date_is_its_day_and_a_time_its_second_and_both_come_back_exactly() ->
     assert held["born"][0] == np.datetime64("1970-01-04T00:00:00", "us")
     assert held["seen"][0] == np.datetime64("1970-01-04T00:00:05.250", "us")
     assert held["spent"][0] == 0.1
+
+
+def test_serial_numbers_are_left_out_as_ids_are() -> None:
+    columns = (Column(name="ticket", kind="number", unique=True), Column(name="n", kind="number"))
+    asked = asked_columns(
+        ["ticket", "n"], Schema(family="table", shape="flat", columns=columns), {}
+    )
+    assert (asked.fields, asked.left_out) == (("n",), ("ticket",))

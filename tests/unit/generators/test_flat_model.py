@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from synth_spark.core.seeds import generator
 from synth_spark.core.wire import dumps, loads
 from synth_spark.errors import EmptyTableError
 from synth_spark.generators._flat_fields import fields_of
-from synth_spark.generators._flat_learn import schedule_of
+from synth_spark.generators._flat_learn import longer_of, schedule_of
 from synth_spark.generators._flat_model import Pass
 from synth_spark.generators._flat_story import NothingToLearnError, encode
 from synth_spark.generators.autoregressive import GENERATOR
@@ -221,6 +222,24 @@ def test_a_table_larger_than_the_sample_is_counted_whole(monkeypatch):
 )
 def test_epochs_fall_with_the_rows(rows, epochs):
     assert schedule_of(rows, GENERATOR.Params()).max_epochs == epochs
+
+
+@pytest.mark.parametrize(
+    ("rows", "gain", "given", "again"),
+    [
+        (500, 0.1, None, True),
+        (500, 0.01, None, False),
+        (5_000, 0.1, None, False),
+        (500, 0.1, 22, False),
+    ],
+)
+def test_few_rows_that_are_still_learning_are_read_longer(rows, gain, given, again):
+    params = GENERATOR.Params(max_epochs=given)
+    schedule = schedule_of(rows, params)
+    curve = [{"valid_nats": 30 - gain * e} for e in range(schedule.max_epochs)]
+    trained = SimpleNamespace(curve=curve)
+    longer = longer_of(schedule, trained, rows, params)
+    assert (longer is not None) == again
 
 
 def test_pairs_that_never_occur_are_never_drawn():

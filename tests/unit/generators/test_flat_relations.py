@@ -86,6 +86,23 @@ def test_a_total_of_many_parts_is_computed_from_them():
     np.testing.assert_allclose(found["sum"].value(values), values["sum"], atol=1e-9)
 
 
+def test_a_bill_is_its_parts_although_its_tax_stands_beside_it():
+    """The tax tells all but the cents of the net amount, so that no part would be looked for."""
+    rng, values = table()
+    values["fee"] = rng.integers(900, 4_000, N) / 100
+    values["roaming"] = np.where(rng.random(N) < 0.9, 0.0, rng.integers(1, 3_000, N) / 100)
+    values["device"] = np.where(rng.random(N) < 0.6, 0.0, rng.integers(500, 4_000, N) / 100)
+    values["net"] = np.round(values["fee"] + values["roaming"] + values["device"], 2)
+    values["tax"] = np.round(values["net"] * 0.21, 2)
+    values["total"] = np.round(values["net"] + values["tax"], 2)
+    names = ("fee", "roaming", "device", "net", "tax", "total")
+    found = by_child(values, names)
+    assert set(found) == {"net", "tax", "total"}
+    assert all(r.exact for r in found.values())
+    assert set(found["net"].parents) == {"fee", "roaming", "device"}
+    assert (found["tax"].parents, found["tax"].factor) == (("net",), 0.21)
+
+
 def test_a_total_with_a_heavy_tail_is_not_cut():
     rng = np.random.default_rng(6)
     values = {c: np.round(np.exp(1.5 * rng.normal(size=20_000)), 2) for c in "abcd"}

@@ -229,5 +229,6 @@ def _column(plan: ColumnPlan, family: str) -> Column:
         counterpart=counterpart,
         time_format=plan.time_format,
         decimal_comma=plan.decimal_comma,
+        decimals=plan.decimals,
         unique=plan.unique,
     )

@@ -62,6 +62,13 @@ class ColumnPlan(Section):
     decimal_comma: bool = Field(
         default=False, description="Numbers held as text with a decimal comma: 1.234,5."
     )
+    decimals: int | None = Field(
+        default=None,
+        ge=0,
+        le=10,
+        description="Numbers held as text: decimals that each is written with, as 19.90; "
+        "none: as needed.",
+    )
     unique: bool = Field(
         default=False,
         description="Whole numbers of a flat table that no two rows share: ids whose order tells "

@@ -27,6 +27,7 @@ class Column:
         ""  # a time that the source holds as text (strftime) or "epoch_s", "epoch_ms"
     )
     decimal_comma: bool = False  # a number that the source holds as text such as 1.234,5
+    decimals: int | None = None  # behind the point of each text that is a number; None: as needed
     unique: bool = False  # a whole number of a flat table that no two rows share: an id with order
 
 

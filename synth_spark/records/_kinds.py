@@ -149,8 +149,8 @@ def _text(  # noqa: PLR0911 (a list of cases)
         more = f"; {blanks:,} blank texts in the sample count as missing" if blanks else ""
         if column.decimal_comma:
             reason = f"numbers held as text with a decimal comma{more}"
-            return _made(column, "number", reason, decimal_comma=True)
-        return _made(column, "number", f"numbers held as text{more}")
+            return _made(column, "number", reason, decimal_comma=True, decimals=column.decimals)
+        return _made(column, "number", f"numbers held as text{more}", decimals=column.decimals)
     said = lines_in(column)
     if said:
         return _made(column, "text", said)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 BLANKS = frozenset({"", "na", "n/a", "nan", "null", "none", "-", "--", "?", "\\n"})
 _NUMBER = re.compile(r"[+-]?(?:0|[1-9]\d*|\d*(?=\.\d))(?:\.\d*)?(?:[eE][+-]?\d+)?")
 COMMA_NUMBER = re.compile(r"[+-]?(?:\d{1,3}(?:\.\d{3})+|\d+)(?:,\d+)?")
+THOUSANDS = re.compile(r"[+-]?[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]+)?")  # 1,234.50
 _HEX = re.compile(r"[0-9a-fA-F]{8,}")
 _UUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
 _PHONE = re.compile(r"\+?\d{7,15}")
@@ -97,6 +98,16 @@ class Profile:
         commas = [v for v in there if "," in v]
         telling = any(len(v.rpartition(",")[2]) != 3 for v in commas)
         return telling and all(COMMA_NUMBER.fullmatch(v) for v in there)
+
+    @property
+    def decimals(self) -> int | None:
+        """Decimals of all texts that are numbers, as of prices; None: not the same, or none."""
+        point = "," if self.decimal_comma else "."
+        good = ~np.isnan(self.numbers())
+        texts = [v.strip() for v, ok in zip(self.labels, good.tolist(), strict=True) if ok]
+        shown = {len(v.rpartition(point)[2]) if point in v else 0 for v in texts}
+        plain = not any("e" in v.lower() for v in texts)
+        return shown.pop() or None if plain and len(shown) == 1 and len(texts) > 1 else None
 
     def number_share(self) -> float:
         """Share of the rows, of those with a text that is not a blank, whose text is a number."""

@@ -81,6 +81,8 @@ def _as_source(column: Column, source_type: str, zone: str) -> SparkColumn:
                 .when(sf.abs(value) >= sf.lit(1e7), sf.regexp_replace(digits, r"\.?0+$", ""))
                 .otherwise(value.cast("string"))
             )
+            if column.decimals is not None:
+                text = value.try_cast(f"decimal(30,{column.decimals})").cast("string")
             comma = sf.replace(text, sf.lit("."), sf.lit(","))
             return comma if column.decimal_comma else text
         if source_type == "boolean":

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from synth_spark.core.schema import Column, Schema
-from synth_spark.records._profile import BLANKS, COMMA_NUMBER
+from synth_spark.records._profile import BLANKS, COMMA_NUMBER, THOUSANDS
 from synth_spark.spark import histories, times
 from synth_spark.spark.arrow import quoted
 from synth_spark.spark.checks import all_columns
@@ -67,6 +67,9 @@ def as_kind(
     text = source_type == "string"
     if column.kind in ("number", "place"):
         missing, good = _blank(value, text), sf.lit(True)
+        if text and not column.decimal_comma:
+            thousands = sf.trim(value).rlike(f"^(?:{THOUSANDS.pattern})$")
+            value = sf.when(thousands, sf.replace(value, sf.lit(","), sf.lit(""))).otherwise(value)
         if column.decimal_comma and text:
             good = sf.trim(value).rlike(f"^(?:{COMMA_NUMBER.pattern})$")  # 12.75 is not 1275
             value = sf.replace(sf.replace(value, sf.lit("."), sf.lit("")), sf.lit(","), sf.lit("."))

@@ -26,6 +26,21 @@ def test_numbers_with_a_decimal_comma_are_read_and_written_as_such(spark) -> Non
     assert [r.text for r in back.collect()] == written
 
 
+def test_numbers_of_two_decimals_keep_them_and_commas_between_thousands_are_read(spark) -> None:
+    """Values by hand; 1,2345 and 12,34.5 are no numbers."""
+    texts = ["9.90", "0.00", "1,234.50", "-12,345,678.25", "1,2345", "12,34.5", ""]
+    frame = spark.createDataFrame([(t,) for t in texts], "paid string")
+    column = Column(name="paid", kind="number", decimals=2)
+    value, fits = as_kind(frame["paid"], column, "string", "UTC")
+    rows = frame.select(value.alias("paid"), fits.alias("fits"))
+    read = [9.9, 0.0, 1234.5, -12345678.25, None, None, None]
+    fitting = [True] * 4 + [False, False, True]
+    assert [tuple(r) for r in rows.collect()] == list(zip(read, fitting, strict=True))
+    back = rows.select(_as_source(column, "string", "UTC").alias("text"))
+    written = ["9.90", "0.00", "1234.50", "-12345678.25", None, None, None]
+    assert [r.text for r in back.collect()] == written
+
+
 def test_ids_within_a_subject_that_are_marked_as_missing_are_missing(spark, tmp_path) -> None:
     """The key and other parties keep their texts: a rule, or nobody, may take them for missing."""
     texts = ["s1", "-", "", "s2"]

@@ -323,6 +323,25 @@ def test_whole_numbers_that_a_float_cannot_hold_are_ids_or_names_not_amounts() -
     assert "rounded" in found.why["time_ns"]
 
 
+@pytest.mark.parametrize(
+    ("texts", "decimals"),
+    [
+        (["19.90", "0.00", "7.25", ""], 2),
+        (["19,90", "0,00", "7,25"], 2),
+        (["19.9", "0.00", "7.25"], None),
+        (["19", "0", "7"], None),
+        (["1.5e3", "2.5e4"], None),
+    ],
+)
+def test_texts_of_numbers_tell_how_many_decimals_they_show(
+    texts: list[str], decimals: int | None
+) -> None:
+    schema = detect(
+        pa.table({"x": RNG.normal(size=300), "paid": texts * (300 // len(texts))})
+    ).schema
+    assert (schema.column("paid").kind, schema.column("paid").decimals) == ("number", decimals)
+
+
 def test_a_decimal_comma_is_told_from_a_comma_between_thousands() -> None:
     charge = [f"{x:.2f}".replace(".", ",") for x in RNG.uniform(1, 99, ROWS)]
     thousands = [f"{x:,}" for x in RNG.integers(1_000, 9_999, ROWS)]

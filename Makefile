@@ -4,7 +4,7 @@ SHELL := /bin/bash
 PY := .venv/bin/python
 RUN := .venv/bin/synth-spark
 
-.PHONY: help setup demo test check unit spark cluster lint types lock bench-quality bench-rare bench-speed report clean
+.PHONY: help setup demo test check unit spark cluster lint types lock bench-quality bench-made bench-rare bench-speed report clean
 
 help:  ## print a line for each command
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -41,6 +41,9 @@ lock: setup  ## resolve the versions again (the lock holds versions and hashes, 
 bench-quality: setup  ## SET=cdr (or TABLE=FILE) GENERATOR=autoregressive SEED=0: twins, scores, one table of all
 	@$(PY) benchmarks/quality.py $(if $(SET),--set $(SET)) $(if $(GENERATOR),--generator $(GENERATOR)) $(if $(SEED),--seed $(SEED)) $(if $(QUICK),--quick) \
 	  $(if $(TABLE),--table $(TABLE)) $(if $(TARGET),--target $(TARGET)) $(if $(KEY),--key $(KEY)) $(if $(TIME),--time $(TIME)) $(ARGS)
+
+bench-made: setup  ## made-up tables of an operator: twins with autoregressive, scores; ONLY=op_bills for one
+	@$(PY) benchmarks/made_tables.py $(if $(ONLY),--only $(ONLY)) $(ARGS)
 
 bench-rare: setup  ## rates of a rare class and a rare event in 1,000,000 drawn rows
 	@OMP_NUM_THREADS=1 $(PY) benchmarks/rare.py $(ARGS)

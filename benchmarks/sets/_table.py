@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,8 +21,8 @@ def of_file(path: Path, key: str | None, time: str | None, target: str | None) -
     def prepare(data: Path, out: Path) -> None:
         del data  # the file is not among the reference data
         frame = pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
-        if time and frame[time].dtype == object:  # as a CSV file has it
-            frame[time] = pd.to_datetime(frame[time])
+        if time:
+            frame[time] = _times(frame[time])
         subject = frame[key] if key else pd.Series(range(len(frame)))
         names = np.random.default_rng(SEED).permutation(np.sort(subject.unique()))
         train = subject.isin(names[: int(0.8 * len(names))]).to_numpy()
@@ -35,3 +36,11 @@ def of_file(path: Path, key: str | None, time: str | None, target: str | None) -
         return _yardstick.floor(train, holdout, *options)
 
     return BenchSet(name, prepare, score, floor, ("autoregressive",), events)
+
+
+def _times(values: pd.Series[Any]) -> pd.Series[Any]:
+    """Times without a zone, as the yardstick reads them: from texts, seconds or an instant."""
+    if values.dtype.kind in "if":
+        return pd.to_datetime(values, unit="s" if values.abs().max() < 1e11 else "ms")
+    times = pd.to_datetime(values)
+    return times.dt.tz_convert("UTC").dt.tz_localize(None) if times.dt.tz is not None else times

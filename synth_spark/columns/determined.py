@@ -133,21 +133,14 @@ class Group:
 
     def coarser(self) -> list[str]:
         """The children that have much fewer values than there are keys."""
-        if self.how != "label":
+        if self.how != "label" or len(self.rows) > MOST_KEYS:
             return []
-        out = []
+        out, most = [], min(MOST_HINTED, len(self.rows) // 2)
         for child, table in zip(self.children, self.tables, strict=True):
             values = table.codes if isinstance(table, Coded) else np.asarray(table)
-            if values.ndim == 1 and values.dtype.kind in "if":
-                count = len(np.unique(values))
-                if (
-                    2
-                    <= count
-                    <= min(MOST_HINTED, len(self.rows) // 2)
-                    <= len(self.rows)
-                    <= MOST_KEYS
-                ):
-                    out.append(child)
+            plain = values.ndim == 1 and values.dtype.kind in "if"
+            if plain and 2 <= len(np.unique(values)) <= most:
+                out.append(child)
         return out
 
     def asked(self, clause: Clause) -> Clause:

@@ -7,6 +7,8 @@ from typing import Any, Literal, Self
 
 Kind = Literal["category", "number", "time", "place", "identifier", "text"]
 Shape = Literal["flat", "events"]
+WHOLE_TYPES = {"tinyint": 2**7, "smallint": 2**15, "int": 2**31, "bigint": 2**63}  # first too large
+EXACT = 2**53  # whole numbers beyond it do not fit a float64 to the last digit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

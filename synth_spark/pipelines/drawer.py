@@ -21,13 +21,11 @@ from synth_spark.core.batch import ID_MARK, SUBJECT_MARK, Coded, Records, known_
 from synth_spark.core.conditions import Condition
 from synth_spark.core.given import empty_like
 from synth_spark.core.ports import Completes, FillsGaps
-from synth_spark.core.schema import Column
+from synth_spark.core.schema import EXACT, WHOLE_TYPES, Column
 from synth_spark.core.seeds import generator
 from synth_spark.core.shelf import GENERATORS
 from synth_spark.pipelines.model_folder import Saved, load_saved
 
-WHOLE_TYPES = {"tinyint": 2**7, "smallint": 2**15, "int": 2**31, "bigint": 2**63}  # first too large
-EXACT = 2**53  # whole numbers beyond it do not fit a float64 to the last digit
 PARTIES_PER_BLOCK_BITS = 22  # other parties of one block: at most four million
 EVENTS_PER_SUBJECT_BITS = 20
 

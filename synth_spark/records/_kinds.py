@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from synth_spark.core.schema import Column
+from synth_spark.core.schema import EXACT, Column
 from synth_spark.records import _names
 from synth_spark.records._lines import lines_in
 from synth_spark.records._profile import Profile
@@ -16,7 +16,6 @@ from synth_spark.records._times import compact_format_of
 from synth_spark.records._within import NUMBER_SHARE, Owners, is_own_id
 
 MANY = 1_000  # category values above which the report is told that rare ones are grouped
-EXACT = 2**53  # whole numbers beyond it do not fit a float64 to the last digit
 LONE_SHARE = 0.2  # values per row above which most values of a category would be grouped as rare
 MANY_PARTIES = 100  # values from which a column of other parties counts as ids
 

@@ -9,14 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from synth_spark.core.schema import EXACT, WHOLE_TYPES
 from synth_spark.records import _names
 from synth_spark.records._profile import Profile
 
 GROUPS = 20  # of a column's rows, by value
 ROWS = 10  # a group at least
-TYPES = {"tinyint": 2**7, "smallint": 2**15, "int": 2**31, "bigint": 2**63}
 DOUBT = 8.0  # standard deviations above what chance makes of a chi-square
-EXACT = 2**53  # whole numbers beyond it do not fit a float64 to the last digit
 
 
 def runs_with(profiles: Mapping[str, Profile], named: str = "") -> dict[str, str]:
@@ -49,7 +48,7 @@ def _is_serial(column: Profile) -> bool:
         return False
     named = _names.is_id(column.name) or _names.key_strength(column.name) >= 2
     largest = max(abs(int(v)) for v in column.labels)
-    room = min(TYPES.get(column.base, EXACT), EXACT)  # for a twin ten times as large
+    room = min(WHOLE_TYPES.get(column.base, EXACT), EXACT)  # for a twin ten times as large
     return named and largest + 10 * column.whole_rows < room
 
 

@@ -22,8 +22,8 @@ CASES = {
     ),
     "cdr/friends_family_records": ("user_id", "datetime", {"antenna_id": "category"}),
     "cdr/ockenden_one_subscriber": (
-        *("Id", ""),
-        {"Cell Tower Lat": "place", "Comm Timestamp": "time", "Comm Date": "time"},
+        *("", ""),  # its Id runs with time
+        {"Id": "number", "Cell Tower Lat": "place", "Comm Timestamp": "time", "Comm Date": "time"},
     ),
     "location/geolife_users": ("user_id", "datetime_gmt", {"latitude": "place"}),
     "location/opencellid_ecuador_cells": (

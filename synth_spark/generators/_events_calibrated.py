@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,12 +11,20 @@ from numpy.typing import NDArray
 from synth_spark.core.seeds import generator
 from synth_spark.generators._events_clock import DAY_S, HOUR_S
 from synth_spark.generators._events_episodes import Drawn
+from synth_spark.generators._events_paces import (
+    gap_tokens,
+    gaps_of,
+    hurried,
+    moved_gaps,
+    near_knots,
+)
 from synth_spark.generators._events_plan import token_shares
+from synth_spark.generators._events_stays import counted, groups_of, moved_stays
 
 if TYPE_CHECKING:
     from synth_spark.generators._events_net import EventsModel
+    from synth_spark.generators._events_support import Support
 
-KNOTS = np.log([2, 6, 15, 40, 100, 250, 600])  # counts at which the pace is set
 STEP, DOUBTED = 0.7, 30.0  # part of the way that biases move, events that say nothing
 MORE = 2.0  # times that, where the network is told what was drawn and works against its biases
 CALIBRATION = 80_000  # events of the units that it is set on
@@ -29,18 +38,20 @@ def calibrated(model: EventsModel, seed: int, *, by_shares: bool = True) -> Even
     units are as long as their drawn counts, on average. A number that hangs on the one before it
     drifts by a little at each event: its tokens' biases move until each is as frequent as in the
     records, as far as so few subjects can tell. Those of the categories' values move until each
-    comes as often as the drawn shares of the same units say, if `by_shares`; those of the hours of
-    the day until each has its part of the events.
+    comes as often as the drawn shares of the same units say, and what is added to the value before
+    until values come twice running as often as real ones, and to short gaps until they are as
+    frequent in units of every size and as long as real ones, all if `by_shares`; the biases of the
+    hours of the day until each has its part of the events.
     """
     drawn = _some_drawn(model, seed)
     attributes = model.base.histories.attributes
     want = drawn.table[:, attributes.index("n")]
     shares = token_shares(attributes, model.seen.contexts, drawn.table)
-    at = np.log(np.maximum(want, 1))
-    near = np.array([np.interp(at, KNOTS, row) for row in np.eye(len(KNOTS))])  # (knots, units)
+    near = near_knots(want)
     goal = near @ want
     doubt = 0.02 * want.sum()
-    tried: list[tuple[float, int, NDArray[np.float64], dict[str, NDArray[Any]]]] = []
+    tried: list[tuple[float, int, NDArray[np.float64], dict[str, NDArray[Any]], Support]] = []
+    support = model.support
     for _ in range(5):
         lengths, t, cats, numbers = model.events(drawn, seed, 0)
         got = near @ lengths
@@ -49,14 +60,21 @@ def calibrated(model: EventsModel, seed: int, *, by_shares: bool = True) -> Even
         if by_shares:
             astray, weights = _astray(model, weights, shares, drawn.owner, lengths, cats)
             drift += astray
+            broken, support = _broken(model, lengths, t, cats)
+            slow, hurry = hurried(
+                support.hurry, support.gaps, gaps_of(t, lengths, model.base.coder.clock.cut_s)
+            )
+            support = replace(support, hurry=hurry)
+            uneven, weights = _uneven(model, weights, t, lengths)
+            drift += broken + uneven + slow / max(len(t), 1)
         late, weights = _late(model, weights, t)
-        tried.append((off + drift + late, len(tried), model.pace, model.weights))
+        tried.append((off + drift + late, len(tried), model.pace, model.weights, model.support))
         if max(off, late) < 0.01 and drift == 0:
             break
         if off >= 0.01:
             model.pace = np.clip(model.pace * (goal + doubt) / (got + doubt), 0.6, 2.5)
-        model.weights, model._walker = weights, None
-    _, _, model.pace, model.weights = min(tried, key=lambda one: one[:2])
+        model.weights, model.support, model._walker = weights, support, None
+    _, _, model.pace, model.weights, model.support = min(tried, key=lambda one: one[:2])
     model._walker = None
     return model
 
@@ -135,6 +153,49 @@ def _astray(
         bias[:width] += (MORE * STEP * step).astype(np.float32)
         weights[name] = bias
     return far, weights
+
+
+def _broken(
+    model: EventsModel, lengths: NDArray[np.int64], t: NDArray[np.float64], cats: NDArray[np.int32]
+) -> tuple[float, Support]:
+    """How far repeats of values are off, as a part of all events, and what brings them nearer.
+
+    Args:
+        model: What drew.
+        lengths: Events of each unit.
+        t: Seconds since the unit's first midnight, shape (events,).
+        cats: Tokens, shape (events, categories).
+    """
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    far, stay = 0.0, list(model.support.stay)
+    for j, column in enumerate(model.base.coder.cats):
+        if model.seen.contexts.in_runs[j] or not len(cats):
+            continue
+        made = counted(cats[:, j], t, offsets, groups_of(column))
+        off, stay[j] = moved_stays(stay[j], model.support.stayed[j], made)
+        far += off / len(cats)
+    return far, replace(model.support, stay=tuple(stay))
+
+
+def _uneven(
+    model: EventsModel, weights: dict[str, NDArray[Any]], t: NDArray[np.float64],
+    lengths: NDArray[np.int64],
+) -> tuple[float, dict[str, NDArray[Any]]]:  # fmt: skip
+    """How far the lengths of short gaps are off, as a part of all events; weights nearer to them.
+
+    Args:
+        model: What drew.
+        weights: Of its network.
+        t: Seconds since the unit's first midnight, shape (events,).
+        lengths: Events of each unit.
+    """
+    real, clock = model.support.short, model.base.coder.clock
+    if not real.sum() or not len(t):
+        return 0.0, weights
+    far, step = moved_gaps(real, gap_tokens(clock, t, lengths))
+    bias = weights["time_out.bias"].copy()
+    bias[: clock.gaps] += step.astype(np.float32)
+    return far / len(t), {**weights, "time_out.bias": bias}
 
 
 def _late(

@@ -28,7 +28,7 @@ from synth_spark.generators._events_coder import (
     identity_codes,
     number_values,
 )
-from synth_spark.generators._events_dwell import MOST_KINDS, Dwell, kinds_of
+from synth_spark.generators._events_dwell import Dwell, Kinds
 from synth_spark.generators._events_runs import GONE, ONE_RUN_SHARE, REPEATED, Habit
 
 MOST_PLAIN = 30  # labels of a plain category
@@ -78,15 +78,17 @@ def learn_coder(
             found.append((_plain(column, "offset", codec), raw, {}))
     # The widest first: it is the main one. Runs last: whether one ends hangs on all the others.
     cats.sort(key=lambda c: (c.how != "ranked", c.how == "runs", -c.tokens))
-    tokens = category_tokens(schema, cats[0], sample) if cats else np.zeros(sample.rows, np.int32)
-    many = cats[0].tokens if cats and cats[0].tokens <= MOST_KINDS else 1
-    kinds = kinds_of(tokens, many)
+    seen, widths = _tokens(schema, cats, sample), [c.tokens for c in cats]
     nums: list[EventColumn] = []
     dwells: list[EventColumn] = []
     for number, raw, settings in found:
-        dwell = number.how == "number" and Dwell.learn(
-            raw, stamps / 1e6, sample.offsets, kinds, many, left, **settings
-        )
+        dwell = None
+        if number.how == "number":
+            told = Kinds.learn(raw, stamps / 1e6, sample.offsets, seen, widths)
+            dwell = Dwell.learn(
+                raw, stamps / 1e6, sample.offsets, told.of(seen, sample.offsets), told.many, left,
+                told, **settings,
+            )  # fmt: skip
         if dwell:
             dwells.append(EventColumn(number.name, "dwell", dwell.vocabulary, -1, dwell))
         else:
@@ -101,6 +103,13 @@ def learn_coder(
         schema, mode, episodes, clock, step_us, tuple(cats), tuple(nums), tuple(subject), most,
         last_day, tuple(dwells),
     )  # fmt: skip
+
+
+def _tokens(schema: Schema, cats: list[EventColumn], sample: Records) -> NDArray[np.int32]:
+    """Tokens of a sample's events, shape (rows, categories)."""
+    if not cats:
+        return np.zeros((sample.rows, 0), np.int32)
+    return np.column_stack([category_tokens(schema, c, sample) for c in cats]).astype(np.int32)
 
 
 def _plain(column: Column, how: Literal["number", "offset"], codec: Number) -> EventColumn:

@@ -26,7 +26,7 @@ from synth_spark.core.conditions import (
 from synth_spark.core.schema import Schema
 from synth_spark.core.seeds import generator
 from synth_spark.generators._events_coder import Coder, EventColumn
-from synth_spark.generators._events_decode import Base
+from synth_spark.generators._events_decode import Base, freely_begun
 from synth_spark.generators._events_episodes import Held
 from synth_spark.generators._events_support import Support
 from synth_spark.generators._open_hours import open_hours
@@ -122,7 +122,7 @@ def asked_of(base: Base, support: Support, condition: Condition) -> tuple[Base, 
     told = replace(
         coder, cats=those(coder.cats), nums=those(coder.nums), subject=those(coder.subject)
     )
-    return replace(base, coder=told), asked
+    return freely_begun(replace(base, coder=told)), asked
 
 
 def _place(coder: Coder, field: str) -> tuple[str, int] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -17,14 +17,15 @@ from synth_spark.generators._events_again import kept as as_before
 from synth_spark.generators._events_again import repeats
 from synth_spark.generators._events_choice import learn_coder
 from synth_spark.generators._events_clock import CUT_S
-from synth_spark.generators._events_coder import DAY_S, Coder, EventColumn
-from synth_spark.generators._events_dwell import kinds_of
+from synth_spark.generators._events_coder import DAY_S, Coder, EventColumn, Units
 from synth_spark.generators._events_episodes import Drawn, Histories
 from synth_spark.generators._events_evidence import Events, Said, decode_order, told_levels
 from synth_spark.generators._events_labels import decode_ranked, made_up
 from synth_spark.generators._events_places import Places
 from synth_spark.generators._events_runs import Runs, decode_runs
 from synth_spark.generators._events_told import Told, block_size, told_by, told_from
+
+OPENINGS = 50  # subjects from which it tells something that all begin alike
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,7 @@ def learn_base(
         "longest": survey.longest,
         "columns": {c.name: [c.how, c.tokens] for c in every},
         "hours": _hours(sample.columns[schema.time or ""]),
+        "openers": _openers(coder, units),
     }
     again = repeats(units.offsets, _main(units.cats), units.nums, units.values)
     return Base(coder, histories, identities, block_size(survey.mean_length), facts, again), sample
@@ -98,6 +100,36 @@ def _hours(times: Values) -> list[float]:
     """Share of the events in each hour of the day."""
     hour = np.asarray(times, "datetime64[h]").astype(np.int64) % 24
     return [round(float(n) / max(len(hour), 1), 5) for n in np.bincount(hour, minlength=24)]
+
+
+def _openers(coder: Coder, units: Units) -> list[int]:
+    """Of each category the label that all subjects' first events have, -1: they have several.
+
+    Only of labels that most events have not: a phone attaches first, and then seldom.
+    """
+    first = np.flatnonzero(np.append(True, units.owner[1:] != units.owner[:-1])[: len(units.owner)])
+    first = first[units.lengths[first] > 0]
+    rows = units.cats[units.offsets[first]] if len(first) else units.cats[:0]
+    out = []
+    for j, column in enumerate(coder.cats):
+        label, times = np.unique(rows[:, j], return_counts=True)
+        alone = len(rows) >= OPENINGS and len(label) == 1 and column.how == "plain"
+        out.append(int(label[0]) if alone and times[0] < len(units.cats) / 2 else -1)
+    return out
+
+
+def freely_begun(base: Base) -> Base:
+    """The same for events of which some are left out: a subject's first need not be its first."""
+    return replace(base, facts={**base.facts, "openers": []})
+
+
+def _opened(base: Base, cats: NDArray[np.int32], offsets: NDArray[np.int64]) -> NDArray[np.int32]:
+    """The categories with the labels that all subjects begin with."""
+    out, first = cats.copy(), offsets[:-1][np.diff(offsets) > 0]
+    for j, label in enumerate(base.facts.get("openers", ())):
+        if label >= 0:
+            out[first, j] = label
+    return out
 
 
 def _main(cats: NDArray[np.int32]) -> NDArray[np.int32]:
@@ -139,6 +171,7 @@ def decode(
     stamps = stamps_of(coder, drawn.anchor[unit], t)
     columns: dict[str, Values] = {coder.schema.time: stamps.astype("datetime64[us]")}
     before = block * base.block_size
+    cats = _opened(base, cats, offsets)
     events = Events(owners, stamps / 1e6, cats.copy(), nums)
     for j in decode_order(coder):
         column, identity = coder.cats[j], base.identities[j]
@@ -148,12 +181,16 @@ def decode(
             token = identity.settled(cats[:, j], drawn.owner, lengths, stamps / 1e6, rng)
             columns[column.name] = decode_runs(column, token, offsets, before)
         elif isinstance(identity, Places):
-            place = identity.decode(column.codec, cats[:, j], offsets, column.missing, rng)
+            place = identity.decode(
+                column.codec, cats[:, j], offsets, events.seconds, column.missing, rng
+            )
             _put(columns, coder, column.name, place)
             _tell(events, column, j, place)
         else:
             said = Said(drawn.subject, offsets, cats[:, j], events)
-            value = decode_ranked(column, coder, identity, cats[:, j], offsets, before, rng, said)
+            value = decode_ranked(
+                column, coder, identity, cats[:, j], offsets, events.seconds, before, rng, said
+            )
             _put(columns, coder, column.name, value)
             _tell(events, column, j, value)
     each = np.concatenate([[0], np.cumsum(lengths)])
@@ -163,7 +200,7 @@ def decode(
         value = column.codec.decode(nums[:, j], inside)
         columns[column.name] = _moved(column, value, stamps)
     for column in coder.dwells:
-        kinds = kinds_of(_main(cats), column.codec.shares.shape[1])
+        kinds = column.codec.told.of(cats, offsets)
         columns[column.name] = column.codec.decode(stamps / 1e6, offsets, kinds, rng)
     _put_subject(columns, coder, drawn, owners, before, rng)
     names = [c.name for c in coder.schema.columns if c.name in columns]

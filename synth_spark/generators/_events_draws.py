@@ -32,6 +32,7 @@ from synth_spark.generators._events_recall import (
     remembered,
     same_time,
 )
+from synth_spark.generators._events_stays import BURST, level_of
 from synth_spark.models.recall import CENTERS, HOURS, NEAR, SLOTS
 
 LEAN = np.log(3.0)  # of the logit of a value that is due, at most
@@ -82,12 +83,14 @@ def close(  # type: ignore[no-untyped-def]
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
 def draw_time(  # type: ignore[no-untyped-def]
     unit, s, owed, states, logits, bias, gate, cut, tick,
-    gap_lo, gap_sub, jump_lo, jump_hi, weekday, open_hours, begin, t, token, far,
+    gap_lo, gap_sub, jump_lo, jump_hi, weekday, open_hours, begin, latest,
+    hurry, t, token, far,
 ):  # fmt: skip
     """Time tokens; the time itself where it is a gap. The first event is never the end.
 
     The first event comes on the day that was drawn for it (of `begin`, seconds of each unit) where
-    all hours are open.
+    all hours are open; none comes `latest` or after that.
+    The logits of short gaps move by `hurry`.
     The rows that jump go to `far`; gives how many. `open_hours`, (7, 24), are the hours of the week
     that times may lie in; with no rows all are.
     """
@@ -96,10 +99,12 @@ def draw_time(  # type: ignore[no-untyped-def]
     row = np.empty(end + 1, np.float32)
     found = 0
     for a in range(len(unit)):
-        state, now, room = states[unit[a]], s[a, 0], s[a, ROOM]
+        state, now = states[unit[a]], s[a, 0]
         first = now < 0
+        room = s[a, ROOM] if first else min(s[a, ROOM], max(latest[unit[a]], now))
         today = 0 if first else int(now // DAY)
         plus(logits[a], bias, row)
+        row[:gaps] += hurry[unit[a]]
         if first:
             row[:gaps] = FAR
         elif now + cut >= room:
@@ -223,28 +228,38 @@ def draw_slot(  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
-def _lean(row, share, counts, count, done, waits):  # type: ignore[no-untyped-def]
-    """Raise the logits of those that `waits` and have not come, so that they do in time."""
+def _lean(row, share, counts, count, done, last):  # type: ignore[no-untyped-def]
+    """Raise the logits of values that the unit has and that have not come, so that they do in time.
+
+    The chance that the `last` value stays is kept, -1: of none; what comes in a burst is of one.
+    """
     left = max(count - done, 1.0)
     most, total, waiting = row.max(), 0.0, False
     for k in range(len(row)):
-        waiting = waiting or (waits[k] and share[k] > 0 and counts[k] == 0 and row[k] > FAR)
+        waiting = waiting or (share[k] > 0 and counts[k] == 0 and row[k] > FAR)
     if not waiting:
         return
     for k in range(len(row)):
         total += np.exp(row[k] - most)
+    rest = 0.0
     for k in range(len(row)):
-        if waits[k] and share[k] > 0 and counts[k] == 0 and row[k] > FAR:
+        if share[k] > 0 and counts[k] == 0 and row[k] > FAR:
             due = min(share[k] * count / left, 0.5)
             chance = np.exp(row[k] - most) / total
             if chance < due:
                 row[k] += min(np.log(due / max(chance, 1e-9)), np.log(count / left), LEAN)
+        if k != last:
+            rest += np.exp(row[k] - most)
+    if last >= 0 and row[last] > FAR and rest > 0:
+        stays = np.exp(row[last] - most) / total
+        if stays < 1:
+            row[last] = most + np.log(stays / (1 - stays) * rest)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
 def draw_category(  # type: ignore[no-untyped-def]
     unit, states, logits, bias, pointer, share, met, tokens, j, count, s, at, kind, before, alone,
-    seldom,
+    seldom, stay, t,
 ):  # fmt: skip
     """Category j of the units: only values with a share, and that met the earlier tokens.
 
@@ -254,16 +269,15 @@ def draw_category(  # type: ignore[no-untyped-def]
     stands at `before` in the states `s`; of the first `alone` values none comes twice running.
     The counts of the values stand from `at` on. Where they are ranks of the unit (`kind` 1), none,
     nor what is missing, goes far beyond its share of `count`, and no rank runs ahead of the one
-    before, of which comes what has come and its share of what is left. Where they are ranks of a
-    subject of many units (2), or rare labels (`seldom`), one that has not come yet is likelier the
-    fewer events are left; a rare label that is drawn to come once does not come again.
+    before, of which comes what has come and its share of what is left. Of others (0: labels, 2:
+    ranks of a subject of many units) one that has not come yet is likelier the fewer events are
+    left; a rare label (`seldom`) that is drawn to come once does not come again. The last
+    value's logit moves by `stay`, by how long ago it was at time `t`.
     """
     width = met.shape[2]
     features = logits.shape[1] - width
     row, weight = np.empty(width, np.float32), np.empty(features, np.float32)
     broken = np.empty(width, np.int64)
-    waits = seldom if kind == 0 else np.full(width, kind == 2)
-    leans = waits.any()
     for a in range(len(unit)):
         u = unit[a]
         plus(logits[a, :width], bias, row)
@@ -272,7 +286,11 @@ def draw_category(  # type: ignore[no-untyped-def]
             for k in range(width):
                 for f in range(features):
                     row[k] += weight[f] * pointer[a, k, f]
-        least, last = 4, int(s[a, before])
+        least, last, burst = 4, int(s[a, before]), False
+        if last >= 0:
+            level = level_of(t[a] - s[a, 0])
+            row[last] += stay[last, level]
+            burst = kind == 2 and level <= BURST
         for k in range(width):
             broken[k] = 0  # the gravest rule that the value breaks: of 1 count, 2 alone, 3 met
             if kind == 1 and k != RANKS:
@@ -294,8 +312,9 @@ def draw_category(  # type: ignore[no-untyped-def]
         for k in range(width):
             if broken[k] > least or broken[k] == 4:
                 row[k] = FAR
-        if leans:
-            _lean(row, share[u], s[a, at : at + width], count[u], s[a, 1], waits)
+        if kind != 1:
+            counts = s[a, at : at + width]
+            _lean(row, share[u], counts, count[u], s[a, 1], last if burst else -1)
         tokens[a, j] = max(softmax_pick(row, uniform(states[u])), 0)
 
 

@@ -23,13 +23,14 @@ from synth_spark.generators._events_coder import (
     RANKS,
     Coder,
     EventColumn,
+    checked_times,
     identity_codes,
     own_ranks,
 )
 from synth_spark.generators._events_evidence import CELLS, Evidence, Said
 from synth_spark.generators._events_evidence_search import label_tokens, learn_evidence
 from synth_spark.generators._events_identity_kernels import BACKOFF
-from synth_spark.generators._events_returns import fresh_and_back, never_twice, returns
+from synth_spark.generators._events_returns import Returns, never_twice
 
 TRIES = 24  # to find a label that the subject has not yet
 
@@ -45,8 +46,7 @@ class Identity:
     pair_start: NDArray[np.int64]  # (labels + 1,), where the partners of a first label begin
     pair_label: NDArray[np.int64]  # (pairs,)
     pair_share: NDArray[np.float64]  # (pairs,), subjects that have both
-    fresh: NDArray[np.float64]  # (LEVELS, NEWS), chance that another value is new
-    back: NDArray[np.float64]  # (LEVELS,), share of the returns by how many other events back
+    returns: Returns  # how other values come and come back
     rare: int  # the token that rare labels share, -1: none; a subject may have it more than once
     alone: bool  # no other value comes twice running
     evidence: Evidence  # what speaks for a label beside how common it is
@@ -57,14 +57,15 @@ class Identity:
         source = coder.schema.column(column.name)
         codes, owners = identity_codes(source, sample), sample.owners
         ranks = own_ranks(codes, owners)
-        fresh, back = fresh_and_back(codes, ranks, sample.offsets)
+        seconds = checked_times(sample, coder.schema.time) / 1e6
+        returns = Returns.learn(codes, ranks, sample.offsets, seconds)
         alone = never_twice(codes, ranks, owners)
         if column.codec is None:
             none = np.zeros(0)
             empty = np.zeros(0, np.int64)
             starts = np.zeros(1, np.int64)
             return cls(
-                none, none, none, none, starts, empty, none, fresh, back, -1, alone, Evidence(())
+                none, none, none, none, starts, empty, none, returns, -1, alone, Evidence(())
             )  # fmt: skip
         tokens = label_tokens(column, coder, sample)
         size = column.codec.vocabulary
@@ -90,8 +91,7 @@ class Identity:
             start.astype(np.int64),
             (joint % size).astype(np.int64),
             counts.astype(float),
-            fresh,
-            back,
+            returns,
             getattr(column.codec, "rare_token", -1),
             alone,
             Evidence(()),
@@ -163,19 +163,17 @@ class Identity:
         return out
 
     def others(
-        self, tokens: NDArray[np.int32], offsets: NDArray[np.int64], rng: np.random.Generator
+        self,
+        tokens: NDArray[np.int32],
+        offsets: NDArray[np.int64],
+        seconds: NDArray[np.float64],
+        rng: np.random.Generator,
     ) -> NDArray[np.int64]:
-        """A number from 0 for each other event: which of the subject's other values; else -1.
+        """Which of the subject's other values each other event has, from 0; else -1.
 
-        None has more events than the subject's last rank, or it would be among the ranks.
-
-        Args:
-            tokens: Ranks, RANKS for an other value, shape (rows,).
-            offsets: Rows of each subject, shape (subjects + 1,).
-            rng: The block's random numbers.
+        See `Returns.drawn`.
         """
-        u = rng.random((len(tokens), 3))
-        return np.asarray(returns(tokens, offsets, self.fresh, self.back, self.alone, u))
+        return self.returns.drawn(tokens, offsets, seconds, self.alone, rng)
 
     def wild(
         self,
@@ -231,12 +229,16 @@ class Identity:
     def state(self) -> dict[str, Any]:
         """A tree for `core/wire.py`."""
         plain = {name: getattr(self, name) for name in self.__slots__}
-        return {**plain, "evidence": self.evidence.state()}
+        return {**plain, "returns": self.returns.state(), "evidence": self.evidence.state()}
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> Self:
         """The identity that `state` came from."""
-        return cls(**{**state, "evidence": Evidence.from_state(state["evidence"])})
+        inner = {
+            "returns": Returns.from_state(state["returns"]),
+            "evidence": Evidence.from_state(state["evidence"]),
+        }
+        return cls(**{**state, **inner})
 
 
 def _shares(counts: NDArray[Any]) -> NDArray[np.float64]:

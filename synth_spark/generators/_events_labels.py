@@ -18,6 +18,7 @@ def decode_ranked(
     identity: Identity,
     tokens: NDArray[np.int32],
     offsets: NDArray[np.int64],
+    seconds: NDArray[np.float64],
     subjects_before: int,
     rng: np.random.Generator,
     said: Said | None = None,
@@ -30,6 +31,7 @@ def decode_ranked(
         identity: What was learned of its labels.
         tokens: Ranks, shape (rows,).
         offsets: Rows of each subject, shape (subjects + 1,).
+        seconds: Time of each event, shape (rows,).
         subjects_before: Number of the block's first subject, for labels made up here.
         rng: The block's random numbers.
         said: What the subjects say of the labels; None: nothing.
@@ -39,7 +41,7 @@ def decode_ranked(
     """
     subjects = len(offsets) - 1
     owners = np.repeat(np.arange(subjects), np.diff(offsets))
-    other = identity.others(tokens, offsets, rng)
+    other = identity.others(tokens, offsets, seconds, rng)
     number = np.where(tokens < RANKS, tokens, RANKS + other)  # the subject's own numbering
     gone = tokens == column.missing
     if column.codec is None:

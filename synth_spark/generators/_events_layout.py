@@ -10,15 +10,15 @@ from numpy.typing import NDArray
 
 from synth_spark.generators._events_recall import RING
 
-BEFORE = 34  # features before the time that do not depend on the columns
+BEFORE = 37  # features before the time that do not depend on the columns
 OWED = 16  # place of the share still owed among them
 AFTER_DENSE = 11  # features of the time besides the weekday and the hour
 AFTER = AFTER_DENSE + 7 + 24
-POINTER = 10  # features of a value of the main category, before the second category's part
+POINTER = 12  # features of a value of the main category, before the second category's part
 SECOND = 6  # values of the second category that are remembered for a main value
 LAST = 3  # events back of which the categories are seen
 ROOM = 10  # where a state row has the seconds of the unit
-FIXED = 11  # places of a state row before those of the columns
+FIXED = 12  # places of a state row before those of the columns
 
 
 @dataclass(frozen=True, slots=True)

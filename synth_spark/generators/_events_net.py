@@ -18,13 +18,14 @@ from synth_spark.core.conditions import Condition
 from synth_spark.core.ports import Learning, Schedule, Train, Trained
 from synth_spark.core.schema import Schema
 from synth_spark.core.seeds import generator, stream_key
-from synth_spark.generators._events_calibrated import KNOTS, calibrated
+from synth_spark.generators._events_calibrated import calibrated
 from synth_spark.generators._events_clock import PAUSE_S
 from synth_spark.generators._events_conditions import Asked, asked_of
 from synth_spark.generators._events_decode import Base, decode, learn_base
 from synth_spark.generators._events_episodes import Drawn
 from synth_spark.generators._events_folded import Folded
 from synth_spark.generators._events_kernels import STRIDE
+from synth_spark.generators._events_paces import KNOTS, hurry_of
 from synth_spark.generators._events_plan import Contexts, token_shares
 from synth_spark.generators._events_seen import Seen, encode
 from synth_spark.generators._events_support import Support
@@ -108,7 +109,8 @@ class EventsModel:
         ahead = Ahead(
             order[n[order] > 0], most, n.astype(float), (drawn.anchor + 3) % 7,
             room_s, shown, ease, scaled, shares, random[:, None],
-            self.seen.until(shown, room_s, self.base.coder.clock),
+            self.seen.until(shown, room_s, self.base.coder.clock), self.seen.latest(shown),
+            hurry_of(self.support.hurry, n),
         )  # fmt: skip
         lengths, t, tokens = self.walker().walk(ahead).packed()
         categories = len(layout.widths)

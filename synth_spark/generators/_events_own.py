@@ -17,7 +17,8 @@ from synth_spark.generators._events_coder import RANKS
 from synth_spark.generators._events_facts import Floats
 from synth_spark.generators._events_scales import possible
 
-MIXED = 0.02  # of the subject's own shares, so that no slot is empty in all episodes
+MIXED = 0.02  # share of a slot that is the subject's and empty in all episodes, in one of them
+GOLDEN = 0.6180339887498949  # its multiples lie evenly in [0, 1)
 ROUNDS = 3  # of scaling by subject, then by episode
 MOST = 4.0  # times a share is scaled up in a round, at most; its inverse down
 
@@ -45,11 +46,13 @@ def kept_own(
     for j, slots in enumerate(attributes.slots.count):
         if slots < 2 or f"stick{j}/0" not in named:
             continue
-        own = _own_shares(named, j, int(slots))
+        own, share = _own_shares(named, j, int(slots)), attributes.shares(x, j)
         if f"values{j}" in named:
             events = np.bincount(owner, n, len(own)).astype(np.float64)
             own = _of_ranks(own, attributes.slots.of_token[j], named[f"values{j}"], events)
-        share = (1 - MIXED) * attributes.shares(x, j) + MIXED * own[owner]
+        else:
+            own = _as_drawn(own, share, owner, n)
+        share = _somewhere(share, own, owner, n)
         for _ in range(ROUNDS):
             total = np.zeros_like(own)
             np.add.at(total, owner, share * n[:, None])
@@ -76,6 +79,51 @@ def _own_shares(named: Mapping[str, Floats], j: int, slots: int) -> Floats:
         left = left - own[:, k]
     own[:, -1] = left
     return own
+
+
+def _as_drawn(own: Floats, share: Floats, owner: NDArray[np.int64], n: Floats) -> Floats:
+    """The subjects' own shares; of labels that they have none of what their episodes have.
+
+    A label that all have now and then is in a busy subject, and not in one of few events. A profile
+    is drawn from leaves of both, and says of the busy too often that there is none; the episodes,
+    drawn by how many events they have, know better.
+
+    Args:
+        own: Share of each slot, shape (subjects, slots).
+        share: Of each slot in each unit, shape (units, slots).
+        owner: Subject of each unit.
+        n: Events of each unit.
+    """
+    there = np.zeros_like(own)
+    np.add.at(there, owner, share * n[:, None])
+    there /= np.maximum(there.sum(axis=1, keepdims=True), 1e-9)
+    out = np.where(own > 0, own, there)
+    return np.asarray(out / np.maximum(out.sum(axis=1, keepdims=True), 1e-12))
+
+
+def _somewhere(share: Floats, own: Floats, owner: NDArray[np.int64], n: Floats) -> Floats:
+    """The shares, with a little of each slot that is the subject's own and in no episode.
+
+    In one episode, by how many events it has: what a subject does seldom comes at one time, not a
+    little of it in every week. Slots of a subject go to different ones.
+
+    Args:
+        share: Of each slot, shape (units, slots).
+        own: The same over all of a subject's episodes, shape (subjects, slots).
+        owner: Subject of each unit, in order.
+        n: Events of each unit.
+    """
+    there = np.zeros_like(own)
+    np.add.at(there, owner, share * n[:, None])
+    subject, slot = np.nonzero((there <= 0) & (own > 0))
+    upper = np.concatenate([[0.0], np.cumsum(n)])
+    start, end = (upper[np.searchsorted(owner, subject, side=s)] for s in ("left", "right"))
+    goal = start + (end - start) * ((slot + 1) * GOLDEN % 1)
+    unit = np.searchsorted(upper[1:], goal, side="right")
+    some = end > start
+    out = share.copy()
+    out[unit[some], slot[some]] = MIXED
+    return out
 
 
 def _of_ranks(own: Floats, slot: NDArray[np.int32], values: Floats, events: Floats) -> Floats:

@@ -48,7 +48,9 @@ def profile_of(coder: Coder, units: Units, slots: Slots) -> dict[str, Floats]:
             ranks = slots.of_token[j][:RANKS]
             out[f"values{j}"] = (total[:, ranks] > 0).sum(axis=1).astype(float)
         for k in range(table.shape[1] - 1):
-            out[f"stick{j}/{k}"] = total[:, k] / np.maximum(total[:, k:].sum(axis=1), 1)
+            left = total[:, k:].sum(axis=1)
+            # Of nothing it is all: what a draw leaves over goes to the next slot, not to the last.
+            out[f"stick{j}/{k}"] = np.where(left > 0, total[:, k] / np.maximum(left, 1), 1.0)
         out[f"distinct{j}"] = mean((table > 0).sum(axis=1).astype(float))
     names = ["night", "weekend", "hour_mean", "hour_std", "gap", "days", "span"]
     names += [n for n in facts if n[:4] in ("self", "mean")]

@@ -25,6 +25,7 @@ GATE = 0.3  # with more than this share of the shown count owed, the end is not 
 LOOSE_GATE = 0.5
 SPAN_NOISE = 0.1  # log-normal noise on the span up to the last event that it is shown
 LOOSE_SPAN = 0.02  # the same for episodes: where the count is loose, the last event is kept to
+MARGIN = 2.0  # deviations of that noise that a unit may go on
 FARTHEST = 4.0  # deviations that noise reaches, but for 1 in 30,000
 MOST_LABELS = 64  # of a subject's column that the network is told one by one
 SCALE = 4_096  # attributes lie in [-4, 4] and travel as whole numbers
@@ -98,7 +99,8 @@ class Seen:
         """What is told of units, and the scaled attributes.
 
         Told are the count, the time of the last event, the share of nights and the mean hour: the
-        network sees at every event what is still owed of them. And the time of the first, and each
+        network sees at every event what is still owed of them. And the time of the first, the count
+        as it is at any pace, of which each value of the main category has its share, and each
         number's mean.
 
         Args:
@@ -111,7 +113,8 @@ class Seen:
         z = np.sqrt(-2 * np.log(np.maximum(u[:, 0], 1e-12))) * np.cos(2 * np.pi * u[:, 1])
         at = attributes.index("n")
         few = 1 - 1 / np.sqrt(np.maximum(x[:, at], 1))  # a count of one or two is kept to
-        shown = x[:, at] * np.exp(self.noise[0] * few * z) * pace
+        count = x[:, at] * np.exp(self.noise[0] * few * z)
+        shown = count * pace
         seen = x.copy()
         seen[:, at] = shown
         other = np.sqrt(-2 * np.log(np.maximum(u[:, 0], 1e-12))) * np.sin(2 * np.pi * u[:, 1])
@@ -125,7 +128,7 @@ class Seen:
         tick = base.coder.clock.tick_s  # what is drawn of it is no whole tick, the real one is
         first = np.floor(x[:, attributes.index("first")] * DAY_S / tick + 0.5) * tick
         means = [x[:, attributes.index("mean", j)] for j in range(len(base.coder.nums))]
-        return np.column_stack([shown, last, *kept, first, *means]), np.hstack(told)
+        return np.column_stack([shown, last, *kept, first, count, *means]), np.hstack(told)
 
     def until(self, shown: Floats, room_s: Floats, clock: Clock) -> Floats:
         """Seconds up to which a unit cannot end, shape (units,); 0: it always can.
@@ -142,6 +145,19 @@ class Seen:
         last, first = shown[:, 1], shown[:, 4]
         soonest = first + (last - first) * np.exp(-FARTHEST * self.noise[1]) - clock.tick_s
         return np.asarray(np.where(shown[:, 0] > 1, np.minimum(soonest, room_s - clock.cut_s), 0))
+
+    def latest(self, shown: Floats) -> Floats:
+        """Seconds from which on a unit has no event, shape (units,): the end of its last day.
+
+        Its last event is told, with noise. A unit that falls behind its count would else make up
+        for it in the days after that.
+
+        Args:
+            shown: What is told of units, see `of_units`.
+        """
+        last, first = shown[:, 1], shown[:, 4]
+        latest = first + (last - first) * np.exp(MARGIN * self.noise[1])
+        return np.asarray((np.floor(latest / DAY_S) + 1) * DAY_S)
 
     def state(self) -> dict[str, Any]:
         """A tree for `core/wire.py`."""

@@ -25,7 +25,8 @@ from synth_spark.generators._events_layout import (
 )
 from synth_spark.generators._events_recall import RING, level, remember, remembered
 
-_T, _I, _GAPS, _TODAY, _DAYS, _DAY, _NIGHT, _HOURS = 0, 1, 2, 5, 6, 7, 8, 9
+_T, _I, _GAPS, _TODAY, _DAYS, _DAY, _NIGHT, _HOURS, _COUNT = 0, 1, 2, 5, 6, 7, 8, 9, 11
+LEAST_OWED, MOST_OWED = -2.0, 6.0  # events of a value that are told apart
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
@@ -78,11 +79,25 @@ def _last_numbers(tokens, p, out):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, fastmath=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
-def before(s, p, weekday, shown, told, out):  # type: ignore[no-untyped-def]
+def _owed(s, counts, last, main, share, out):  # type: ignore[no-untyped-def]
+    """What the last value of the main category still gets, and how many values do: out[34 : 37]."""
+    if last >= 0:
+        owed = share[last] * s[_COUNT] - s[counts + last]
+        out[34] = min(max(owed, LEAST_OWED), MOST_OWED) / 4
+        out[35] = 1.0 if owed < 0.5 else 0.0
+    some = 0.0
+    for v in range(main):
+        some += share[v] > 0 and share[v] * s[_COUNT] - s[counts + v] >= 0.5
+    out[36] = np.log1p(some)
+
+
+@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
+def before(s, p, weekday, shown, told, share, out):  # type: ignore[no-untyped-def]
     """Features before the time: out[0 : layout.dense].
 
     `shown` is the count that the net sees; of `told` it sees the time of the last event, the share
-    of nights and the mean hour (at 1, 2 and 3). The time of the first event (at 4), as that of a
+    of nights and the mean hour (at 1, 2 and 3), and of the count at any pace (at 5) what is owed to
+    values of the main category by their `share`. The time of the first event (at 4), as that of a
     pause's end to come, and the numbers' means (behind it) go into the state.
     """
     room, most, c, i = s[ROOM], p[1], int(p[2]), s[_I]
@@ -118,11 +133,13 @@ def before(s, p, weekday, shown, told, out):  # type: ignore[no-untyped-def]
     values = 0
     for j in range(c):
         values += int(p[4 + j])
-    counts, at, share = FIXED + 3 * c, BEFORE, 1.0 / max(i, 1.0)
+    counts, at, part = FIXED + 3 * c, BEFORE, 1.0 / max(i, 1.0)
     for v in range(values):
-        out[at + v] = s[counts + v] * share
+        out[at + v] = s[counts + v] * part
     at, place = at + values, counts + values
     main = int(p[4]) if c > 0 else 0
+    s[_COUNT] = told[5]
+    _owed(s, counts, int(s[FIXED]) if c > 0 else -1, main, share, out)
     for v in range(main):
         seen = s[place + v]
         if seen >= 0:
@@ -136,7 +153,7 @@ def before(s, p, weekday, shown, told, out):  # type: ignore[no-untyped-def]
     _last_numbers(s[place + 3 * main :], p, out[at + 3 * main :])
     if first:
         s[place + 3 * main + int(p[3])] = told[4] % 86_400.0
-    level(s, p, place + 3 * main, max(shown, i), told[5:])
+    level(s, p, place + 3 * main, max(shown, i), told[6:])
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
@@ -184,6 +201,9 @@ def after(s, p, weekday, t, share, out, pointer):  # type: ignore[no-untyped-def
         q[8] = share[v]
         q[9] = 1.0 if share[v] > 0 else 0.0
         n = s[counts + v]
+        owed = share[v] * s[_COUNT] - n
+        q[10] = min(max(owed, LEAST_OWED), MOST_OWED) / 4
+        q[11] = 1.0 if owed < 0.5 else 0.0
         if n > 0:
             steps, dt = i - s[last + main + v], t - s[last + v]
             q[0] = n / total
@@ -256,7 +276,7 @@ def unroll(  # type: ignore[no-untyped-def]
     for r in range(len(t)):
         s[ROOM] = room[r]
         previous[r] = s[_T]
-        before(s, p, weekday[r], shown[r, 0], shown[r], x[r])
+        before(s, p, weekday[r], shown[r, 0], shown[r], share[r], x[r])
         x[r, dense:] = 0
         for k in range(last_values(s, p, rows)):
             x[r, dense + rows[k]] = 1

@@ -5,7 +5,7 @@ What never met is not drawn by the network.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 import numpy as np
@@ -13,8 +13,16 @@ from numpy.typing import NDArray
 
 from synth_spark.core.batch import Records
 from synth_spark.generators._events_decode import Base
+from synth_spark.generators._events_paces import (
+    gap_tokens,
+    gaps_of,
+    no_gaps,
+    no_hurry,
+    none_short,
+)
 from synth_spark.generators._events_plan import Contexts
 from synth_spark.generators._events_recall import again_at
+from synth_spark.generators._events_stays import stays_of
 
 SELDOM = 1e-3  # share of all events below which a value is rare
 
@@ -28,6 +36,13 @@ class Support:
     seldom: tuple[NDArray[np.bool_], ...] = ()  # (values,) of each category: rare ones
     again: float = 0.0  # of pauses that end in the same five minutes of the day as one before, the
     # share that does so to the second
+    stayed: tuple[NDArray[np.int64], ...] = ()  # pairs of neighbours, see `_events_stays.py`
+    # (values, LEVELS) of each category, what the logit of the value before moves by, by the time:
+    stay: tuple[NDArray[np.float64], ...] = ()
+    gaps: NDArray[np.float64] = field(default_factory=no_gaps)  # (KNOTS, 2), see `_events_paces.py`
+    # (KNOTS,), what the logits of short gaps move by, by the unit's count:
+    hurry: NDArray[np.float64] = field(default_factory=no_hurry)
+    short: NDArray[np.int64] = field(default_factory=none_short)  # (gaps,), times of each gap token
 
     @property
     def every(self) -> list[NDArray[np.bool_]]:
@@ -36,13 +51,18 @@ class Support:
 
     def state(self) -> list[Any]:
         """A tree for `core/wire.py`."""
-        return [list(self.cats), list(self.nums), list(self.seldom), self.again]
+        return [
+            list(self.cats), list(self.nums), list(self.seldom), self.again, list(self.stayed),
+            list(self.stay), self.gaps, self.hurry, self.short,
+        ]  # fmt: skip
 
     @classmethod
     def from_state(cls, state: list[Any]) -> Self:
         """The support that `state` came from."""
-        cats, nums, seldom, again = state
-        return cls(tuple(cats), tuple(nums), tuple(seldom), again)
+        cats, nums, seldom, again, stayed, stay, *paces = state
+        return cls(
+            tuple(cats), tuple(nums), tuple(seldom), again, tuple(stayed), tuple(stay), *paces
+        )
 
     @classmethod
     def learn(cls, base: Base, contexts: Contexts, sample: Records) -> Self:
@@ -68,7 +88,14 @@ class Support:
                 met[c] = pair[:, kinds]
             nums.append(met)
         again = again_at(units.t, units.previous, base.coder.clock.cut_s, base.coder.clock.tick_s)
-        return cls(tuple(cats), tuple(nums), tuple(seldom), again)
+        stayed = stays_of(base.coder.cats, units)
+        none = tuple(np.zeros(pairs.shape[:2]) for pairs in stayed)
+        clock = base.coder.clock
+        return cls(
+            tuple(cats), tuple(nums), tuple(seldom), again, stayed, none,
+            gaps_of(units.t, units.lengths, clock.cut_s), no_hurry(),
+            gap_tokens(clock, units.t, units.lengths),
+        )  # fmt: skip
 
 
 def _met(a: NDArray[Any], b: NDArray[Any], rows: int, columns: int) -> NDArray[np.bool_]:

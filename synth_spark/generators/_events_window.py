@@ -35,12 +35,14 @@ class Ahead:
     count: NDArray[np.float64]  # (units,), drawn length
     weekday: NDArray[np.int64]  # (units,), of the first day
     room: NDArray[np.float64]  # (units,), seconds that the unit has
-    shown: NDArray[np.float64]  # (units, 5 + numbers), what it is told: see `Seen.of_units`
+    shown: NDArray[np.float64]  # (units, 6 + numbers), what it is told: see `Seen.of_units`
     ease: NDArray[np.float64]  # (units,), by how much it changes to the unit's end, relatively
     scaled: NDArray[np.float32]  # (units, attributes that the network sees)
     shares: NDArray[np.float32]  # (units, values)
     random: NDArray[np.uint64]  # (units, 1), streams, moved on by drawing
     until: NDArray[np.float64]  # (units,), seconds up to which a unit cannot end
+    latest: NDArray[np.float64]  # (units,), seconds from which on it has no event, a midnight
+    hurry: NDArray[np.float64]  # (units,), what the logits of short gaps move by
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +152,8 @@ class _Window(Window):
         n, w, ahead = self.size, self.walker, self.ahead
         unit, state, x = self.unit[:n], self.state, self.x[:n]
         look(
-            unit, state, self.p, ahead.weekday, ahead.shown, ahead.ease, x, self.hot, self.found,
+            unit, state, self.p, ahead.weekday, ahead.shown, ahead.ease, ahead.shares, x, self.hot,
+            self.found,
         )  # fmt: skip
         self._times(n, unit, state, self._trunk(n, unit, x), x)
         look_again(
@@ -182,7 +185,8 @@ class _Window(Window):
             unit, state, self.owed(x, unit), random,
             self.out("time", opened, net.time_out), net.time_out.bias, self.walker.gate,
             clock.cut_s, clock.tick_s, clock.gap_lo, clock.gap_sub, clock.jump_lo, clock.jump_hi,
-            weekday, hours, self.ahead.shown[:, 4], self.t, self.token, self.far,
+            weekday, hours, self.ahead.shown[:, 4], self.ahead.latest,
+            self.ahead.hurry, self.t, self.token, self.far,
         )  # fmt: skip
         if not found:
             return
@@ -225,7 +229,8 @@ class _Window(Window):
                 draws.draw_category(
                     unit, random, logits, out.bias, self.pointer, share, met, tokens, j,
                     self.ahead.count, self.state, layout.counts_at + at, layout.ranks[j],
-                    layout.last_at(j), layout.alone[j], support.seldom[j],
+                    layout.last_at(j), layout.alone[j], support.seldom[j], support.stay[j],
+                    self.t,
                 )  # fmt: skip
                 at += met.shape[2]
             else:
@@ -237,12 +242,12 @@ class _Window(Window):
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
-def look(unit, s, p, weekday, shown, ease, x, hot, found):  # type: ignore[no-untyped-def]
+def look(unit, s, p, weekday, shown, ease, shares, x, hot, found):  # type: ignore[no-untyped-def]
     """Statistics before the time."""
     for a in range(len(unit)):
         u = unit[a]
         count = shown[u, 0] * (1 + ease[u] * max(s[a, 0], 0.0) / s[a, ROOM])
-        stats.before(s[a], p, weekday[u], count, shown[u], x[a])
+        stats.before(s[a], p, weekday[u], count, shown[u], shares[u], x[a])
         found[a] = stats.last_values(s[a], p, hot[a])
 
 

@@ -12,6 +12,7 @@ from synth_spark.generators._events_clock import DAY_S, HOUR_S, Clock
 from synth_spark.generators._events_folded import Folded
 from synth_spark.generators._events_kernels import STRIDE
 from synth_spark.generators._events_net import LONGEST
+from synth_spark.generators._events_paces import hurry_of
 from synth_spark.generators._events_seen import SCALE, Seen
 from synth_spark.generators._events_support import Support
 from synth_spark.generators._events_window import ALWAYS, Ahead, Walker
@@ -48,6 +49,7 @@ def roll(
         order[n[order] > 0], most, n.astype(float), weekday, room, told["shown"], told["ease"],
         (told["scaled"] / SCALE).astype(np.float32), (told["shares"] / 255).astype(np.float32),
         random[:, None], seen.until(told["shown"], room, walker.clock),
+        seen.latest(told["shown"]), hurry_of(walker.support.hurry, n),
     )  # fmt: skip
     lengths, t, tokens = walker.walk(ahead).packed()
     tokens = np.maximum(tokens, 0)  # -1 where weights blew up: any token, the monitor sees it

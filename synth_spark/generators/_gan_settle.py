@@ -100,7 +100,7 @@ def moved(
     judge = Judge.of(trained.weights, first.seen.columns)
     plain = replace(first, weights=weights, _walker=None)
     model = calibrated(replace(plain, base=refined(first.base, judge)), seed)
-    return replace(plain, weights=model.weights, pace=model.pace), judge
+    return replace(plain, weights=model.weights, pace=model.pace, support=model.support), judge
 
 
 def varieties(model: EventsModel, sample: Records, seed: int) -> tuple[float, float]:

@@ -122,7 +122,7 @@ class Ragged:
     nums: NDArray[np.int32]  # (events, numbers)
     weekday: NDArray[np.int64]  # (units,)
     room: Floats  # (units,), s
-    shown: Floats  # (units, 5 + numbers), see `Seen.of_units`
+    shown: Floats  # (units, 6 + numbers), see `Seen.of_units`
     ease: Floats  # (units,)
     scaled: NDArray[np.int16]  # (units, attributes)
     told: NDArray[np.float32]  # (units, attributes), without the noise on the count
@@ -166,7 +166,7 @@ class Ragged:
         """Units of records, with nothing known beforehand."""
         units = coder.units(records)
         n = len(units.anchor)
-        none, room = np.zeros((n, 5 + len(coder.nums))), coder.room_s(units.anchor)
+        none, room = np.zeros((n, 6 + len(coder.nums))), coder.room_s(units.anchor)
         nothing = np.zeros((n, 0), np.float32)
         return cls(
             units.lengths, np.ones(n, bool), units.t, units.cats, units.nums,

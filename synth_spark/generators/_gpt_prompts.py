@@ -24,7 +24,7 @@ from synth_spark.core.conditions import (
     ImpossibleConditionError,
 )
 from synth_spark.core.schema import Schema
-from synth_spark.generators._events_decode import Base
+from synth_spark.generators._events_decode import Base, freely_begun
 from synth_spark.generators._events_identity import Identity
 from synth_spark.generators._gpt_subjects import ClockShares, PromptedAttributes, PromptedHistories
 from synth_spark.generators._gpt_window import Allowed
@@ -84,7 +84,7 @@ def prompted(model: Any, condition: Condition) -> Any:
             base = _with_codec(base, part, j, Narrowed(column.codec, found))
     allowed = _pruned(allowed, model.support, condition)
     base = replace(base, histories=_histories(model, base, allowed, subject, condition))
-    return replace(model, base=base, allowed=allowed, _walker=None)
+    return replace(model, base=freely_begun(base), allowed=allowed, _walker=None)
 
 
 def _columns(base: Base) -> dict[str, tuple[str, int]]:

@@ -95,7 +95,8 @@ class _Window(Window):
         n, w, ahead = self.size, self.walker, self.ahead
         unit, state, x = self.unit[:n], self.state, self.x[:n]
         look(
-            unit, state, self.p, ahead.weekday, ahead.shown, ahead.ease, x, self.hot, self.found,
+            unit, state, self.p, ahead.weekday, ahead.shown, ahead.ease, ahead.shares, x, self.hot,
+            self.found,
         )  # fmt: skip
         width = self.own.shape[1]
         self.cache.forward(

@@ -19,9 +19,10 @@ from synth_spark.core.batch import Records
 from synth_spark.core.conditions import Clause
 from synth_spark.core.ports import Fold, Learning, Schedule, Train, Trained
 from synth_spark.core.schema import Schema, Shape
-from synth_spark.generators._events_calibrated import KNOTS, calibrated
+from synth_spark.generators._events_calibrated import calibrated
 from synth_spark.generators._events_decode import Base, learn_base
 from synth_spark.generators._events_net import EXAMPLES, LOSSES, EventsParams
+from synth_spark.generators._events_paces import KNOTS
 from synth_spark.generators._events_plan import Contexts
 from synth_spark.generators._events_seen import encode
 from synth_spark.generators._events_support import Support

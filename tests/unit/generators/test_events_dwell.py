@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from synth_spark.generators._events_dwell import Dwell, gaps_of, kinds_of
+from synth_spark.generators._events_dwell import Dwell, Kinds, gaps_of
 
 HOUR = 3_600.0
 ONE = np.zeros(600, np.int64)  # events of one kind
@@ -60,7 +60,7 @@ def test_what_does_not_mirror_the_gaps_is_an_ordinary_number() -> None:
     assert Dwell.learn(rng.permutation(gaps), stamps, offsets, ONE, 1) is None
     assert Dwell.learn(gaps * 0 + 1.0, stamps, offsets, ONE, 1) is None
     gone = gaps.copy()
-    gone[3] = np.nan
+    gone[::2] = np.nan
     assert Dwell.learn(gone, stamps, offsets, ONE, 1) is None
 
 
@@ -94,6 +94,29 @@ def test_a_kind_that_the_sample_lacks_or_few_subjects_hold_is_as_all_are() -> No
 
 
 def test_without_kinds_all_events_are_of_one() -> None:
-    tokens = np.array([3, 0, 15], np.int32)
-    assert kinds_of(tokens, 16).tolist() == [3, 0, 15]
-    assert kinds_of(tokens, 1).tolist() == [0, 0, 0]
+    cats, offsets = np.array([[3], [0], [15]], np.int32), np.array([0, 3])
+    assert Kinds(main=16).of(cats, offsets).tolist() == [3, 0, 15]
+    assert Kinds().of(cats, offsets).tolist() == [0, 0, 0]
+    assert Kinds(1, 0, 16).of(cats, offsets).tolist() == [0, 15, 16]  # behind the last is nothing
+
+
+def test_a_value_ends_early_where_the_next_event_says_so() -> None:
+    stamps, offsets = visits()
+    gaps, last = gaps_of(stamps, offsets)
+    anew = np.random.default_rng(3).random(len(gaps)) < 0.2  # attached: the phone was off before
+    off = np.append(anew[1:], False) & ~last
+    value = np.where(last, np.nan, np.where(off, np.ceil(gaps / 3), gaps))
+    cats = np.column_stack([np.random.default_rng(4).integers(0, 3, len(gaps)), anew]).astype("i4")
+    told = Kinds.learn(value, stamps, offsets, cats, [3, 2])
+    assert (told.main, told.ahead, told.labels) == (3, 1, 2)
+    codec = Dwell.learn(value, stamps, offsets, told.of(cats, offsets), told.many, told=told)
+    assert codec is not None
+    drawn, other = visits(seed=9)
+    kinds = codec.told.of(cats, other)
+    again = Dwell.from_state(codec.state()).decode(drawn, other, kinds, np.random.default_rng(0))
+    new, end = gaps_of(drawn, other)
+    assert np.isnan(again[end]).mean() > 0.9  # smoothed from 1
+    assert np.isnan(again[~end]).mean() < 0.01
+    early = again < new
+    assert early[off & ~end].mean() > 0.9
+    assert early[~off & ~end].mean() < 0.05

@@ -42,6 +42,12 @@ def learned(records: Records) -> Base:
     return base
 
 
+def seconds(records: Records) -> np.ndarray:
+    """Time of each event."""
+    time = next(c.name for c in SCHEMA.columns if c.kind == "time")
+    return np.asarray(records.columns[time], "datetime64[us]").astype(np.int64) / 1e6
+
+
 def counts(labels: Coded) -> np.ndarray:
     """Events of each subject's labels, the heaviest first; (subjects, labels)."""
     owners = np.repeat(np.arange(SUBJECTS), EVENTS)
@@ -57,8 +63,9 @@ def test_another_value_is_none_of_the_subjects_ranks_and_no_heavier_than_the_las
     assert column.how == "ranked"
     tokens = base.coder.units(records).cats[:, 0]
     drawn = decode_ranked(
-        column, base.coder, base.identities[0], tokens, records.offsets, 0, np.random.default_rng(1)
-    )
+        column, base.coder, base.identities[0], tokens, records.offsets, seconds(records), 0,
+        np.random.default_rng(1),
+    )  # fmt: skip
     ranked = np.stack([np.bincount(t, minlength=RANKS + 1) for t in tokens.reshape(SUBJECTS, -1)])
     # Made-up names of rare labels may fall together: in 3 draws of 60 subjects for two.
     same = (counts(drawn)[:, :RANKS] == -np.sort(-ranked[:, :RANKS], axis=1)).all(axis=1)
@@ -70,8 +77,8 @@ def test_popular_labels_stand_for_the_values_with_more_events() -> None:
     base = learned(records)
     tokens = base.coder.units(records).cats[:, 0]
     drawn = decode_ranked(
-        base.coder.cats[0], base.coder, base.identities[0], tokens, records.offsets, 0,
-        np.random.default_rng(2),
+        base.coder.cats[0], base.coder, base.identities[0], tokens, records.offsets,
+        seconds(records), 0, np.random.default_rng(2),
     )  # fmt: skip
     told = np.array([label in {f"h{k}" for k in range(50)} for label in drawn.labels])[drawn.codes]
     real = np.asarray(records.columns["host"].codes) < 50

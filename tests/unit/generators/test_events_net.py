@@ -38,6 +38,7 @@ LAYOUT = Layout(
     np.ones(1),
     np.zeros(1),
 )
+EVEN = np.full(3, 1 / 3, np.float32)
 ROOM_S = 7 * 86_400.0
 
 
@@ -81,7 +82,7 @@ def test_walking_real_events_gives_the_features_that_sampling_sees() -> None:
         np.zeros((rows, 3, LAYOUT.pointer), np.float32),
     )
     p, weekday = LAYOUT.packed(), np.zeros(rows, np.int64)
-    told = np.array([4.0, 2.5 * 86_400.0, 0.25, 13.0, 30_000.0, 1.2])
+    told = np.array([4.0, 2.5 * 86_400.0, 0.25, 13.0, 30_000.0, 4.0, 1.2])
     shown = np.tile(told, (rows, 1))
     room = np.full(rows, ROOM_S)
     ring, centers = np.empty((rows, RING), np.int16), np.empty((rows, 1, CENTERS), np.float32)
@@ -93,7 +94,7 @@ def test_walking_real_events_gives_the_features_that_sampling_sees() -> None:
     hot = np.empty(2 * LAST, np.int64)
     stats.reset(s, p, ROOM_S)
     for r in range(5, 8):  # the second unit starts afresh
-        stats.before(s, p, 0, 4.0, told, one)
+        stats.before(s, p, 0, 4.0, told, share[r], one)
         np.testing.assert_allclose(one, x[r, : LAYOUT.dense], atol=1e-6)
         ones = np.flatnonzero(x[r, LAYOUT.dense :])
         assert sorted(hot[: stats.last_values(s, p, hot)]) == ones.tolist()
@@ -112,9 +113,18 @@ def test_walking_real_events_gives_the_features_that_sampling_sees() -> None:
 def test_features_at_the_start_say_so_and_hold_no_past() -> None:
     s, x = np.empty(LAYOUT.state_size), np.empty(LAYOUT.dense)
     stats.reset(s, LAYOUT.packed(), ROOM_S)
-    stats.before(s, LAYOUT.packed(), 0, 10.0, np.array([10.0, ROOM_S, 0.2, 14.0, 30_000.0, 1.2]), x)
+    stats.before(
+        s,
+        LAYOUT.packed(),
+        0,
+        10.0,
+        np.array([10.0, ROOM_S, 0.2, 14.0, 30_000.0, 10.0, 1.2]),
+        EVEN,
+        x,
+    )
     assert x[7] == 1.0
     assert (x[BEFORE:] == 0).sum() >= LAYOUT.dense - BEFORE - 1
+    assert x[34:37].tolist() == [0.0, 0.0, pytest.approx(np.log1p(3))]  # no last; three are owed
     assert stats.last_values(s, LAYOUT.packed(), np.empty(6, np.int64)) == 0
 
 
@@ -122,12 +132,26 @@ def test_how_far_the_last_event_is_and_the_pace_up_to_it_are_seen() -> None:
     s, x, day = np.empty(LAYOUT.state_size), np.empty(LAYOUT.dense), 86_400.0
     stats.reset(s, LAYOUT.packed(), ROOM_S)
     stats.update(s, LAYOUT.packed(), 0.5 * day, np.zeros(2, np.int32), np.zeros(1, np.int32))
-    told = np.array([10.0, 1.5 * day, 0.2, 14.0, 30_000.0, 1.2])
-    stats.before(s, LAYOUT.packed(), 0, 10.0, told, x)  # nine are owed in a day
+    told = np.array([10.0, 1.5 * day, 0.2, 14.0, 30_000.0, 10.0, 1.2])
+    stats.before(s, LAYOUT.packed(), 0, 10.0, told, EVEN, x)  # nine are owed in a day
     np.testing.assert_allclose(x[28:31], [1.0, 0.0, 0.5 * np.log(9.5 / 1.02)], rtol=1e-6)
     told[1] = 0.4 * day
-    stats.before(s, LAYOUT.packed(), 0, 10.0, told, x)  # it should be over by now
+    stats.before(s, LAYOUT.packed(), 0, 10.0, told, EVEN, x)  # it should be over by now
     np.testing.assert_allclose(x[28:30], [0.0, 1.0])
+
+
+def test_what_is_owed_to_each_value_is_seen() -> None:
+    """Of ten events six, three and one of the values; the one has come: it gets no more."""
+    s, x, day = np.empty(LAYOUT.state_size), np.empty(LAYOUT.dense), 86_400.0
+    share, told = np.array([0.6, 0.3, 0.1], np.float32), np.array([10.0, day, 0, 9, 0, 10.0, 1.2])
+    stats.reset(s, LAYOUT.packed(), ROOM_S)
+    stats.update(s, LAYOUT.packed(), 60.0, np.array([2, 0], np.int32), np.zeros(1, np.int32))
+    stats.before(s, LAYOUT.packed(), 0, 10.0, told, share, x)
+    np.testing.assert_allclose(x[34:37], [0.0, 1.0, np.log1p(2)], atol=1e-6)
+    z, q = np.empty(AFTER), np.zeros((3, LAYOUT.pointer))
+    stats.after(s, LAYOUT.packed(), 0, 120.0, share, z, q)
+    np.testing.assert_allclose(q[:, 10], [6 / 4, 3 / 4, 0.0], atol=1e-6)
+    assert q[:, 11].tolist() == [0.0, 0.0, 1.0]
 
 
 def test_the_nights_and_hours_that_are_still_owed_are_seen() -> None:
@@ -135,7 +159,15 @@ def test_the_nights_and_hours_that_are_still_owed_are_seen() -> None:
     s, x = np.empty(LAYOUT.state_size), np.empty(LAYOUT.dense)
     stats.reset(s, LAYOUT.packed(), ROOM_S)
     stats.update(s, LAYOUT.packed(), 3 * 3_600.0, np.zeros(2, np.int32), np.zeros(1, np.int32))
-    stats.before(s, LAYOUT.packed(), 0, 10.0, np.array([10.0, ROOM_S, 0.2, 14.0, 30_000.0, 1.2]), x)
+    stats.before(
+        s,
+        LAYOUT.packed(),
+        0,
+        10.0,
+        np.array([10.0, ROOM_S, 0.2, 14.0, 30_000.0, 10.0, 1.2]),
+        EVEN,
+        x,
+    )
     owed = [1 / 9, np.log(2), (140 - 3) / 9 / 6 - 2]
     np.testing.assert_allclose(x[31:34], owed, rtol=1e-6)
 

@@ -170,7 +170,7 @@ def _picks(seldom: bool, done: float, here: float, rows: int = 4_000) -> float:
         np.arange(rows), np.arange(rows, dtype=np.uint64)[:, None] * np.uint64(977),
         logits, np.zeros(2, np.float32), np.zeros((rows, 2, 0), np.float32), share,
         np.ones((0, 0, 2), bool), tokens, 0, np.full(rows, 40.0), state, 3, 0, 2, 0,
-        np.array([False, seldom]),
+        np.array([False, seldom]), np.zeros((2, 8)), np.zeros(rows),
     )  # fmt: skip
     return float((tokens[:, 0] == 1).mean())
 
@@ -182,3 +182,4 @@ def test_a_rare_label_that_is_drawn_to_come_once_comes_once_and_in_time() -> Non
     assert _picks(True, 20.0, 0.0) == pytest.approx(0.1, abs=0.02)  # more than is due
     due = 0.1 * 3 / (0.9 + 0.1 * 3)  # of the last three a third; at most three times the odds
     assert _picks(True, 37.0, 0.0) == pytest.approx(due, abs=0.03)
+    assert _picks(False, 37.0, 0.0) == pytest.approx(due, abs=0.03)  # any label that a unit has

@@ -2,13 +2,12 @@
 
 An event model draws ranks (own 1st, 2nd, ..., other). The own 1st, the home, is drawn by how often
 a place is somebody's. Every other place is drawn in the order of its first visit, by two distances:
-from the place before and from the home, drawn together given how far from home the subject is, how
-far it has been so far (who never left town seldom does) and how often it goes between the new place
-and home directly (a place that is left for home every day is near; one that is reached by way of
-others may lie at the end of a journey). Among the places at those distances the known steps from
-the place before, the company of the home and the popularity decide. This is the exploration of
-Song, Koren, Wang and Barabasi, Modelling the scaling properties of human mobility, Nature Physics
-2010, with the distances and steps counted.
+from the place before and from the home, drawn together given how far from home the subject is and
+how often it goes between the new place and home directly (a place that is left for home every day
+is near; one that is reached by way of others may lie at the end of a journey). Among the
+places at those distances the known steps from the place before, the company of the home and the
+popularity decide. This is the exploration of Song, Koren, Wang and Barabasi, Modelling the scaling
+properties of human mobility, Nature Physics 2010, with the distances and steps counted.
 """
 
 from __future__ import annotations
@@ -35,7 +34,6 @@ from synth_spark.generators._events_ways import (
     AWAY,
     BINS,
     DIRECT,
-    RANGES,
     away_of,
     bins_of,
     most_apart,
@@ -49,7 +47,7 @@ class Places:
     """One ranked column of places: home, steps, distances, and how other values return."""
 
     identity: Identity  # of homes, company, popularity and returns
-    steps: NDArray[np.float64]  # (RANGES, DIRECT, AWAY, BINS * BINS), cumulative; from home, before
+    steps: NDArray[np.float64]  # (DIRECT, AWAY, BINS * BINS), cumulative, bins from home and before
     step_start: NDArray[np.int64]  # (labels + 1,), where the first visits from a label begin
     step_label: NDArray[np.int64]  # (steps,)
     step_count: NDArray[np.float64]  # (steps,)
@@ -64,13 +62,13 @@ class Places:
         ranks = np.where(codes >= 0, own_ranks(codes, owners), -1)
         values = np.asarray(values_of(source, sample), np.float64)
         tokens = np.asarray(column.codec.encode(values), np.int64)
-        rows, before, direct, ranges = kernels.first_visits(ranks, sample.offsets, values)
+        rows, before, direct = kernels.first_visits(ranks, sample.offsets)
         home = kernels.homes(ranks, sample.offsets)[owners[rows]]
         at = (values[rows], values[before], values[home])
         away = away_of(bins_of(at[1], at[2]))
         pair = bins_of(at[0], at[2]) * BINS + bins_of(at[0], at[1])
-        counts = np.zeros((RANGES, DIRECT, AWAY, BINS * BINS))
-        np.add.at(counts, (ranges, direct, away, pair), 1.0)
+        counts = np.zeros((DIRECT, AWAY, BINS * BINS))
+        np.add.at(counts, (direct, away, pair), 1.0)
         size = column.codec.vocabulary
         joint, seen = np.unique(tokens[before] * size + tokens[rows], return_counts=True)
         start = np.searchsorted(joint // size, np.arange(size + 1))
@@ -125,11 +123,9 @@ class Places:
 
 
 def _smoothed(counts: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Counts as cumulative rows; the ways home, how far one was, then where, are given up."""
-    share = counts.sum(axis=(0, 1, 2), keepdims=True) + 1e-9
-    share = share / share.sum()
-    for axes in ((0, 1), (1,), ()):
-        level = counts.sum(axis=axes, keepdims=True)
+    """Counts as cumulative rows; the ways home, then the distance from home, are given up."""
+    share = (counts.sum(axis=(0, 1), keepdims=True) + 1e-9) / (counts.sum() + 1e-9 * BINS * BINS)
+    for level in (counts.sum(axis=0, keepdims=True), counts):
         share = (level + BACKOFF * share) / (level.sum(axis=-1, keepdims=True) + BACKOFF)
     out = np.cumsum(share, axis=-1)
     return np.ascontiguousarray(out / out[..., -1:])

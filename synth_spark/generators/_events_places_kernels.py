@@ -17,7 +17,6 @@ from synth_spark.generators._events_ways import (
     apart_km,
     away_level,
     bin_of,
-    range_level,
     steps_of,
     ways_home,
     ways_level,
@@ -31,9 +30,9 @@ _SLOW = 4_096  # labels above which candidates are drawn by popularity instead o
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
-def _first_visits(number, offsets, places):  # type: ignore[no-untyped-def]
+def _first_visits(number, offsets):  # type: ignore[no-untyped-def]
     rows = np.empty(len(number), np.int64)
-    before, direct, ranges = np.empty_like(rows), np.empty_like(rows), np.empty_like(rows)
+    before, direct = np.empty_like(rows), np.empty_like(rows)
     home = homes(number, offsets)
     found = 0
     for i in range(len(offsets) - 1):
@@ -44,7 +43,7 @@ def _first_visits(number, offsets, places):  # type: ignore[no-untyped-def]
         seen = np.zeros(most, np.bool_)
         ways = np.zeros(most, np.int64)
         ways_home(number, a, b, ways)
-        last, h, farthest, known = home[i], home[i], 0, 0
+        last = home[i]
         for r in range(a, b):
             k = number[r]
             if k < 0:
@@ -52,31 +51,24 @@ def _first_visits(number, offsets, places):  # type: ignore[no-untyped-def]
             if k > 0 and not seen[k]:
                 rows[found], before[found] = r, last
                 direct[found] = ways_level(ways[k])
-                ranges[found] = range_level(farthest, known)
                 found += 1
-                km = apart_km(places[r, 0], places[r, 1], places[h, 0], places[h, 1])
-                farthest, known = max(farthest, bin_of(km)), known + 1
             seen[k] = True
             last = r
-    return rows[:found], before[:found], direct[:found], ranges[:found]
+    return rows[:found], before[:found], direct[:found]
 
 
-def first_visits(
-    number: NDArray[np.int64], offsets: NDArray[np.int64], places: NDArray[np.float64]
-) -> Any:
+def first_visits(number: NDArray[np.int64], offsets: NDArray[np.int64]) -> Any:
     """Rows in which a place other than the home comes first, of subjects that have a home.
 
     Args:
         number: A subject's own number of each row's place, 0: home, -1: missing; shape (rows,).
         offsets: Rows of each subject, shape (subjects + 1,).
-        places: Latitude and longitude, shape (rows, 2).
 
     Returns:
-        The rows, the row of the place before each (the home where there is none), the level of the
-        direct ways between the place and the home, and that of how far the subject had been.
+        The rows, the row of the place before each (the home where there is none), and the level of
+        the direct ways between the place and the home.
     """
-    places = np.ascontiguousarray(places, np.float64)
-    return _first_visits(np.asarray(number, np.int64), offsets, places)
+    return _first_visits(np.asarray(number, np.int64), offsets)
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
@@ -183,14 +175,14 @@ def settle(  # type: ignore[no-untyped-def]
         where[0, 0], where[0, 1] = _inside(centre[home], reach[home], where[0, 2])
         used = np.zeros(size, np.bool_)
         used[home] = True
-        last, farthest, known = 0, 0, 0
+        last = 0
         for r in range(a, b):
             k = number[r]
             if k < 0:
                 continue
             if own[k] < 0:
                 far = bin_of(apart_km(where[0, 0], where[0, 1], where[last, 0], where[last, 1]))
-                cdf = steps[range_level(farthest, known), ways_level(ways[k]), away_level(far)]
+                cdf = steps[ways_level(ways[k]), away_level(far)]
                 bound, bound_last, near = apart[ways_level(ways[k])], BINS, 0
                 for e in range(ways_of(way, k, most, other, often)):
                     m, limit = other[e], apart[ways_level(often[e])]
@@ -215,8 +207,6 @@ def settle(  # type: ignore[no-untyped-def]
                 own[k], where[k, 2] = best, u
                 where[k, 0], where[k, 1] = _inside(centre[best], reach[best], u)
                 used[best] = True
-                km = apart_km(where[k, 0], where[k, 1], where[0, 0], where[0, 1])
-                farthest, known = max(farthest, bin_of(km)), known + 1
             label[r], inside[r] = own[k], where[k, 2]
             last = k
     return label, inside

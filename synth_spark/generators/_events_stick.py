@@ -62,7 +62,7 @@ class Stick:
         self.some = np.full_like(self.n, np.nan)
         want = np.floor(share * self.left + u)
         # With one slot to fill, this slot holds all that is left, or nothing: on average its share.
-        whole = (share + u >= 1) | (low > 0)
+        whole = (share >= 0.5) | (low > 0)
         want = np.where(self.owed == 1, np.where(whole, self.left, 0), want)
         count = np.minimum(np.clip(want, low, np.maximum(high, low)), self.left)
         self.cap = count if kind == "rank" else self.cap

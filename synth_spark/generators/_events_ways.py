@@ -12,8 +12,6 @@ from numpy.typing import NDArray
 
 BINS = 43  # of a distance: below 0.25 km, then eight a decade
 AWAY = 6  # levels of the distance from home
-RANGES = 9  # levels of how far a subject has been, and of how many places it knows
-MANY_PLACES = 3  # other than the home, from which a subject knows many
 DIRECT = 8  # levels of the number of direct ways between two places
 KM_A_DEGREE = 111.195
 FIRST_KM = 0.25
@@ -50,15 +48,6 @@ def away_level(level):  # type: ignore[no-untyped-def]
     if level < 15:
         return 3
     return 4 if level < 21 else 5
-
-
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
-def range_level(level, places):  # type: ignore[no-untyped-def]
-    """Level of the greatest distance's bin so far (below 2.5, 14, 80 km, beyond) and of places."""
-    if places == 0:
-        return 0
-    far = max(away_level(level) - 2, 0)
-    return 1 + 2 * far + (1 if places >= MANY_PLACES else 0)
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]

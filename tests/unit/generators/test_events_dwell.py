@@ -101,7 +101,7 @@ def test_without_kinds_all_events_are_of_one() -> None:
 
 
 def test_a_value_ends_early_where_the_next_event_says_so() -> None:
-    stamps, offsets = visits()
+    stamps, offsets = visits(subjects=600)
     gaps, last = gaps_of(stamps, offsets)
     anew = np.random.default_rng(3).random(len(gaps)) < 0.2  # attached: the phone was off before
     off = np.append(anew[1:], False) & ~last
@@ -111,7 +111,7 @@ def test_a_value_ends_early_where_the_next_event_says_so() -> None:
     assert (told.main, told.ahead, told.labels) == (3, 1, 2)
     codec = Dwell.learn(value, stamps, offsets, told.of(cats, offsets), told.many, told=told)
     assert codec is not None
-    drawn, other = visits(seed=9)
+    drawn, other = visits(subjects=600, seed=9)
     kinds = codec.told.of(cats, other)
     again = Dwell.from_state(codec.state()).decode(drawn, other, kinds, np.random.default_rng(0))
     new, end = gaps_of(drawn, other)

@@ -44,8 +44,7 @@ def learned(records: Records) -> Base:
 
 def seconds(records: Records) -> np.ndarray:
     """Time of each event."""
-    time = next(c.name for c in SCHEMA.columns if c.kind == "time")
-    return np.asarray(records.columns[time], "datetime64[us]").astype(np.int64) / 1e6
+    return np.asarray(records.columns["at"], "datetime64[us]").astype(np.int64) / 1e6
 
 
 def counts(labels: Coded) -> np.ndarray:

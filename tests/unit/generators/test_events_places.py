@@ -13,7 +13,6 @@ from synth_spark.core.local import Local
 from synth_spark.core.ports import learn
 from synth_spark.core.schema import Column, Schema
 from synth_spark.generators import _events_places_kernels as kernels
-from synth_spark.generators._events_ways import range_level
 from synth_spark.generators.markov import GENERATOR, MarkovModel, MarkovParams
 
 SCHEMA = Schema(
@@ -71,14 +70,10 @@ def test_masts_come_back_to_the_point(twin: Records) -> None:
 
 def test_first_visits_are_told_with_the_place_before_and_the_ways_home() -> None:
     number = np.array([1, 0, 1, 2, 2, 0, -1, 3])
-    east = np.array([0.0, 0.1, 1.0, 0.0])  # degrees of the numbers: home, 11 km, 111 km away, home
-    places = np.column_stack([np.zeros(8), east[np.maximum(number, 0)]])
-    rows, before, direct, ranges = kernels.first_visits(number, np.array([0, 8]), places)
+    rows, before, direct = kernels.first_visits(number, np.array([0, 8]))
     assert rows.tolist() == [0, 3, 7]
     assert before.tolist() == [1, 2, 5]  # before the first event: home, first seen in row 1
     assert direct.tolist() == [2, 1, 1]  # 1-0 and 0-1; 2-0; 0-3, over the missing place
-    levels = [range_level(kernels.bin_of(km), n) for km, n in ((0.0, 0), (11.0, 1), (111.0, 2))]
-    assert ranges.tolist() == levels == sorted(set(levels))
 
 
 def test_distances_are_those_on_the_globe_and_their_levels_rise_with_them() -> None:

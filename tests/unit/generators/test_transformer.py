@@ -17,7 +17,7 @@ from synth_spark.core.ports import learn
 from synth_spark.core.schema import Column
 from synth_spark.generators import _events_choice, _gpt_draws
 from synth_spark.generators._events_kernels import FAR
-from synth_spark.generators._events_layout import Layout
+from synth_spark.generators._events_layout import BEFORE, Layout
 from synth_spark.generators._forest import Forest
 from synth_spark.generators._gpt_folded import Cache, Trunk
 from synth_spark.generators._gpt_model import BadTasteError, TransformerModel
@@ -81,6 +81,9 @@ def test_short_units_leave_little_of_the_rows_empty() -> None:
 # ---- the trunk ----------------------------------------------------------------------------------
 
 
+DENSE = BEFORE + 3 + 3 * 3  # with one category of three values and no numbers
+
+
 def module_and_input(length: int = 20) -> tuple[Any, dict[str, Any]]:
     torch = pytest.importorskip("torch")
     from synth_spark.models.event_net import NetShape
@@ -92,13 +95,13 @@ def module_and_input(length: int = 20) -> tuple[Any, dict[str, Any]]:
             inputs=1, after=42, pointer=10, times=5, jumps=2, cats=(3,), nums=(), width=16, head=8
         )
         shape = GptShape(
-            net=net, dense=46, own=4, tokens=30, layers=2, heads=2, context=8, fold=(0, 1, 2)
+            net=net, dense=DENSE, own=4, tokens=30, layers=2, heads=2, context=8, fold=(0, 1, 2)
         )
         module = Gpt(shape).eval()
         for block in module.blocks:
             block.bias.data.normal_()
         batch = {
-            "x": torch.randn(1, length, 50),
+            "x": torch.randn(1, length, DENSE + 4),
             "told": torch.randint(0, 30, (1, length, 4)),
             "segment": torch.ones(1, length, dtype=torch.int16),
             "prefix": torch.arange(length)[None] == 0,
@@ -131,10 +134,10 @@ def test_step_by_step_with_a_sliding_window_the_trunk_gives_what_torch_gives_at_
     expected = positions(module, batch)
     cache, out = Cache(trunk, 3, 8), np.empty((1, 16), np.float32)
     x, place = batch["x"][0].numpy(), np.array([2])
-    own = x[:, 46:] @ trunk.own.weight + trunk.own.bias
+    own = x[:, DENSE:] @ trunk.own.weight + trunk.own.bias
     for i in range(len(x)):
         told = batch["told"][0, i : i + 1].numpy()
-        cache.forward(x[i : i + 1, :46].copy(), own[i : i + 1], told, place, np.array([i]), out)
+        cache.forward(x[i : i + 1, :DENSE].copy(), own[i : i + 1], told, place, np.array([i]), out)
         np.testing.assert_allclose(out[0], expected[i], atol=2e-3)
 
 

@@ -79,12 +79,13 @@ def learn_coder(
     # The widest first: it is the main one. Runs last: whether one ends hangs on all the others.
     cats.sort(key=lambda c: (c.how != "ranked", c.how == "runs", -c.tokens))
     seen, widths = _tokens(schema, cats, sample), [c.tokens for c in cats]
+    runs = [c.how == "runs" for c in cats]
     nums: list[EventColumn] = []
     dwells: list[EventColumn] = []
     for number, raw, settings in found:
         dwell = None
         if number.how == "number":
-            told = Kinds.learn(raw, stamps / 1e6, sample.offsets, seen, widths)
+            told = Kinds.learn(raw, stamps / 1e6, sample.offsets, seen, widths, runs)
             dwell = Dwell.learn(
                 raw, stamps / 1e6, sample.offsets, told.of(seen, sample.offsets), told.many, left,
                 told, **settings,

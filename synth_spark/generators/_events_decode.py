@@ -124,11 +124,17 @@ def freely_begun(base: Base) -> Base:
 
 
 def _opened(base: Base, cats: NDArray[np.int32], offsets: NDArray[np.int64]) -> NDArray[np.int32]:
-    """The categories with the labels that all subjects begin with."""
-    out, first = cats.copy(), offsets[:-1][np.diff(offsets) > 0]
+    """The categories with the labels that all subjects begin with, swapped with the next such."""
+    out, some = cats.copy(), np.diff(offsets) > 0
+    first = offsets[:-1][some]
     for j, label in enumerate(base.facts.get("openers", ())):
-        if label >= 0:
-            out[first, j] = label
+        if label < 0 or not len(cats):
+            continue
+        at = np.flatnonzero(cats[:, j] == label)
+        found = np.append(at, len(cats))[np.searchsorted(at, first)]
+        swap = (found > first) & (found < offsets[1:][some])
+        out[found[swap], j] = cats[first[swap], j]  # so that the subject has as many as it had
+        out[first, j] = label
     return out
 
 

@@ -89,7 +89,7 @@ def draw_time(  # type: ignore[no-untyped-def]
     """Time tokens; the time itself where it is a gap. The first event is never the end.
 
     The first event comes on the day that was drawn for it (of `begin`, seconds of each unit) where
-    all hours are open; none comes `latest` or after that.
+    all hours are open; none is drawn for `latest` or after that, where all are.
     The logits of short gaps move by `hurry`.
     The rows that jump go to `far`; gives how many. `open_hours`, (7, 24), are the hours of the week
     that times may lie in; with no rows all are.
@@ -101,7 +101,9 @@ def draw_time(  # type: ignore[no-untyped-def]
     for a in range(len(unit)):
         state, now = states[unit[a]], s[a, 0]
         first = now < 0
-        room = s[a, ROOM] if first else min(s[a, ROOM], max(latest[unit[a]], now))
+        room = s[a, ROOM]
+        if not (first or len(open_hours) or now >= latest[unit[a]]):
+            room = min(room, latest[unit[a]])
         today = 0 if first else int(now // DAY)
         plus(logits[a], bias, row)
         row[:gaps] += hurry[unit[a]]
@@ -186,7 +188,7 @@ def draw_hour(  # type: ignore[no-untyped-def]
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
 def draw_slot(  # type: ignore[no-untyped-def]
     far, unit, s, states, logits, bias, jump, hour, cut, tick, jump_lo, jump_hi, weekday,
-    open_hours, at, again, t,
+    open_hours, latest, at, again, t,
 ):  # fmt: skip
     """Five minutes of the rows `far`, then their time.
 
@@ -211,6 +213,8 @@ def draw_slot(  # type: ignore[no-untyped-def]
         lo = jump_lo[jump[i]]
         day = today + lo + int(uniform(state) * (jump_hi[jump[i]] - lo + 1))
         last = int(s[a, ROOM] // DAY) - 1
+        if now >= 0 and not len(open_hours) and now < latest[unit[a]]:
+            last = max(min(last, int(latest[unit[a]] // DAY) - 1), today + lo)
         day = min(day, last)
         if len(open_hours):  # the next day of the jump, round and round, with this hour open
             first, width = today + lo, min(jump_hi[jump[i]] - lo, last - today - lo) + 1
@@ -228,22 +232,22 @@ def draw_slot(  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
-def _lean(row, share, counts, count, done, last):  # type: ignore[no-untyped-def]
-    """Raise the logits of values that the unit has and that have not come, so that they do in time.
+def _lean(row, share, counts, count, done, waits, last):  # type: ignore[no-untyped-def]
+    """Raise the logits of those that `waits` and have not come, so that they do in time.
 
     The chance that the `last` value stays is kept, -1: of none; what comes in a burst is of one.
     """
     left = max(count - done, 1.0)
     most, total, waiting = row.max(), 0.0, False
     for k in range(len(row)):
-        waiting = waiting or (share[k] > 0 and counts[k] == 0 and row[k] > FAR)
+        waiting = waiting or (waits[k] and share[k] > 0 and counts[k] == 0 and row[k] > FAR)
     if not waiting:
         return
     for k in range(len(row)):
         total += np.exp(row[k] - most)
     rest = 0.0
     for k in range(len(row)):
-        if share[k] > 0 and counts[k] == 0 and row[k] > FAR:
+        if waits[k] and share[k] > 0 and counts[k] == 0 and row[k] > FAR:
             due = min(share[k] * count / left, 0.5)
             chance = np.exp(row[k] - most) / total
             if chance < due:
@@ -259,7 +263,7 @@ def _lean(row, share, counts, count, done, last):  # type: ignore[no-untyped-def
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
 def draw_category(  # type: ignore[no-untyped-def]
     unit, states, logits, bias, pointer, share, met, tokens, j, count, s, at, kind, before, alone,
-    seldom, stay, t,
+    seldom, due, stay, t,
 ):  # fmt: skip
     """Category j of the units: only values with a share, and that met the earlier tokens.
 
@@ -270,9 +274,9 @@ def draw_category(  # type: ignore[no-untyped-def]
     The counts of the values stand from `at` on. Where they are ranks of the unit (`kind` 1), none,
     nor what is missing, goes far beyond its share of `count`, and no rank runs ahead of the one
     before, of which comes what has come and its share of what is left. Of others (0: labels, 2:
-    ranks of a subject of many units) one that has not come yet is likelier the fewer events are
-    left; a rare label (`seldom`) that is drawn to come once does not come again. The last
-    value's logit moves by `stay`, by how long ago it was at time `t`.
+    ranks of a subject of many units) one that is `due` and has not come yet is likelier the fewer
+    events are left; a rare label (`seldom`) that is drawn to come once does not come again. The
+    last value's logit moves by `stay`, by how long ago it was at time `t`.
     """
     width = met.shape[2]
     features = logits.shape[1] - width
@@ -314,7 +318,7 @@ def draw_category(  # type: ignore[no-untyped-def]
                 row[k] = FAR
         if kind != 1:
             counts = s[a, at : at + width]
-            _lean(row, share[u], counts, count[u], s[a, 1], last if burst else -1)
+            _lean(row, share[u], counts, count[u], s[a, 1], due, last if burst else -1)
         tokens[a, j] = max(softmax_pick(row, uniform(states[u])), 0)
 
 

@@ -55,6 +55,7 @@ class Kinds:
         offsets: NDArray[np.int64],
         cats: NDArray[np.int32],
         widths: Sequence[int],
+        runs: Sequence[bool] = (),
     ) -> Self:
         """The main category where it has few values, and a label ahead that tells enough.
 
@@ -64,6 +65,7 @@ class Kinds:
             offsets: Rows of each subject, shape (subjects + 1,).
             cats: Tokens of the categories, shape (rows, categories).
             widths: Tokens of each category.
+            runs: Which of them are ids in runs, which are settled later: none of them is ahead.
         """
         main = int(widths[0]) if len(widths) and widths[0] <= MOST_KINDS else 1
         gaps, last = gaps_of(stamps_s, offsets)
@@ -72,7 +74,7 @@ class Kinds:
         left = _left_open(how, level)
         best, ahead = max(TELLS * left, LEAST_TOLD), -1
         for j, width in enumerate(widths):
-            if width <= MOST_KINDS:
+            if width <= MOST_KINDS and not any(runs[j : j + 1]):
                 behind = np.append(cats[1:, j], 0)[~last]
                 gain = left - _left_open(how, level * width + behind)
                 best, ahead = (gain, j) if gain > best else (best, ahead)
@@ -148,6 +150,8 @@ class Dwell:
             held[last.astype(int), kinds, owners] = True
             few = held.sum(axis=-1) < settings.get("min_subjects", 1)
             share = _smooth(np.where(few[:, :, None, None], 0.0, counts), BACKOFF * share)
+        if not gone.any():
+            share[..., 1] = 0.0
         whole = bool((values == np.rint(values))[~gone].all())
         return cls(own, np.cumsum(share, axis=-1), float(whole), days, told or Kinds())
 

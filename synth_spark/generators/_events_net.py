@@ -27,7 +27,7 @@ from synth_spark.generators._events_folded import Folded
 from synth_spark.generators._events_kernels import STRIDE
 from synth_spark.generators._events_paces import KNOTS, hurry_of
 from synth_spark.generators._events_plan import Contexts, token_shares
-from synth_spark.generators._events_seen import Seen, encode
+from synth_spark.generators._events_seen import Seen, as_trained, encode
 from synth_spark.generators._events_support import Support
 from synth_spark.generators._events_train import EventTrainee
 from synth_spark.generators._events_window import ALWAYS, Ahead, Walker
@@ -108,7 +108,7 @@ class EventsModel:
         room_s = self.base.coder.room_s(drawn.anchor)
         ahead = Ahead(
             order[n[order] > 0], most, n.astype(float), (drawn.anchor + 3) % 7,
-            room_s, shown, ease, scaled, shares, random[:, None],
+            room_s, shown, ease, scaled, shares, as_trained(shares), random[:, None],
             self.seen.until(shown, room_s, self.base.coder.clock), self.seen.latest(shown),
             hurry_of(self.support.hurry, n),
         )  # fmt: skip

@@ -104,8 +104,9 @@ def _as_drawn(own: Floats, share: Floats, owner: NDArray[np.int64], n: Floats) -
 def _somewhere(share: Floats, own: Floats, owner: NDArray[np.int64], n: Floats) -> Floats:
     """The shares, with a little of each slot that is the subject's own and in no episode.
 
-    In one episode, by how many events it has: what a subject does seldom comes at one time, not a
-    little of it in every week. Slots of a subject go to different ones.
+    In one episode, by how many events it has, and in more only as far as one cannot hold it: what a
+    subject does seldom comes at one time, not a little of it in every week. Slots of a subject go
+    to different ones.
 
     Args:
         share: Of each slot, shape (units, slots).
@@ -118,11 +119,14 @@ def _somewhere(share: Floats, own: Floats, owner: NDArray[np.int64], n: Floats) 
     subject, slot = np.nonzero((there <= 0) & (own > 0))
     upper = np.concatenate([[0.0], np.cumsum(n)])
     start, end = (upper[np.searchsorted(owner, subject, side=s)] for s in ("left", "right"))
-    goal = start + (end - start) * ((slot + 1) * GOLDEN % 1)
-    unit = np.searchsorted(upper[1:], goal, side="right")
-    some = end > start
+    active = np.bincount(owner, n > 0, minlength=len(own))[subject]
+    times = np.where(end > start, np.ceil(own[subject, slot] * active), 0)
     out = share.copy()
-    out[unit[some], slot[some]] = MIXED
+    for i in range(int(times.max(initial=0))):
+        some = times > i
+        part = (slot[some] + 1) * GOLDEN % 1 + i / times[some]
+        goal = start[some] + (end - start)[some] * (part % 1)
+        out[np.searchsorted(upper[1:], goal, side="right"), slot[some]] = MIXED
     return out
 
 

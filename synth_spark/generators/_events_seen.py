@@ -249,10 +249,15 @@ def encode(base: Base, seen: Seen, records: Records, marked: bool = False) -> En
         "room": base.coder.room_s(units.anchor[unit]).astype(np.float32)[:, None],
         "shown": shown[unit].astype(np.float32),
         "attributes": np.rint(scaled[unit] * SCALE).astype(np.int16),
-        "shares": np.ceil(np.minimum(shares[unit], 1.0) * 255).astype(np.uint8),  # 0 only where 0
+        "shares": np.rint(as_trained(shares) * 255).astype(np.uint8)[unit],
     }
     context = {MARK: marks(units, records.subjects)} if marked else {}
     return Encoded(context, events, subjects.astype(np.int64))
+
+
+def as_trained(shares: NDArray[Any]) -> NDArray[np.float32]:
+    """Shares as the network is shown them, in 255ths: 0 only where 0."""
+    return np.asarray(np.ceil(np.minimum(shares, 1.0) * 255) / 255, np.float32)
 
 
 def marks(units: Units, subjects: int) -> NDArray[np.int64]:

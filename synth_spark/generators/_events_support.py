@@ -5,7 +5,7 @@ What never met is not drawn by the network.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 import numpy as np
@@ -36,6 +36,8 @@ class Support:
     seldom: tuple[NDArray[np.bool_], ...] = ()  # (values,) of each category: rare ones
     again: float = 0.0  # of pauses that end in the same five minutes of the day as one before, the
     # share that does so to the second
+    due: tuple[NDArray[np.bool_], ...] = ()  # (values,) of each category: those that are drawn
+    # for a unit one by one
     stayed: tuple[NDArray[np.int64], ...] = ()  # pairs of neighbours, see `_events_stays.py`
     # (values, LEVELS) of each category, what the logit of the value before moves by, by the time:
     stay: tuple[NDArray[np.float64], ...] = ()
@@ -49,27 +51,31 @@ class Support:
         """Whether a category's value met all tokens, (categories, widest) of each number."""
         return [np.asarray(met.all(axis=2)) for met in self.nums]
 
+    def unmoved(self) -> Support:
+        """The same without biases: as the network's loss knows it."""
+        stay = tuple(np.zeros_like(bias) for bias in self.stay)
+        return replace(self, stay=stay, hurry=np.zeros_like(self.hurry))
+
     def state(self) -> list[Any]:
-        """A tree for `core/wire.py`."""
+        """A tree for `core/wire.py`, without what is only counted to set the biases."""
         return [
-            list(self.cats), list(self.nums), list(self.seldom), self.again, list(self.stayed),
-            list(self.stay), self.gaps, self.hurry, self.short,
+            list(self.cats), list(self.nums), list(self.seldom), self.again, list(self.due),
+            list(self.stay), self.hurry,
         ]  # fmt: skip
 
     @classmethod
     def from_state(cls, state: list[Any]) -> Self:
         """The support that `state` came from."""
-        cats, nums, seldom, again, stayed, stay, *paces = state
-        return cls(
-            tuple(cats), tuple(nums), tuple(seldom), again, tuple(stayed), tuple(stay), *paces
-        )
+        cats, nums, seldom, again, due, stay, hurry = state
+        labels = (tuple(cats), tuple(nums), tuple(seldom), again, tuple(due))
+        return cls(*labels, stay=tuple(stay), hurry=hurry)
 
     @classmethod
     def learn(cls, base: Base, contexts: Contexts, sample: Records) -> Self:
         """Look at every pair of columns of the sample's events."""
         units = base.coder.units(sample)
         widest = int(contexts.widths.max(initial=1))
-        cats, nums, seldom = [], [], []
+        cats, nums, seldom, due = [], [], [], []
         for j, column in enumerate(base.coder.cats):
             met = np.ones((j, widest, column.tokens), bool)
             for e in range(j):
@@ -79,6 +85,8 @@ class Support:
             slot = base.histories.attributes.slots.of_token[j]
             single = np.bincount(slot)[slot] == 1  # of others a unit is not told how many it has
             seldom.append(np.asarray((counts < SELDOM * len(units.cats)) & single))
+            ranked = column.how == "ranked"
+            due.append(np.asarray((single | ranked) & (not contexts.in_runs[j])))
         for j, column in enumerate(base.coder.nums):
             size = int(np.diff(contexts.num_start)[j])
             kinds = _kinds(column.codec, size)
@@ -92,7 +100,7 @@ class Support:
         none = tuple(np.zeros(pairs.shape[:2]) for pairs in stayed)
         clock = base.coder.clock
         return cls(
-            tuple(cats), tuple(nums), tuple(seldom), again, stayed, none,
+            tuple(cats), tuple(nums), tuple(seldom), again, tuple(due), stayed, none,
             gaps_of(units.t, units.lengths, clock.cut_s), no_hurry(),
             gap_tokens(clock, units.t, units.lengths),
         )  # fmt: skip

@@ -39,9 +39,10 @@ class Ahead:
     ease: NDArray[np.float64]  # (units,), by how much it changes to the unit's end, relatively
     scaled: NDArray[np.float32]  # (units, attributes that the network sees)
     shares: NDArray[np.float32]  # (units, values)
+    told: NDArray[np.float32]  # the same as the network was shown them in training
     random: NDArray[np.uint64]  # (units, 1), streams, moved on by drawing
     until: NDArray[np.float64]  # (units,), seconds up to which a unit cannot end
-    latest: NDArray[np.float64]  # (units,), seconds from which on it has no event, a midnight
+    latest: NDArray[np.float64]  # (units,), midnight from which on the network draws no event
     hurry: NDArray[np.float64]  # (units,), what the logits of short gaps move by
 
 
@@ -152,12 +153,12 @@ class _Window(Window):
         n, w, ahead = self.size, self.walker, self.ahead
         unit, state, x = self.unit[:n], self.state, self.x[:n]
         look(
-            unit, state, self.p, ahead.weekday, ahead.shown, ahead.ease, ahead.shares, x, self.hot,
+            unit, state, self.p, ahead.weekday, ahead.shown, ahead.ease, ahead.told, x, self.hot,
             self.found,
         )  # fmt: skip
         self._times(n, unit, state, self._trunk(n, unit, x), x)
         look_again(
-            unit, state, self.p, ahead.weekday, self.t, ahead.shares,
+            unit, state, self.p, ahead.weekday, self.t, ahead.told,
             self.g[:, -AFTER_DENSE:], self.pointer, self.day, self.hour,
         )  # fmt: skip
         self._values(n, unit)
@@ -204,7 +205,7 @@ class _Window(Window):
         logits = self.out("slot", hidden, net.slot_out)
         draws.draw_slot(
             far, unit, state, random, logits, net.slot_out.bias, jump, hour, clock.cut_s,
-            clock.tick_s, clock.jump_lo, clock.jump_hi, weekday, hours,
+            clock.tick_s, clock.jump_lo, clock.jump_hi, weekday, hours, self.ahead.latest,
             self.walker.layout.ring_at, self.walker.support.again, self.t,
         )  # fmt: skip
 
@@ -229,7 +230,8 @@ class _Window(Window):
                 draws.draw_category(
                     unit, random, logits, out.bias, self.pointer, share, met, tokens, j,
                     self.ahead.count, self.state, layout.counts_at + at, layout.ranks[j],
-                    layout.last_at(j), layout.alone[j], support.seldom[j], support.stay[j],
+                    layout.last_at(j), layout.alone[j], support.seldom[j],
+                    support.due[j], support.stay[j],
                     self.t,
                 )  # fmt: skip
                 at += met.shape[2]

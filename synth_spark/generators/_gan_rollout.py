@@ -45,9 +45,10 @@ def roll(
     with np.errstate(over="ignore"):
         random = np.arange(len(n), dtype=np.uint64) * STRIDE + np.uint64(key)
     weekday, room = rows["weekday"][:, 0], rows["room"][:, 0]
+    shares = (told["shares"] / 255).astype(np.float32)
     ahead = Ahead(
         order[n[order] > 0], most, n.astype(float), weekday, room, told["shown"], told["ease"],
-        (told["scaled"] / SCALE).astype(np.float32), (told["shares"] / 255).astype(np.float32),
+        (told["scaled"] / SCALE).astype(np.float32), shares, shares,
         random[:, None], seen.until(told["shown"], room, walker.clock),
         seen.latest(told["shown"]), hurry_of(walker.support.hurry, n),
     )  # fmt: skip

@@ -95,7 +95,7 @@ class _Window(Window):
         n, w, ahead = self.size, self.walker, self.ahead
         unit, state, x = self.unit[:n], self.state, self.x[:n]
         look(
-            unit, state, self.p, ahead.weekday, ahead.shown, ahead.ease, ahead.shares, x, self.hot,
+            unit, state, self.p, ahead.weekday, ahead.shown, ahead.ease, self.main, x, self.hot,
             self.found,
         )  # fmt: skip
         width = self.own.shape[1]

@@ -86,8 +86,9 @@ class Gan:
         first, sample = yield from learn_with_sample(schema, params, seed, HELD_BACK, marked=True)
         share, schedule = planned(first.base.facts, params)
         rate = params.generator_rate / params.critic_rate
+        plain = first.support.unmoved()
         trainee = Adversarial(
-            schedule, first.trainee, first.support, first.weights, rate, params.anchor, params.alone
+            schedule, first.trainee, plain, first.weights, rate, params.anchor, params.alone
         )
         encode = partial(encode_units, replace(first, _walker=None), share)
         trained: Trained = yield Train(encode, trainee, name="gan")

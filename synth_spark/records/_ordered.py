@@ -1,4 +1,4 @@
-"""Ids of a flat table that run with another column, as the numbers of tickets do with time."""
+"""Ids that run with another column: in a flat table, or with time within the subjects of events."""
 
 from __future__ import annotations
 
@@ -15,6 +15,9 @@ from synth_spark.records._profile import Profile
 
 GROUPS = 20  # of a column's rows, by value
 ROWS = 10  # a group at least
+RISING = 0.75  # of a subject's new ids that are above the one before
+MANY_IDS = 100  # values, below which a column of ids holds labels
+PAIRS = 200  # of new ids of one subject, below which nothing is said
 DOUBT = 8.0  # standard deviations above what chance makes of a chi-square
 
 
@@ -41,6 +44,37 @@ def runs_with(profiles: Mapping[str, Profile], named: str = "") -> dict[str, str
         if best and told[best] > DOUBT:
             out[name] = best
     return out
+
+
+def count_up(profiles: Mapping[str, Profile], key: str, time: str) -> frozenset[str]:
+    """Ids of events that repeat and rise with time within their subjects: numbers of alarms.
+
+    Two subjects may have the same ones, so that they look like labels that many share.
+
+    Args:
+        profiles: Of the columns of one sample.
+        key: The column of the subjects.
+        time: The column that orders their events.
+    """
+    order = _order(profiles[time])
+    if order is None:
+        return frozenset()
+    at, owner = order[profiles[time].codes], profiles[key].codes
+    rows = np.lexsort((at, owner))
+    rows = rows[(profiles[time].codes[rows] >= 0) & (owner[rows] >= 0)]
+    found = set()
+    for name, column in profiles.items():
+        known = column.is_integer and _names.is_id(column.name) and name not in (key, time)
+        if known and column.distinct > MANY_IDS and not column.nearly_unique:
+            codes = column.codes[rows]
+            there, who = rows[codes >= 0], owner[rows[codes >= 0]].astype(np.int64)
+            value = who * len(column.labels) + column.codes[there]
+            first = np.sort(np.unique(value, return_index=True)[1])  # of each id of each subject
+            number = column.numbers()[column.codes[there[first]]]
+            of_one = who[first][1:] == who[first][:-1]
+            if of_one.sum() >= PAIRS and (np.diff(number)[of_one] > 0).mean() >= RISING:
+                found.add(name)
+    return frozenset(found)
 
 
 def _is_serial(column: Profile) -> bool:

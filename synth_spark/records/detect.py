@@ -14,7 +14,7 @@ from synth_spark.core.schema import Column, Schema
 from synth_spark.errors import EmptyTableError, SynthError
 from synth_spark.records import _names
 from synth_spark.records._kinds import column_of
-from synth_spark.records._ordered import runs_with
+from synth_spark.records._ordered import count_up, runs_with
 from synth_spark.records._profile import Profile, profile
 from synth_spark.records._roles import constant_within, find_key, find_time, flat_key
 from synth_spark.records._usable import arrow_types, spark_type_of, unusable
@@ -162,6 +162,7 @@ def _judge(profiles: dict[str, Profile], dropped: dict[str, str], key: str, time
     key, time = _shape(profiles, key, time, notes)
     events = bool(time)
     ordered = {} if events else runs_with(profiles, named=key)
+    rising = count_up(profiles, key, time) if events else frozenset()
     key = key or flat_key({n: p for n, p in profiles.items() if n not in ordered})
     per_subject = constant_within(profiles, key, time) if events else frozenset()
     pairs = _names.place_pairs([n for n in profiles if n not in (key, time)])
@@ -180,6 +181,10 @@ def _judge(profiles: dict[str, Profile], dropped: dict[str, str], key: str, time
             columns.append(
                 Column(name=name, kind="number", source_type=measured.spark_type, unique=True)
             )
+            continue
+        if name in rising:
+            why[name] = f"identifier: ids that rise with time within each {key}; made anew"
+            columns.append(Column(name=name, kind="identifier", source_type=measured.spark_type))
             continue
         column, reason = column_of(measured, profiles, pairs, key=key, events=events, time=time)
         if name in per_subject:

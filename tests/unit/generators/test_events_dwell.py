@@ -118,5 +118,7 @@ def test_a_value_ends_early_where_the_next_event_says_so() -> None:
     assert np.isnan(again[end]).mean() > 0.9  # smoothed from 1
     assert np.isnan(again[~end]).mean() < 0.01
     early = again < new
+    no = Kinds.learn(value, stamps, offsets, cats, [3, 2], [False, True])  # ids in runs
+    assert no.ahead == -1
     assert early[off & ~end].mean() > 0.9
     assert early[~off & ~end].mean() < 0.05

@@ -124,7 +124,7 @@ def test_a_pause_ends_at_the_second_of_the_one_before_it_in_its_slot() -> None:
         draw_slot(
             np.array([0]), np.array([0]), state, random, logits, np.zeros(12 + SLOTS, np.float32),
             np.array([1]), np.array([8]), 1_800.0, 1.0, np.arange(8), np.arange(8),
-            np.zeros(1, np.int64), np.zeros((0, 24), bool), 11, again, t,
+            np.zeros(1, np.int64), np.zeros((0, 24), bool), np.full(1, 1e9), 11, again, t,
         )  # fmt: skip
         seen[again] = t[0] - 2 * 86_400.0
     assert seen[1.0] == 30_000.0
@@ -159,7 +159,7 @@ def test_a_number_comes_again_with_its_category() -> None:
     assert len(set(inside)) == 4
 
 
-def _picks(seldom: bool, done: float, here: float, rows: int = 4_000) -> float:
+def _picks(seldom: bool, done: float, here: float, due: bool = True, rows: int = 4_000) -> float:
     """How often a label of one event of forty is drawn, with `done` events and `here` of it."""
     state = np.zeros((rows, 8))
     state[:, 1], state[:, 4] = done, here
@@ -170,7 +170,7 @@ def _picks(seldom: bool, done: float, here: float, rows: int = 4_000) -> float:
         np.arange(rows), np.arange(rows, dtype=np.uint64)[:, None] * np.uint64(977),
         logits, np.zeros(2, np.float32), np.zeros((rows, 2, 0), np.float32), share,
         np.ones((0, 0, 2), bool), tokens, 0, np.full(rows, 40.0), state, 3, 0, 2, 0,
-        np.array([False, seldom]), np.zeros((2, 8)), np.zeros(rows),
+        np.array([False, seldom]), np.array([False, due]), np.zeros((2, 8)), np.zeros(rows),
     )  # fmt: skip
     return float((tokens[:, 0] == 1).mean())
 
@@ -183,3 +183,4 @@ def test_a_rare_label_that_is_drawn_to_come_once_comes_once_and_in_time() -> Non
     due = 0.1 * 3 / (0.9 + 0.1 * 3)  # of the last three a third; at most three times the odds
     assert _picks(True, 37.0, 0.0) == pytest.approx(due, abs=0.03)
     assert _picks(False, 37.0, 0.0) == pytest.approx(due, abs=0.03)  # any label that a unit has
+    assert _picks(False, 37.0, 0.0, due=False) == pytest.approx(0.1, abs=0.02)

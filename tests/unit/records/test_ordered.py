@@ -54,3 +54,15 @@ def test_texts_and_repeats_are_no_serial_numbers() -> None:
     assert not column("ticket_id", ticket_id=[f"T{i}" for i in IDS], opened=OPENED).unique
     twice = np.repeat(IDS[: ROWS // 2], 2)
     assert not column("ticket_id", ticket_id=twice, opened=OPENED).unique
+
+
+def test_ids_of_events_that_rise_within_their_subjects_are_ids_and_cells_are_labels() -> None:
+    """Sixty sites number their alarms from anywhere below 500: two may have the same ones."""
+    site = np.repeat(np.arange(60), 40)
+    alarm = np.repeat(RNG.integers(1, 500, 60), 40) + np.tile(np.arange(40) // 2, 60)
+    at = OPENED[0] + np.arange(len(site)) * np.timedelta64(90, "s")
+    table = {"site": site, "at": at, "alarm_id": alarm, "cell_id": RNG.integers(0, 300, len(site))}
+    mixed = RNG.permutation(len(site))  # rows of a table need not lie in order
+    schema = detect(pa.table({n: v[mixed] for n, v in table.items()}), key="site", time="at").schema
+    assert schema.column("alarm_id").kind == "identifier"
+    assert schema.column("cell_id").kind == "category"

@@ -112,9 +112,9 @@ def _openers(coder: Coder, units: Units) -> list[int]:
     rows = units.cats[units.offsets[first]] if len(first) else units.cats[:0]
     out = []
     for j, column in enumerate(coder.cats):
-        label, times = np.unique(rows[:, j], return_counts=True)
+        label = np.unique(rows[:, j])
         alone = len(rows) >= OPENINGS and len(label) == 1 and column.how == "plain"
-        out.append(int(label[0]) if alone and times[0] < len(units.cats) / 2 else -1)
+        out.append(int(label[0]) if alone and (units.cats[:, j] == label[0]).mean() < 0.5 else -1)
     return out
 
 

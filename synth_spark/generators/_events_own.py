@@ -54,8 +54,7 @@ def kept_own(
             own = _as_drawn(own, share, owner, n)
         share = _somewhere(share, own, owner, n)
         for _ in range(ROUNDS):
-            total = np.zeros_like(own)
-            np.add.at(total, owner, share * n[:, None])
+            total = _events_of(share, owner, n, len(own))
             total /= np.maximum(total.sum(axis=1, keepdims=True), 1e-9)
             scale = np.clip((own + 1e-6) / (total + 1e-6), 1 / MOST, MOST)
             share = share * scale[owner]
@@ -68,6 +67,13 @@ def kept_own(
         for j, column in enumerate(attributes.columns):  # the counts are others than before
             if column.column < 0:
                 out[:, j] = possible(column.name, out[:, j], n, out[:, first], out[:, span])
+    return out
+
+
+def _events_of(share: Floats, owner: NDArray[np.int64], n: Floats, subjects: int) -> Floats:
+    """Events of each slot over all of a subject's episodes, shape (subjects, slots)."""
+    out = np.zeros((subjects, share.shape[1]))
+    np.add.at(out, owner, share * n[:, None])
     return out
 
 
@@ -94,8 +100,7 @@ def _as_drawn(own: Floats, share: Floats, owner: NDArray[np.int64], n: Floats) -
         owner: Subject of each unit.
         n: Events of each unit.
     """
-    there = np.zeros_like(own)
-    np.add.at(there, owner, share * n[:, None])
+    there = _events_of(share, owner, n, len(own))
     there /= np.maximum(there.sum(axis=1, keepdims=True), 1e-9)
     out = np.where(own > 0, own, there)
     return np.asarray(out / np.maximum(out.sum(axis=1, keepdims=True), 1e-12))
@@ -114,8 +119,7 @@ def _somewhere(share: Floats, own: Floats, owner: NDArray[np.int64], n: Floats) 
         owner: Subject of each unit, in order.
         n: Events of each unit.
     """
-    there = np.zeros_like(own)
-    np.add.at(there, owner, share * n[:, None])
+    there = _events_of(share, owner, n, len(own))
     subject, slot = np.nonzero((there <= 0) & (own > 0))
     upper = np.concatenate([[0.0], np.cumsum(n)])
     start, end = (upper[np.searchsorted(owner, subject, side=s)] for s in ("left", "right"))

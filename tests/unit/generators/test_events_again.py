@@ -8,7 +8,7 @@ import numpy as np
 
 from synth_spark.generators._events_clock import Clock
 from synth_spark.generators._events_coder import RANKS
-from synth_spark.generators._events_decode import _opened
+from synth_spark.generators._events_decode import OPENINGS, _opened, _openers
 from synth_spark.generators._events_paces import (
     KNOTS,
     gap_tokens,
@@ -133,3 +133,17 @@ def test_what_all_subjects_begin_with_is_swapped_with_the_next_such() -> None:
     found = _opened(base, cats, np.array([0, 3, 5, 5, 7]))  # type: ignore[arg-type]
     assert found[:, 0].tolist() == cats[:, 0].tolist()
     assert found[:, 1].tolist() == [2, 1, 0, 2, 1, 2, 2]  # swapped; put there; as it was
+
+
+def test_a_label_that_all_begin_with_is_told_unless_most_events_have_it() -> None:
+    units = OPENINGS
+    attach = np.tile([1, 0, 2, 0], units)  # seldom, but first of all
+    home = np.tile([3, 3, 3, 0], units)  # first of all, and nearly always
+    mixed = np.tile([0, 1, 0, 2], units)
+    mixed[0] = 1  # of one subject another
+    coder = SimpleNamespace(cats=[SimpleNamespace(how="plain")] * 3)
+    table = SimpleNamespace(
+        owner=np.arange(units), lengths=np.full(units, 4), offsets=np.arange(units + 1) * 4,
+        cats=np.column_stack([attach, home, mixed]),
+    )  # fmt: skip
+    assert _openers(coder, table) == [1, -1, -1]  # type: ignore[arg-type]

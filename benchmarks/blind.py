@@ -92,6 +92,27 @@ TABLES = {
     "trapped_animals": Blind(R_DATA, "ratdat/complete"),
     "film_ratings": Blind(R_DATA, "dslabs/movielens", "userId", "timestamp"),
     "storms": Blind(R_DATA, "dplyr/storms", "storm", "at"),
+    # the fifth list, written down after the fourth was looked at
+    "operator_churn": Blind(R_DATA, "modeldata/mlc_churn"),
+    "attrition": Blind(R_DATA, "modeldata/attrition"),
+    "check_times": Blind(R_DATA, "modeldata/check_times"),
+    "car_prices": Blind(R_DATA, "modeldata/car_prices"),
+    "hourly_weather": Blind(R_DATA, "nycflights13/weather"),
+    "flights": Blind(R_DATA, "openintro/nycflights"),
+    "pets": Blind(R_DATA, "openintro/seattlepets"),
+    "use_of_force": Blind(R_DATA, "openintro/mn_police_use_of_force"),
+    "email": Blind(R_DATA, "openintro/email"),
+    "pizzas": Blind(R_DATA, "gt/pizzaplace"),
+    "light_chains": Blind(R_DATA, "survival/flchain"),
+    "young_women": Blind(R_DATA, "sampleSelection/nlswork"),
+    "credit_cards": Blind(R_DATA, "AER/CreditCard"),
+    "polls": Blind(R_DATA, "dslabs/polls_us_election_2016"),
+    "crashes": Blind(R_DATA, "DAAG/nassCDS"),
+    "lectures": Blind(R_DATA, "lme4/InstEval"),
+    "batting": Blind(R_DATA, "plyr/baseball"),
+    "trial": Blind(R_DATA, "medicaldata/indo_rct"),
+    "headaches": Blind(R_DATA, "carData/KosteckiDillon", "id", "day"),
+    "liver_visits": Blind(R_DATA, "survival/pbcseq", "id", "on"),
     # reference records as they come
     "one_year": Blind(
         "", "cdr/ockenden_one_subscriber.parquet", left_out=("Id", "Number of Records")
@@ -124,6 +145,7 @@ def fetched(name: str, table: Blind) -> Path:
         "case": _some_cases,
         "userId": _of_viewers,
         "storm": _dated_storms,
+        "id": _dated_visits,
     }.get(table.key or "")
     frame = some(frame) if some else frame.sample(frac=1, random_state=7)
     frame = frame if table.package else frame.head(REFERENCE_ROWS)
@@ -170,6 +192,14 @@ def _dated_storms(frame: pd.DataFrame) -> pd.DataFrame:
     frame = frame.drop(columns=["name", "year", "month", "day", "hour"])
     frame = frame.assign(storm=storm, at=at).drop_duplicates(["storm", "at"])
     return frame.sort_values(["storm", "at"], kind="stable")
+
+
+def _dated_visits(frame: pd.DataFrame) -> pd.DataFrame:
+    """Each patient's days, counted from one of the study, as dates."""
+    counted, day = ("time", "day") if "time" in frame else ("day", "on")
+    at = pd.Timestamp("2001-01-01") + pd.to_timedelta(frame.pop(counted), unit="D")
+    frame = frame.assign(id="p" + frame["id"].astype(str), **{day: at.astype("datetime64[us]")})
+    return frame.drop_duplicates(["id", day]).sort_values(["id", day], kind="stable")
 
 
 def _read(archive: Path, member: str) -> pd.DataFrame:

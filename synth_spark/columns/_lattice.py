@@ -23,10 +23,31 @@ def scale_of(values: NDArray[np.float64]) -> int:
         scaled = values * scale
         if np.abs(scaled).max(initial=0.0) > _WHOLE:
             return scale if scale == 1 else 0
-        noise = np.minimum(1e-6 + 1e-7 * np.abs(scaled), 0.01)
-        if bool((np.abs(scaled - np.rint(scaled)) <= noise).all()):
+        if bool((np.abs(scaled - np.rint(scaled)) <= _noise(scaled)).all()):
             return scale
     return 0
+
+
+def _noise(scaled: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.minimum(1e-6 + 1e-7 * np.abs(scaled), 0.01)
+
+
+def denoised(values: NDArray[np.float64], scale: int) -> NDArray[np.float64]:
+    """Values that are whole but for float noise where times the scale, without it; shape as given.
+
+    Others stay as they are, and so do all where there is no scale.
+    """
+    if not scale:
+        return values
+    scaled = values * scale
+    whole = np.rint(scaled)
+    return np.where(np.abs(scaled - whole) <= _noise(scaled), whole / scale, values)
+
+
+def is_narrow(values: NDArray[np.float64], scale: int) -> bool:
+    """Whether values on a lattice carry the noise of a float32 that was read as a float64."""
+    wide = values.astype(np.float32).astype(np.float64)
+    return bool(scale) and bool((wide == values).all() and (denoised(values, scale) != values).any())
 
 
 def lattice(values: NDArray[np.float64]) -> tuple[int, int, int]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synth_spark.columns import _tail
-from synth_spark.columns._lattice import lattice, local_step, parts_of, snap
+from synth_spark.columns._lattice import denoised, is_narrow, lattice, local_step, parts_of, snap
 
 State = dict[str, Any]
 Array = NDArray[Any]
@@ -104,6 +104,7 @@ class Plan:
 def finished(state: State, plan: Plan) -> dict[str, Any]:
     """The fields of a `Number`."""
     grid = lattice(state["values"])
+    narrow = is_narrow(state["values"], grid[0])
     state = _denoised(state, grid[0])
     x, rows = state["values"], state["rows"]
     total, missing = int(rows.sum()) + state["missing"][0], state["missing"][0]
@@ -138,6 +139,7 @@ def finished(state: State, plan: Plan) -> dict[str, Any]:
         "shares": np.array(shares, np.float64),
         "missing_token": len(centres) if missing else -1,
         "parts": parts_of(x, *grid[:2]),
+        "narrow": narrow,
     }
 
 
@@ -291,12 +293,17 @@ def _curve(pieces: list[_Piece]) -> tuple[Array, Array, Array]:
 
 
 def _denoised(state: State, scale: int) -> State:
-    """Values that differ only by float noise become one."""
+    """Values that differ only by float noise become one, the one that has the most rows."""
     if not scale:
         return state
-    values = np.rint(state["values"] * scale) / scale
+    values, rows = denoised(state["values"], scale), state["rows"]
     none: State = {n: state[n][:0] for n in ("values", "rows", "subjects", "joined")}
-    return added({**state, "values": values}, {**none, "missing": [0, 0]})
+    out = added({**state, "values": values}, {**none, "missing": [0, 0]})
+    order = np.lexsort((state["values"], -rows, state["joined"], values))
+    group, joined = values[order], state["joined"][order]
+    new = np.ones(len(order), bool)
+    new[1:] = (np.diff(group) != 0) | (joined[1:] != joined[:-1])
+    return {**out, "values": state["values"][order[new]]}
 
 
 def _median(x: Array, rows: Array) -> float:

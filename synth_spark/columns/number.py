@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synth_spark.columns import _numbers
-from synth_spark.columns._lattice import rounded_parts, snap
+from synth_spark.columns._lattice import denoised, rounded_parts, snap
 from synth_spark.core.batch import Values
 
 State = dict[str, Any]
@@ -44,6 +44,7 @@ class Number:
     shares: NDArray[np.float64]  # (vocabulary,) of all rows
     missing_token: int  # -1: nothing was missing
     parts: int = 0  # such as 60: values are sixtieths, rounded to the lattice's decimals
+    narrow: bool = False  # values were 32 bits wide: 0.333333343 for a third
     kind: ClassVar[str] = "number"
 
     @property
@@ -94,17 +95,18 @@ class Number:
         """Tokens, shape (rows,). A value outside the range gets the nearest bin or spike."""
         x = np.asarray(values, np.float64)
         missing = np.isnan(x)
-        x = np.where(missing, 0.0, x)
+        x = denoised(np.where(missing, 0.0, x), self.lattice[0])
         if not len(self.spikes) and not len(self.uppers):
             return np.zeros(len(x), np.int32)
         if len(self.spikes):
-            near = _nearest(self.spikes, x)
+            spikes = denoised(self.spikes, self.lattice[0])
+            near = _nearest(spikes, x)
             tokens = self.spike_tokens[near]
         if len(self.uppers):
             binned = self.bin_tokens[np.searchsorted(self.uppers[:-1], x, side="left")]
             noise = 1e-9 * np.abs(x)
             tokens = (
-                np.where(np.abs(self.spikes[near] - x) <= noise, tokens, binned)
+                np.where(np.abs(spikes[near] - x) <= noise, tokens, binned)
                 if len(self.spikes)
                 else binned
             )
@@ -126,7 +128,8 @@ class Number:
         value = self.value[segment] + rise * np.clip((at - self.at[segment]) / width, 0.0, 1.0)
         scale, origin = self.lattice
         value = snap(value, scale, self.step[segment], origin)
-        return rounded_parts(value, self.parts, scale) if self.parts else value
+        value = rounded_parts(value, self.parts, scale) if self.parts else value
+        return value.astype(np.float32).astype(np.float64) if self.narrow else value
 
     def state(self) -> State:
         return {name: getattr(self, name) for name in _FIELDS}
@@ -138,7 +141,7 @@ class Number:
 
 _FIELDS = (
     "spikes", "spike_tokens", "uppers", "bin_tokens", "at", "value", "step", "lattice", "shares",
-    "missing_token", "parts",
+    "missing_token", "parts", "narrow",
 )  # fmt: skip
 
 

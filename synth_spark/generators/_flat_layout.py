@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from synth_spark.models.columns import Layout, Slot
 
 Basis = NDArray[np.float32]
+Hats = tuple[tuple[int, float], ...]  # how many hat functions, and their scale
 Beside = tuple[tuple[int, NDArray[np.float32]] | None, ...]
 _MOST_PLAIN = 200  # a category with more labels enters and leaves through learned vectors
 _LEARNED_OUT = 32
@@ -37,6 +38,8 @@ def layout_of(
     pairs: NDArray[np.int64],
     dropout: float,
     told: Beside = (),
+    strength: float = 1.0,
+    finer: float = 1.0,
 ) -> Layout:
     """The network for one table.
 
@@ -46,13 +49,17 @@ def layout_of(
         pairs: Counts of pairs of classes over all rows, see `_flat_zeros`.
         dropout: Share of the hidden units that are left out while training.
         told: What labels add to the logits of others, see `_flat_beside.py`.
+        strength: Of the direct tables, see `Layout`.
+        finer: Scale of each set of hat functions beside the next coarser: below 1, neighbouring
+            bins are told apart later.
     """
     from synth_spark.models.columns import Layout
 
     columns = len(coder.drawn)
     hats = (4, 8, 16, 32) if columns <= 60 else (4, 8, 16)
-    slots = _slots(coder, hats)
-    outs, ranks = zip(*(_out(d, hats) for d in coder.drawn), strict=True)
+    scales = tuple((count, finer**i) for i, count in enumerate(hats))
+    slots = _slots(coder, scales)
+    outs, ranks = zip(*(_out(d, scales) for d in coder.drawn), strict=True)
     sizes = tuple(d.vocabulary for d in coder.drawn)
     costs_in = [16 if s.basis is None else s.basis.shape[1] for s in slots]
     costs_out = [
@@ -76,10 +83,11 @@ def layout_of(
         squeeze=8 if large else 0,
         reach=reach,
         beside=told,
+        strength=strength,
     )
 
 
-def _slots(coder: Coder, hats: tuple[int, ...]) -> tuple[Slot, ...]:
+def _slots(coder: Coder, hats: Hats) -> tuple[Slot, ...]:
     from synth_spark.models.columns import Slot
 
     out = [Slot(i, _basis(d, hats, 0.02), d.vocabulary) for i, d in enumerate(coder.drawn)]
@@ -90,14 +98,14 @@ def _slots(coder: Coder, hats: tuple[int, ...]) -> tuple[Slot, ...]:
     return tuple(out)
 
 
-def _out(drawn: Drawn, hats: tuple[int, ...]) -> tuple[Basis | None, int]:
+def _out(drawn: Drawn, hats: Hats) -> tuple[Basis | None, int]:
     """How a column's logits are made: (basis or None, width of learned vectors or 0)."""
     if drawn.field.kind == "number":
         return _basis(drawn, hats, 0.03), 0
     return None, _LEARNED_OUT if drawn.vocabulary > _MOST_PLAIN else 0
 
 
-def _basis(drawn: Drawn, hats: tuple[int, ...], own: float) -> Basis | None:
+def _basis(drawn: Drawn, hats: Hats, own: float) -> Basis | None:
     if drawn.field.kind != "number":
         size = drawn.vocabulary
         return np.eye(size, dtype=np.float32) if size <= _MOST_PLAIN else None
@@ -111,7 +119,7 @@ def _basis(drawn: Drawn, hats: tuple[int, ...], own: float) -> Basis | None:
     return both
 
 
-def number_basis(codec: Number, hats: tuple[int, ...], own: float) -> Basis:
+def number_basis(codec: Number, hats: Hats, own: float) -> Basis:
     """Rank, hat functions at equal mass, and each token itself; shape (vocabulary, features).
 
     Light tokens have their own feature at the small scale `own`, so that they are told apart only
@@ -121,16 +129,17 @@ def number_basis(codec: Number, hats: tuple[int, ...], own: float) -> Basis:
     shares = codec.shares
     place = np.clip(np.cumsum(shares) - shares / 2, 0, 1)
     blocks = [2 * place[:, None] - 1]
-    for count in hats:
+    for count, scale in hats:
         if count < size:
             knots = np.linspace(0, 1, count)
-            blocks.append(np.maximum(0, 1 - np.abs(place[:, None] - knots) * (count - 1)))
+            hat = np.maximum(0, 1 - np.abs(place[:, None] - knots) * (count - 1))
+            blocks.append(scale * hat)
     smooth = np.hstack(blocks)
     if codec.missing_token >= 0:
         smooth[codec.missing_token] = 0
-    scale = np.where(shares >= _OWN_SHARE, 1.0, own)
-    scale[codec.missing_token :] = 1.0 if codec.missing_token >= 0 else scale[-1]
-    return np.hstack([smooth, np.diag(scale)]).astype(np.float32)
+    alone = np.where(shares >= _OWN_SHARE, 1.0, own)
+    alone[codec.missing_token :] = 1.0 if codec.missing_token >= 0 else alone[-1]
+    return np.hstack([smooth, np.diag(alone)]).astype(np.float32)
 
 
 def _log_shares(tokens: NDArray[np.int32], size: int) -> NDArray[np.float32]:

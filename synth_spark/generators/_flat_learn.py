@@ -38,7 +38,9 @@ if TYPE_CHECKING:
     from synth_spark.models.columns import Layout
 
 _SMALL_ROWS = 4_000  # below it more caution
-_SMALL_EPOCHS = 22
+_SMALL_EPOCHS = 13
+_STRENGTH, _SMALL_STRENGTH = 2.0, 6.0  # of direct tables, the part that little data can tell
+_SMALL_FINER = 0.7
 _USUAL_ROWS = 5_634  # the table on which decay, dropout and epochs were chosen
 _MOST_EPOCHS = 30  # small tables are not read more often than that
 _PIECE_ROWS = 4_096  # that the network is asked about at once
@@ -88,7 +90,9 @@ def learn_flat(schema: Schema, params: AutoregressiveParams, seed: int) -> Learn
         return FlatModel(coder, (), {"subjects": survey.subjects}, params.block_size)
     pairs = yield from pair_counts(ready)
     dropout = caution(survey.rows, params)[1]
-    layout = layout_of(coder, tokens, pairs, dropout, beside(coder, tokens))
+    told, small = beside(coder, tokens), survey.rows < _SMALL_ROWS
+    strength, finer = (_SMALL_STRENGTH, _SMALL_FINER) if small else (_STRENGTH, 1.0)
+    layout = layout_of(coder, tokens, pairs, dropout, told, strength, finer)
     schedule = schedule_of(survey.rows, params)
     trained = yield Train(partial(encode, coder), FlatTrainee(layout, schedule), "flat")
     longer = longer_of(schedule, trained, survey.rows, params)
@@ -126,12 +130,12 @@ def schedule_of(rows: int, params: AutoregressiveParams) -> Schedule:
     """Steps grow with the square root of the rows: 30 epochs at 5,600 rows, 11 at 50,000.
 
     2 at a million, 1 above 1.3 million; `max_minutes` then cuts the schedule to what fits. Below
-    4,000 rows 22 at most: more of them come nearer to the records without telling more about rows
+    4,000 rows 13 at most: more of them come nearer to the records without telling more about rows
     that were not seen.
     """
     small = rows < _SMALL_ROWS
     most = _SMALL_EPOCHS if small else _MOST_EPOCHS
-    wanted = min(30 * sqrt(_USUAL_ROWS / rows), most, 30 * (rows / _FEW_ROWS) ** 0.25)
+    wanted = min(30 * sqrt(_USUAL_ROWS / rows), most, 18 * (rows / _FEW_ROWS) ** 0.25)
     by_rows = ceil(wanted) if rows <= SAMPLE_ROWS else max(int(wanted), 1)
     return Schedule(
         batch_size=params.batch_size or (128 if small else 256),
@@ -150,7 +154,7 @@ def longer_of(
 ) -> Schedule | None:
     """The schedule of a second training from the start, where few rows ended still learning.
 
-    Of some tables 22 epochs of a few steps each leave out how columns hang together, and held-back
+    Of some tables 13 epochs of a few steps each leave out how columns hang together, and held-back
     rows say so: they still gain at the end. Elsewhere more epochs only come nearer to the records.
     """
     nats = [float(e["valid_nats"]) for e in trained.curve if "valid_nats" in e]

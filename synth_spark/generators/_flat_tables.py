@@ -102,7 +102,7 @@ class _Folded:
         layout, at, tables = self.layout, 0, {}
         for p in layout.parents[c]:
             rows = self.enter[p].shape[1]
-            block = self.weights[f"direct.{c}"][at : at + rows]
+            block = layout.strength * self.weights[f"direct.{c}"][at : at + rows]
             at += rows
             tables[p] = self.enter[p] @ (block @ leave if len(leave) else block)
         if not layout.ranks[c]:

@@ -49,6 +49,7 @@ class Layout:
     # per column: a token column and what its tokens add to the logits, (its vocabulary, own)
     beside: tuple[tuple[int, NDArray[np.float32]] | None, ...] = ()
     reach: tuple[tuple[int, ...], ...] = ()  # wide tables: slots that each column's units see
+    strength: float = 1.0  # of the direct tables: so many times the steps of the other weights
 
     def inputs(self, slot: Slot) -> int:
         """Features of one slot."""
@@ -155,7 +156,7 @@ class Columns(nn.Module):
             if direct and len(self.direct[c]):
                 picked = self.picks[c]
                 picked = getattr(self, f"pick{c}") if picked is None else picked
-                features = features + x[:, picked] @ self.direct[c]
+                features = features + self.layout.strength * (x[:, picked] @ self.direct[c])
             logits = self._leave(c, features) + self.bias[c]
             told = self.layout.beside[c] if self.layout.beside else None
             if told is not None:

@@ -47,7 +47,9 @@ def denoised(values: NDArray[np.float64], scale: int) -> NDArray[np.float64]:
 def is_narrow(values: NDArray[np.float64], scale: int) -> bool:
     """Whether values on a lattice carry the noise of a float32 that was read as a float64."""
     wide = values.astype(np.float32).astype(np.float64)
-    return bool(scale) and bool((wide == values).all() and (denoised(values, scale) != values).any())
+    return bool(scale) and bool(
+        (wide == values).all() and (denoised(values, scale) != values).any()
+    )
 
 
 def lattice(values: NDArray[np.float64]) -> tuple[int, int, int]:

@@ -6,8 +6,8 @@ thirtieth should be. The pairs' counts say it better. They enter the logits as t
 discounting with the labels' own shares behind (Ney, Essen and Kneser, "On structuring probabilistic
 dependences in stochastic language modelling", Computer Speech and Language 8, 1994, section 2), and
 the network learns what they leave. So do labels beside an earlier number on whose single values
-they hang more than on its groups. Not numbers beside numbers: that took two tables nearer to their
-records than to new ones.
+they hang more than on its groups. Pairs of single values of two numbers would take a twin nearer to
+its records than to new ones; a number enters beside another by neighbours (`_flat_near.py`).
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+
+from synth_spark.generators._flat_near import near
 
 if TYPE_CHECKING:
     from synth_spark.generators._flat_tokens import Coder
@@ -61,7 +63,7 @@ def beside(coder: Coder, tokens: Tokens) -> tuple[tuple[int, NDArray[np.float32]
                 least = _LEAST_NATS_OF_NUMBERS + discounted(_counts(_grouped(left), right))[1]
             if nats - least > best:
                 best, found = nats - least, (g, table)
-        out.append(found)
+        out.append(near(coder, tokens, c) if number[c] else found)
     return tuple(out)
 
 

@@ -42,10 +42,10 @@ _SMALL_EPOCHS = 13
 _STRENGTH, _SMALL_STRENGTH = 2.0, 6.0  # of direct tables, the part that little data can tell
 _SMALL_FINER = 0.7
 _USUAL_ROWS = 5_634  # the table on which decay, dropout and epochs were chosen
-_MOST_EPOCHS = 30  # small tables are not read more often than that
+_MOST_EPOCHS = 24  # small tables are not read more often than that
 _PIECE_ROWS = 4_096  # that the network is asked about at once
 _LONGER_EPOCHS, _LONGER_RATE = 40, 2e-3
-_STILL_NATS = 0.02, 0.015  # an epoch, over the last third, of what held-back rows cost; of few
+_STILL_NATS = 0.02, 0.04  # an epoch, over the last third, of what held-back rows cost; of few
 _FEW_ROWS = 1_000  # smaller ones are read less often
 
 

@@ -82,7 +82,7 @@ class _Folded:
         leave = np.zeros((0, 0), np.float32) if rank else leave.astype(np.float32)
         direct, direct_slots = self._direct(c, leave)
         up = w[f"up.{c}"]
-        told = layout.beside[c] if layout.beside else None
+        told = layout.beside[c] if layout.beside and rank else None  # else it is in `direct`
         return ColumnTables(
             **_stacked("hidden", hidden, slots, h),
             hidden_bias=_f32(w["first_bias"][own]),
@@ -106,6 +106,9 @@ class _Folded:
             at += rows
             tables[p] = self.enter[p] @ (block @ leave if len(leave) else block)
         if not layout.ranks[c]:
+            told = layout.beside[c] if layout.beside else None
+            if told is not None:
+                tables[told[0]] = tables.get(told[0], 0) + told[1]
             for i, rows_of in enumerate(layout.class_of):
                 taken = layout.never[:, self.ends[c] : self.ends[c + 1]][rows_of]
                 if taken.any():

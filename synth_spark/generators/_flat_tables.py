@@ -99,20 +99,25 @@ class _Folded:
 
     def _direct(self, c: int, leave: Array) -> tuple[list[Array], list[int]]:
         """Tables of the direct and forbidden pairs of one column, by slot or gate."""
-        layout, at, tables = self.layout, 0, {}
+        layout, at = self.layout, 0
+        tables: dict[int, Array] = {}
+
+        def add(slot: int, table: Array) -> None:
+            tables[slot] = tables[slot] + table if slot in tables else table
+
         for p in layout.parents[c]:
             rows = self.enter[p].shape[1]
             block = layout.strength * self.weights[f"direct.{c}"][at : at + rows]
             at += rows
-            tables[p] = self.enter[p] @ (block @ leave if len(leave) else block)
+            add(p, _f32(self.enter[p] @ (block @ leave if len(leave) else block)))
         if not layout.ranks[c]:
             told = layout.beside[c] if layout.beside else None
             if told is not None:
-                tables[told[0]] = tables.get(told[0], 0) + told[1]
+                add(*told)
             for i, rows_of in enumerate(layout.class_of):
                 taken = layout.never[:, self.ends[c] : self.ends[c + 1]][rows_of]
                 if taken.any():
-                    tables[i] = tables[i] + taken if i in tables else taken
+                    add(i, taken)
         slots = sorted(tables)
         return [tables[i] for i in slots], slots
 

@@ -177,3 +177,44 @@ def test_the_tail_fit_finds_the_parameters_it_was_drawn_with():
     excess = 3.0 / 0.2 * ((1 - u) ** -0.2 - 1)  # generalised Pareto, scale 3, xi 0.2
     scale, xi = _tail.fit(excess, np.ones(len(u), np.int64))
     assert (scale, xi) == (pytest.approx(3.0, rel=0.02), pytest.approx(0.2, abs=0.02))
+
+
+@pytest.mark.parametrize(
+    "noisy",
+    [
+        pytest.param(lambda k: (k / 12).astype(np.float32).astype(float), id="float32 twelfths"),
+        pytest.param(lambda k: (k / 100).astype(np.float32).astype(float), id="float32 cents"),
+        pytest.param(lambda k: np.round(k * 1.15078, 5) - 4e-16 * k, id="float64 noise"),
+    ],
+)
+@pytest.mark.parametrize("most", [40, 4_000])
+def test_float_noise_is_no_hindrance_and_comes_back(noisy, most):
+    """Values a little off their lattice are the tokens of their own, and are drawn as they were."""
+    rng = np.random.default_rng(2)
+    x = noisy(rng.integers(1, most, 9_000))
+    codec = codec_of(x)
+    tokens = codec.encode(x)
+    shares = np.bincount(tokens, minlength=codec.vocabulary) / len(x)
+    np.testing.assert_allclose(shares, codec.shares)
+    if most == 40:
+        np.testing.assert_array_equal(codec.decode(tokens, rng.random(len(x))), x)
+    assert np.isin(codec.spikes, x).all()
+
+
+def test_drawn_values_are_as_narrow_as_the_records():
+    k = np.random.default_rng(2).integers(1, 9_000, 9_000)
+    codec = codec_of((k / 12).astype(np.float32).astype(float))
+    drawn = draw(codec)
+    assert codec.narrow
+    assert (drawn == drawn.astype(np.float32)).all()
+    assert not codec_of(k / 12).narrow
+    assert not codec_of(k.astype(float)).narrow
+
+
+def test_exact_and_joined_entries_of_one_value_stay_apart():
+    """A large column's state has both; noise must not mix up which is which."""
+    x = (np.random.default_rng(1).integers(0, 5_000, 6_000) / 3).astype(np.float32).astype(float)
+    state = _numbers.bounded(_numbers.counted(x, np.arange(len(x))), 1_000)
+    codec = Number.finish(state)
+    assert codec.shares.sum() == pytest.approx(1)
+    assert len(codec.encode(x)) == len(x)

@@ -1,0 +1,88 @@
+"""A number beside another is told by its neighbours, from few rows."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from synth_spark.core.batch import Records
+from synth_spark.core.local import Local
+from synth_spark.core.ports import learn
+from synth_spark.core.schema import Column, Schema
+from synth_spark.generators import _flat_near as flat_near
+from synth_spark.generators._flat_near import _Axis, _table
+from synth_spark.generators.autoregressive import GENERATOR
+from synth_spark.training.loop import train_local
+
+ROWS = 900
+SCHEMA = Schema(
+    family="table", shape="flat",
+    columns=tuple(
+        Column(name=name, kind="number", source_type="double") for name in ("lines", "size")
+    ),
+)  # fmt: skip
+
+
+def far_off(epochs: int) -> float:
+    """Share of drawn rows that lie more than a tenth off a strip that is .02 wide."""
+    rng = np.random.default_rng(4)
+    size = rng.random(ROWS)
+    records = Records.flat({"lines": size + rng.normal(0, 0.02, ROWS), "size": size})
+    params = GENERATOR.Params(max_epochs=epochs, relations=False)
+    model = learn(GENERATOR.learn(SCHEMA, params, 0), Local(records, train=train_local, seed=0))
+    drawn = model.sample(0, 2_000, 0).columns
+    return float(np.mean(np.abs(np.asarray(drawn["lines"]) - np.asarray(drawn["size"])) > 0.1))
+
+
+def test_a_strip_is_kept_from_few_rows_and_few_epochs(monkeypatch):
+    """Drawn on their own, four in five would lie outside."""
+    assert far_off(2) < 0.12
+    monkeypatch.setattr(flat_near, "_LEAST_NATS", np.inf)
+    assert far_off(2) > 0.4
+
+
+def test_numbers_that_tell_nothing_of_each_other_have_no_table(monkeypatch):
+    """300 pairs of independent numbers: held-back rows would have to gain .3 nats by chance."""
+    tables = []
+
+    def kept(*args):
+        tables.append(flat_near.near(*args))
+        return tables[-1]
+
+    monkeypatch.setattr("synth_spark.generators._flat_beside.near", kept)
+    rng = np.random.default_rng(5)
+    records = Records.flat({n: rng.normal(size=300) for n in ("lines", "size")})
+    params = GENERATOR.Params(max_epochs=1)
+    learn(GENERATOR.learn(SCHEMA, params, 0), Local(records, train=train_local, seed=0))
+    assert tables == [None, None]
+
+
+def axis(rows: list[int], *alone: int) -> _Axis:
+    shares = np.array(rows) / sum(rows)
+    return _Axis(shares, np.isin(np.arange(len(rows)), alone))
+
+
+def test_a_narrow_kernel_gives_the_counts_and_two_parts_in_a_hundred_of_the_shares():
+    """Worked out by hand."""
+    counts = np.array([[6.0, 2.0, 0.0], [0.0, 0.0, 0.0]])
+    right = axis([5, 3, 2])
+    table = _table(counts, axis([8, 2]), right, 1e-6)
+    calm = 1 + 0.02 * 8
+    wanted = (counts[0] + calm * right.shares) / (8 + calm)
+    np.testing.assert_allclose(table[0], np.log(wanted / right.shares), rtol=1e-9)
+    np.testing.assert_allclose(table[1], 0, atol=1e-12)
+
+
+def test_what_is_missing_and_what_is_a_label_has_no_neighbours():
+    kernel = axis([4, 4, 4], 2).kernel(0.5)
+    assert kernel[0, 1] == pytest.approx(np.exp(-0.5 * (1 / 3 / 0.5) ** 2))
+    np.testing.assert_array_equal(kernel[2], [0, 0, 1])
+    np.testing.assert_array_equal(kernel[:, 2], [0, 0, 1])
+
+
+def test_rows_near_by_speak_for_a_token_without_rows():
+    """A wide kernel moves the shares of an empty token towards those of the ones beside it."""
+    counts = np.array([[50.0, 0.0], [0.0, 0.0], [50.0, 0.0]])
+    table = _table(counts, axis([50, 1, 50]), axis([50, 50]), 0.3)
+    assert table[1, 0] > 0.3
+    assert table[1, 1] < 0

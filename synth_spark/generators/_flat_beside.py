@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from synth_spark.generators._flat_near import near
+from synth_spark.generators._flat_near import Tables, near
 
 if TYPE_CHECKING:
     from synth_spark.generators._flat_tokens import Coder
@@ -32,15 +32,16 @@ Tokens = NDArray[np.int32]
 Reals = NDArray[np.float64]
 
 
-def beside(coder: Coder, tokens: Tokens) -> tuple[tuple[int, NDArray[np.float32]] | None, ...]:
-    """Per drawn column the earlier one that tells most of it, and what its tokens add to logits.
+def beside(coder: Coder, tokens: Tokens) -> tuple[Tables, ...]:
+    """Per drawn column earlier ones that tell most of it, and what their tokens add to logits.
 
     Args:
         coder: Of the table.
         tokens: Of a sample of its rows, (rows, token columns).
 
     Returns:
-        Position of the earlier column and a table (its vocabulary, own vocabulary); None: no one.
+        Positions of earlier columns, each with a table (its vocabulary, own vocabulary); a label
+        has one at most.
     """
     vocabulary = [d.vocabulary for d in coder.drawn]
     number = [d.field.kind == "number" for d in coder.drawn]
@@ -50,9 +51,10 @@ def beside(coder: Coder, tokens: Tokens) -> tuple[tuple[int, NDArray[np.float32]
         and len(np.unique(tokens[:, c])) >= _LEAST_TOKENS
         for c, d in enumerate(coder.drawn)
     ]
-    out: list[tuple[int, NDArray[np.float32]] | None] = []
+    out: list[Tables] = []
     for c in range(len(coder.drawn)):
-        best, found = 0.0, None
+        best = 0.0
+        found: Tables = ()
         for g in range(c) if many[c] and not number[c] else ():
             if not many[g] or vocabulary[g] * vocabulary[c] > _MOST_CELLS:
                 continue
@@ -62,7 +64,7 @@ def beside(coder: Coder, tokens: Tokens) -> tuple[tuple[int, NDArray[np.float32]
             if number[g]:
                 least = _LEAST_NATS_OF_NUMBERS + discounted(_counts(_grouped(left), right))[1]
             if nats - least > best:
-                best, found = nats - least, (g, table)
+                best, found = nats - least, ((g, table),)
         out.append(near(coder, tokens, c) if number[c] else found)
     return tuple(out)
 

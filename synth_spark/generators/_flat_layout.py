@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 Basis = NDArray[np.float32]
 Hats = tuple[tuple[int, float], ...]  # how many hat functions, and their scale
-Beside = tuple[tuple[int, NDArray[np.float32]] | None, ...]
+Beside = tuple[tuple[tuple[int, NDArray[np.float32]], ...], ...]
 _MOST_PLAIN = 200  # a category with more labels enters and leaves through learned vectors
 _LEARNED_OUT = 32
 _DIRECT_BUDGET = 4_000_000  # weights of all direct tables

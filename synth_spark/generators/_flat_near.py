@@ -17,21 +17,24 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from synth_spark.generators._flat_tokens import Coder, Drawn
 
-_WIDTHS = (0.01, 0.02, 0.04, 0.08)  # of the kernel, in shares of the rows that lie between
-_LEAST_NATS = 0.3  # a row that the table has to tell of other rows
-_ROWS = 20_000
+_WIDTHS = (0.01, 0.03, 0.08)  # of the kernel, in shares of the rows that lie between
+_LEAST_NATS = 0.1  # a row that a table has to tell of other rows
+_MOST_TABLES = 3  # of a number
+_TRIED = 8  # columns that tell most by their groups
+_GROUPS = 8
+_ROWS = 10_000  # of the sample that are looked at, fewer of wide tables
+_CELLS = 400_000
 _LEAST_ROWS = 200
 _MOST_TOKENS = 400
 _OPEN = 0.02  # of every token's rows stay with the column's own shares
-_TRIED = 3  # columns that tell most by their groups
-_GROUPS = 8
 
 Tokens = NDArray[np.int32]
 Reals = NDArray[np.float64]
+Tables = tuple[tuple[int, NDArray[np.float32]], ...]
 
 
-def near(coder: Coder, tokens: Tokens, column: int) -> tuple[int, NDArray[np.float32]] | None:
-    """The earlier column that tells most of a number, and what its tokens add to the logits.
+def near(coder: Coder, tokens: Tokens, column: int) -> Tables:
+    """Earlier columns that tell most of a number, and what their tokens add to the logits.
 
     Args:
         coder: Of the table.
@@ -39,35 +42,66 @@ def near(coder: Coder, tokens: Tokens, column: int) -> tuple[int, NDArray[np.flo
         column: The number.
 
     Returns:
-        Position of the earlier column and a table (its vocabulary, own vocabulary); None: no one.
+        Positions of earlier columns, each with a table (its vocabulary, own vocabulary).
     """
-    drawn, own = coder.drawn[column], coder.drawn[column].vocabulary
-    some = tokens[:_ROWS]
-    if not _fits(drawn) or len(some) < _LEAST_ROWS:
-        return None
-    right = _Axis.of(drawn, some[:, column])
-    told = {
-        g: _grouped_nats(some[:, g], some[:, column], coder.drawn[g].vocabulary, right)
-        for g in range(column)
-        if _fits(coder.drawn[g])
-    }
-    best, found = _LEAST_NATS, None
-    fit = np.arange(len(some)) % 2 == 0
-    for g in sorted(told, key=lambda g: (-told[g], g))[:_TRIED]:
-        left = _Axis.of(coder.drawn[g], some[:, g])
-        size = (coder.drawn[g].vocabulary, own)
-        halves = [_counts(some[half, g], some[half, column], size) for half in (fit, ~fit)]
-        for width in _WIDTHS:
-            nats = float(np.mean([
-                _told(_table(a, left, right, width), b)
-                for a, b in (halves, halves[::-1])
-            ]))  # fmt: skip
-            if nats > best:
-                best, found = nats, (g, left, width, halves[0] + halves[1])
-    if found is None:
-        return None
-    g, left, width, counts = found
-    return g, _table(counts, left, right, width).astype(np.float32)
+    some = tokens[: min(_ROWS, _CELLS // len(coder.drawn))]
+    if not _fits(coder.drawn[column]) or len(some) < _LEAST_ROWS:
+        return ()
+    own = _Axis.of(coder.drawn[column], some[:, column])
+    axes = {g: _Axis.of(coder.drawn[g], some[:, g]) for g in range(column) if _fits(coder.drawn[g])}
+    told = {g: _grouped_nats(some[:, g], some[:, column], left, own) for g, left in axes.items()}
+    tried = sorted(axes, key=lambda g: (-told[g], g))[:_TRIED]
+    half = np.arange(len(some)) % 2 == 0
+    parts = [_Rows(some[half], column, own), _Rows(some[~half], column, own)]
+    whole, found = _Rows(some, column, own), list[tuple[int, NDArray[np.float32]]]()
+    while len(found) < _MOST_TABLES:
+        best, chosen = _LEAST_NATS, None
+        for g in tried:
+            if g in dict(found):
+                continue
+            left, pairs = axes[g], [rows.pairs(g, axes[g]) for rows in parts]
+            for width in _WIDTHS:
+                tables = [_table(*both, left, own, width) for both in pairs]
+                gains = [r.gain(g, t) for r, t in zip(parts, tables[::-1], strict=True)]
+                if np.mean(gains) > best:
+                    best, chosen = float(np.mean(gains)), (g, left, width, tables)
+        if chosen is None:
+            break
+        g, left, width, tables = chosen
+        table = _table(*whole.pairs(g, left), left, own, width)
+        found.append((g, table.astype(np.float32)))
+        for rows, one in ((parts[0], tables[1]), (parts[1], tables[0]), (whole, table)):
+            rows.lean(g, one)
+    return tuple(found)
+
+
+class _Rows:
+    """Some rows, and what is thought of their number: shape (rows, tokens)."""
+
+    def __init__(self, tokens: Tokens, column: int, own: _Axis) -> None:
+        self.tokens, self.column = tokens, column
+        self.given = np.tile(own.shares, (len(tokens), 1))
+
+    def pairs(self, other: int, left: _Axis) -> tuple[Reals, Reals]:
+        """Rows of each pair of tokens, and as many as there would be by what is thought."""
+        size = len(left.shares), self.given.shape[1]
+        place = self.tokens[:, other]
+        order = np.argsort(place, kind="stable")
+        there, start = np.unique(place[order], return_index=True)
+        expected = np.zeros(size)
+        expected[there] = np.add.reduceat(self.given[order], start, axis=0)
+        return _counts(place, self.tokens[:, self.column], size), expected
+
+    def gain(self, other: int, table: Reals) -> float:
+        """Mean nats of a row that a table tells beyond what is thought."""
+        lift = table[self.tokens[:, other]]
+        rows = np.arange(len(lift)), self.tokens[:, self.column]
+        return float(np.mean(lift[rows] - np.log((self.given * np.exp(lift)).sum(axis=1))))
+
+    def lean(self, other: int, table: Reals) -> None:
+        """Take a table into account."""
+        self.given *= np.exp(table[self.tokens[:, other]])
+        self.given /= self.given.sum(axis=1, keepdims=True)
 
 
 def _fits(drawn: Drawn) -> bool:
@@ -111,27 +145,22 @@ def _counts(left: Tokens, right: Tokens, size: tuple[int, int]) -> Reals:
     return np.bincount(pair, minlength=size[0] * size[1]).reshape(size).astype(np.float64)
 
 
-def _table(counts: Reals, left: _Axis, right: _Axis, width: float) -> Reals:
-    """Log of how much likelier each token is beside each other than on its own; as `counts`."""
+def _table(counts: Reals, expected: Reals, left: _Axis, right: _Axis, width: float) -> Reals:
+    """Log of how much likelier each token is beside each other than is thought; as `counts`."""
     spread = right.kernel(width) * right.shares[None, :]  # a row speaks for tokens near its own
     spread /= spread.sum(axis=1, keepdims=True)
-    rows = left.kernel(width) @ counts @ spread
-    total = rows.sum(axis=1, keepdims=True)
-    calm = 1.0 + _OPEN * total
-    given = (rows + calm * right.shares) / (total + calm)
-    return np.asarray(np.log(given / right.shares))
+    about = left.kernel(width)
+    rows, thought = about @ counts @ spread, about @ expected @ spread
+    calm = (1.0 + _OPEN * rows.sum(axis=1, keepdims=True)) * right.shares
+    return np.asarray(np.log((rows + calm) / (thought + calm)))
 
 
-def _told(table: Reals, counts: Reals) -> float:
-    """Mean nats that a table tells of the rows of other counts."""
-    return float((table * counts).sum() / max(counts.sum(), 1.0))
-
-
-def _grouped_nats(left: Tokens, right: Tokens, size: int, axis: _Axis) -> float:
-    """Mutual information of a column's tokens and groups of a number's, roughly."""
-    group = np.minimum((axis.place * _GROUPS).astype(np.int32), _GROUPS - 1)[right]
+def _grouped_nats(left: Tokens, right: Tokens, axis: _Axis, own: _Axis) -> float:
+    """Mutual information of a column's tokens and groups of a number's, less what chance gives."""
+    group = np.minimum((own.place * _GROUPS).astype(np.int32), _GROUPS - 1)[right]
+    size = len(axis.shares)
     joint = _counts(left, group, (size, _GROUPS)) / max(len(left), 1)
-    expected = joint.sum(1, keepdims=True) * joint.sum(0, keepdims=True)
+    product = joint.sum(1, keepdims=True) * joint.sum(0, keepdims=True)
     some = joint > 0
-    over = (size - 1) * (_GROUPS - 1) / (2 * max(len(left), 1))  # chance's own
-    return float((joint[some] * np.log(joint[some] / expected[some])).sum()) - over
+    by_chance = (size - 1) * (_GROUPS - 1) / (2 * max(len(left), 1))
+    return float((joint[some] * np.log(joint[some] / product[some])).sum()) - by_chance

@@ -82,7 +82,7 @@ class _Folded:
         leave = np.zeros((0, 0), np.float32) if rank else leave.astype(np.float32)
         direct, direct_slots = self._direct(c, leave)
         up = w[f"up.{c}"]
-        told = layout.beside[c] if layout.beside and rank else None  # else it is in `direct`
+        told = layout.beside[c] if layout.beside and rank else ()  # else it is in `direct`
         return ColumnTables(
             **_stacked("hidden", hidden, slots, h),
             hidden_bias=_f32(w["first_bias"][own]),
@@ -93,8 +93,8 @@ class _Folded:
             up=_f32(up if rank else up @ leave),
             out=_f32(w[f"out.{c}"]) if rank else np.zeros((0, 0), np.float32),
             out_bias=_f32(w[f"bias.{c}"]) if rank else np.zeros(0, np.float32),
-            beside=np.zeros((0, 0), np.float32) if told is None else told[1],
-            beside_slot=0 if told is None else told[0],
+            beside=told[0][1] if told else np.zeros((0, 0), np.float32),
+            beside_slot=told[0][0] if told else 0,
         )
 
     def _direct(self, c: int, leave: Array) -> tuple[list[Array], list[int]]:
@@ -111,9 +111,8 @@ class _Folded:
             at += rows
             add(p, _f32(self.enter[p] @ (block @ leave if len(leave) else block)))
         if not layout.ranks[c]:
-            told = layout.beside[c] if layout.beside else None
-            if told is not None:
-                add(*told)
+            for slot, table in layout.beside[c] if layout.beside else ():
+                add(slot, table)
             for i, rows_of in enumerate(layout.class_of):
                 taken = layout.never[:, self.ends[c] : self.ends[c + 1]][rows_of]
                 if taken.any():

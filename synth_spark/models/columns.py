@@ -46,8 +46,8 @@ class Layout:
     dropout: float = 0.1
     learned: int = 16  # width of learned input vectors
     squeeze: int = 0  # features of a slot before the first layer are mixed down to so many; 0: not
-    # per column: a token column and what its tokens add to the logits, (its vocabulary, own)
-    beside: tuple[tuple[int, NDArray[np.float32]] | None, ...] = ()
+    # per column: token columns and what their tokens add to the logits, (its vocabulary, own)
+    beside: tuple[tuple[tuple[int, NDArray[np.float32]], ...], ...] = ()
     reach: tuple[tuple[int, ...], ...] = ()  # wide tables: slots that each column's units see
     strength: float = 1.0  # of the direct tables: so many times the steps of the other weights
 
@@ -109,8 +109,8 @@ class Columns(nn.Module):
                 self._keep(f"out{c}", basis.T.copy())
         self._forbid()
         for c, told in enumerate(layout.beside):
-            if told is not None:
-                self._keep(f"beside{c}", told[1])
+            for slot, table in told:
+                self._keep(f"beside{c}_{slot}", table)
         return widths
 
     def _forbid(self) -> None:
@@ -158,9 +158,8 @@ class Columns(nn.Module):
                 picked = getattr(self, f"pick{c}") if picked is None else picked
                 features = features + self.layout.strength * (x[:, picked] @ self.direct[c])
             logits = self._leave(c, features) + self.bias[c]
-            told = self.layout.beside[c] if self.layout.beside else None
-            if told is not None:
-                logits = logits + getattr(self, f"beside{c}")[tokens[:, told[0]]]
+            for slot, _ in self.layout.beside[c] if self.layout.beside else ():
+                logits = logits + getattr(self, f"beside{c}_{slot}")[tokens[:, slot]]
             if classes is not None and c in self.never_columns:
                 logits = logits + classes[:, getattr(self, f"rows{c}")] @ getattr(self, f"never{c}")
             nats = nats + functional.cross_entropy(logits, tokens[:, c], reduction="none")

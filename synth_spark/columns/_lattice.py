@@ -39,17 +39,18 @@ def denoised(values: NDArray[np.float64], scale: int) -> NDArray[np.float64]:
     """
     if not scale:
         return values
-    scaled = values * scale
-    whole = np.rint(scaled)
-    return np.where(np.abs(scaled - whole) <= _noise(scaled), whole / scale, values)
+    with np.errstate(invalid="ignore", over="ignore"):
+        scaled = values * scale
+        whole = np.rint(scaled)
+        return np.where(np.abs(scaled - whole) <= _noise(scaled), whole / scale, values)
 
 
 def is_narrow(values: NDArray[np.float64], scale: int) -> bool:
     """Whether values on a lattice carry the noise of a float32 that was read as a float64."""
+    if not scale:
+        return False
     wide = values.astype(np.float32).astype(np.float64)
-    return bool(scale) and bool(
-        (wide == values).all() and (denoised(values, scale) != values).any()
-    )
+    return bool((wide == values).all() and (denoised(values, scale) != values).any())
 
 
 def lattice(values: NDArray[np.float64]) -> tuple[int, int, int]:

@@ -105,7 +105,7 @@ def finished(state: State, plan: Plan) -> dict[str, Any]:
     """The fields of a `Number`."""
     grid = lattice(state["values"])
     narrow = is_narrow(state["values"], grid[0])
-    state = _denoised(state, grid[0])
+    state, written = _denoised(state, grid[0], plan.min_subjects, narrow=narrow)
     x, rows = state["values"], state["rows"]
     total, missing = int(rows.sum()) + state["missing"][0], state["missing"][0]
     spike = _spikes(state, plan, int(rows.sum()))
@@ -127,6 +127,7 @@ def finished(state: State, plan: Plan) -> dict[str, Any]:
     shares = [masses[i] / total for i in ordered] + ([missing / total] if missing else [])
     uppers = [_between(x[b[-1]], x[c[0]]) for b, c in pairwise(bins)]
     at, value, step = _curve([pieces[i] for i in ordered])
+    value = _as_written(value, step, x, written)
     return {
         "spikes": spikes,
         "spike_tokens": place[:count].astype(np.int32),
@@ -292,18 +293,35 @@ def _curve(pieces: list[_Piece]) -> tuple[Array, Array, Array]:
     return at, value, np.concatenate([p.step for p in pieces])
 
 
-def _denoised(state: State, scale: int) -> State:
-    """Values that differ only by float noise become one, the one that has the most rows."""
+def _denoised(state: State, scale: int, least: int, *, narrow: bool) -> tuple[State, Array]:
+    """Values that differ only by float noise become one; and how each one is mostly written.
+
+    As the records have it where that is held by so many subjects, noise and all.
+    """
     if not scale:
-        return state
-    values, rows = denoised(state["values"], scale), state["rows"]
+        return state, state["values"]
+    raw, rows, joined = state["values"], state["rows"], state["joined"]
+    values = denoised(raw, scale)
     none: State = {n: state[n][:0] for n in ("values", "rows", "subjects", "joined")}
     out = added({**state, "values": values}, {**none, "missing": [0, 0]})
-    order = np.lexsort((state["values"], -rows, state["joined"], values))
-    group, joined = values[order], state["joined"][order]
+    order = np.lexsort((raw, -rows, joined, values))
     new = np.ones(len(order), bool)
-    new[1:] = (np.diff(group) != 0) | (joined[1:] != joined[:-1])
-    return {**out, "values": state["values"][order[new]]}
+    new[1:] = (np.diff(values[order]) != 0) | (joined[order][1:] != joined[order][:-1])
+    first = order[new]
+    plain = out["values"].astype(np.float32).astype(np.float64) if narrow else out["values"]
+    held = (state["subjects"][first] >= least) & ~joined[first]
+    return out, np.where(held, raw[first], plain)
+
+
+def _as_written(value: Array, step: NDArray[np.int64], x: Array, written: Array) -> Array:
+    """The knots of a curve, those of single values as these are written."""
+    if not len(x):
+        return value
+    flat = np.zeros(len(value), bool)
+    flat[:-1] = (step[:-1] == 0) & (np.diff(value) == 0)
+    flat[1:] |= flat[:-1]
+    place = np.clip(np.searchsorted(x, value), 0, len(x) - 1)
+    return np.where(flat & (x[place] == value), written[place], value)
 
 
 def _median(x: Array, rows: Array) -> float:

@@ -99,14 +99,13 @@ class Number:
         if not len(self.spikes) and not len(self.uppers):
             return np.zeros(len(x), np.int32)
         if len(self.spikes):
-            spikes = denoised(self.spikes, self.lattice[0])
-            near = _nearest(spikes, x)
+            near = _nearest(self.spikes, x)
             tokens = self.spike_tokens[near]
         if len(self.uppers):
             binned = self.bin_tokens[np.searchsorted(self.uppers[:-1], x, side="left")]
             noise = 1e-9 * np.abs(x)
             tokens = (
-                np.where(np.abs(spikes[near] - x) <= noise, tokens, binned)
+                np.where(np.abs(self.spikes[near] - x) <= noise, tokens, binned)
                 if len(self.spikes)
                 else binned
             )

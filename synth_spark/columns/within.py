@@ -16,6 +16,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from synth_spark.columns._lattice import denoised
 from synth_spark.columns.category import Category
 from synth_spark.columns.number import Number
 from synth_spark.core.batch import RARE, Coded, Values, told_label
@@ -188,10 +189,14 @@ def middles(places: int) -> Reals:
 
 
 def curves(codec: Any, at: Reals, some: NDArray[np.bool_] | None = None) -> Reals:
-    """Values at places of each token, or of some, (tokens, places); NaN where missing."""
+    """Values at places of each token, or of some, (tokens, places); NaN where missing.
+
+    Without the noise of floats: 0.7 is what a condition on it asks for.
+    """
     tokens = np.arange(codec.vocabulary, dtype=np.int32)
     tokens = tokens if some is None else tokens[some]
     values = codec.decode(np.repeat(tokens, len(at)), np.tile(at, len(tokens)))
+    values = denoised(values, codec.lattice[0]) if isinstance(codec, Number) else values
     return _seconds(np.asarray(values)).reshape(len(tokens), len(at))
 
 
@@ -247,6 +252,7 @@ def known_values(codec: Category | Number, values: Values) -> NDArray[np.bool_]:
         wanted = [told_label(label) in told for label in values.labels]
         return np.array([*wanted, True])[values.codes]
     x = np.asarray(values, np.float64)
+    x = denoised(x, codec.lattice[0]) if isinstance(codec, Number) else x
     drawn = curves(codec, middles(Look().places))
     drawn = np.sort(drawn[np.isfinite(drawn)])
     if not len(drawn):

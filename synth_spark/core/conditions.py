@@ -27,6 +27,7 @@ from synth_spark.errors import SynthError
 
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 CLOCK_FIELDS = ("hour", "weekday")  # of the time of events, where no column has the name
+_EXACT = 2.0**24  # beyond, whole numbers lie closer than a float32 tells
 
 
 class BadConditionError(SynthError):
@@ -68,10 +69,14 @@ class Clause:
         return [told_label(label) in wanted for label in labels]
 
     def holds(self, values: Any) -> Any:
-        """Whether numbers lie in the range; NaN does where `missing` is asked for. As `values`."""
+        """Whether numbers lie in the range; NaN does where `missing` is asked for. As `values`.
+
+        A bound such as 0.7 is met by a value that lies off it by the noise of floats only.
+        """
         if self.missing:
             return np.isnan(values)
-        return (values >= self.low) & (values <= self.high)
+        low, high = _widened(self.low, -1), _widened(self.high, 1)
+        return (values >= low) & (values <= high)
 
     def text(self) -> str:
         """The clause as it is written in a plan, for messages."""
@@ -81,6 +86,17 @@ class Clause:
             return f"{self.field}={'|'.join(self.labels)}"
         low, high = (("" if math.isinf(v) else f"{v:g}") for v in (self.low, self.high))
         return f"{self.field}={low}" if low == high else f"{self.field}={low}..{high}"
+
+
+def _widened(bound: float, way: int) -> float:
+    """A bound moved by what a float32 of it is off, or by the last digits of a float64.
+
+    Of up to four decimals: the last microsecond before a time's end stays what it is.
+    """
+    if not abs(bound) < _EXACT or bound != round(bound, 4):
+        return bound
+    off = abs(float(np.float32(bound)) - bound)
+    return bound + way * max(off, 1e-14 * abs(bound))
 
 
 @dataclass(frozen=True, slots=True)

@@ -245,7 +245,8 @@ class Run:
         """Go on where the last good checkpoint of this run stands; each rank reads it itself."""
         self.before_s = 0.0
         facts = [asdict(self.schedule), self.seed, self.flat.names, self.flat.shapes,
-                 self.train.total, self.valid.total, fingerprint]  # fmt: skip
+                 self.train.total, self.valid.total, fingerprint,
+                 getattr(self.trainee, "mark", "")]  # fmt: skip
         self.mark = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
         found = checkpoints.read(self.folder, self.mark) if self.folder else None
         if found is None:

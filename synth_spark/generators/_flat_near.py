@@ -22,7 +22,7 @@ _LEAST_NATS = 0.1  # a row that a table has to tell of other rows
 _MOST_TABLES = 3  # of a number
 _TRIED = 8  # columns that tell most by their groups
 _GROUPS = 8
-_ROWS = 10_000  # of the sample that are looked at, fewer of wide tables
+_ROWS = 10_000  # of the sample that tables are chosen on, fewer of wide ones; all are counted
 _CELLS = 400_000
 _LEAST_ROWS = 200
 _MOST_TOKENS = 400
@@ -53,7 +53,7 @@ def near(coder: Coder, tokens: Tokens, column: int) -> Tables:
     tried = sorted(axes, key=lambda g: (-told[g], g))[:_TRIED]
     half = np.arange(len(some)) % 2 == 0
     parts = [_Rows(some[half], column, own), _Rows(some[~half], column, own)]
-    whole, found = _Rows(some, column, own), list[tuple[int, NDArray[np.float32]]]()
+    whole, found = _Rows(tokens, column, own), list[tuple[int, NDArray[np.float32]]]()
     while len(found) < _MOST_TABLES:
         best, chosen = _LEAST_NATS, None
         for g in tried:

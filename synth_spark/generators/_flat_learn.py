@@ -136,7 +136,7 @@ def _trees(
 
 
 def schedule_of(rows: int, params: AutoregressiveParams) -> Schedule:
-    """Steps grow with the square root of the rows: 24 epochs at 5,600 rows, 11 at 50,000.
+    """Steps grow with the square root of the rows: 24 epochs at 5,600 rows, 9 at 50,000.
 
     2 at a million, 1 above 1.3 million; `max_minutes` then cuts the schedule to what fits. Below
     4,000 rows 13 at most: more of them come nearer to the records without telling more about rows
@@ -144,7 +144,8 @@ def schedule_of(rows: int, params: AutoregressiveParams) -> Schedule:
     """
     small = rows < _SMALL_ROWS
     most = _SMALL_EPOCHS if small else _MOST_EPOCHS
-    wanted = min(30 * sqrt(_USUAL_ROWS / rows), most, 18 * (rows / _FEW_ROWS) ** 0.25)
+    usual = _MOST_EPOCHS if rows <= SAMPLE_ROWS else 30  # of many, all are read once more
+    wanted = min(usual * sqrt(_USUAL_ROWS / rows), most, 18 * (rows / _FEW_ROWS) ** 0.25)
     by_rows = ceil(wanted) if rows <= SAMPLE_ROWS else max(int(wanted), 1)
     return Schedule(
         batch_size=params.batch_size or (128 if small else 256),

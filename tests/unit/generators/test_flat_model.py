@@ -218,7 +218,7 @@ def test_a_table_larger_than_the_sample_is_counted_whole(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("rows", "epochs"), [(300, 13), (3_999, 13), (5_634, 24), (50_000, 11), (10**6, 2), (10**7, 1)]
+    ("rows", "epochs"), [(300, 13), (3_999, 13), (5_634, 24), (50_000, 9), (10**6, 2), (10**7, 1)]
 )
 def test_epochs_fall_with_the_rows(rows, epochs):
     assert schedule_of(rows, GENERATOR.Params()).max_epochs == epochs

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from synth_spark.generators._flat_near import Tables, near
+from synth_spark.generators._flat_near import Tables, counts_of, near
 
 if TYPE_CHECKING:
     from synth_spark.generators._flat_tokens import Coder
@@ -71,9 +71,8 @@ def beside(coder: Coder, tokens: Tokens) -> tuple[Tables, ...]:
 
 def _counts(left: Tokens, right: Tokens, rows: int = 0, columns: int = 0) -> NDArray[np.int64]:
     """Rows of each pair of tokens."""
-    rows, columns = rows or int(left.max(initial=0)) + 1, columns or int(right.max(initial=0)) + 1
-    pair = left.astype(np.int64) * columns + right
-    return np.bincount(pair, minlength=rows * columns).reshape(rows, columns)
+    size = rows or int(left.max(initial=0)) + 1, columns or int(right.max(initial=0)) + 1
+    return counts_of(left, right, size)
 
 
 def _grouped(tokens: Tokens) -> Tokens:

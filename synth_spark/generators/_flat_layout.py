@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from synth_spark.columns.number import Number
 from synth_spark.generators import _flat_zeros as zeros
 from synth_spark.generators._flat_days import Week
+from synth_spark.generators._flat_near import Tables, counts_of, mutual_nats
 from synth_spark.generators._flat_tokens import Coder, Drawn
 from synth_spark.generators._flat_week import WEEK_DAYS
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 Basis = NDArray[np.float32]
 Hats = tuple[tuple[int, float], ...]  # how many hat functions, and their scale
-Beside = tuple[tuple[tuple[int, NDArray[np.float32]], ...], ...]
 _MOST_PLAIN = 200  # a category with more labels enters and leaves through learned vectors
 _LEARNED_OUT = 32
 _DIRECT_BUDGET = 4_000_000  # weights of all direct tables
@@ -37,7 +37,7 @@ def layout_of(
     tokens: NDArray[np.int32],
     pairs: NDArray[np.int64],
     dropout: float,
-    told: Beside = (),
+    told: tuple[Tables, ...] = (),
     strength: float = 1.0,
     finer: float = 1.0,
 ) -> Layout:
@@ -168,8 +168,8 @@ def _parents(
     scored = []
     for c in range(columns):
         for s in every[c]:
-            nats = _mutual_nats(coarse[s], coarse[c], groups)
-            chance = _mutual_nats(coarse[s][mixed], coarse[c], groups)
+            nats = mutual_nats(counts_of(coarse[s], coarse[c], (groups, groups)))
+            chance = mutual_nats(counts_of(coarse[s][mixed], coarse[c], (groups, groups)))
             # twice the rows times the nats is about chi-square: its spread follows from its mean
             beyond = _CHANCE * np.sqrt(max(chance, 0.0) / len(mixed)) + 1 / len(mixed)
             scored.append((-(nats - chance), c, s, nats > chance + beyond))
@@ -194,14 +194,6 @@ def _coarse(tokens: NDArray[np.int32], groups: int) -> NDArray[np.int64]:
     before = np.cumsum(rows) - rows
     group = (before + rows / 2) * groups // max(len(tokens), 1)
     return np.minimum(group, groups - 1).astype(np.int64)[tokens]
-
-
-def _mutual_nats(a: NDArray[np.int64], b: NDArray[np.int64], groups: int) -> float:
-    counts = np.bincount(a * groups + b, minlength=groups**2).reshape(groups, groups)
-    joint = counts / max(len(a), 1)
-    product = joint.sum(1, keepdims=True) * joint.sum(0, keepdims=True)
-    some = joint > 0
-    return float((joint[some] * np.log(joint[some] / product[some])).sum())
 
 
 def _never(

@@ -9,7 +9,7 @@ Multivariate Analysis II, 1969). How near is what other rows are likeliest under
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,7 @@ _MOST_TOKENS = 400
 _OPEN = 0.02  # of every token's rows stay with the column's own shares
 
 Tokens = NDArray[np.int32]
+Whole = NDArray[np.integer[Any]]
 Reals = NDArray[np.float64]
 Tables = tuple[tuple[int, NDArray[np.float32]], ...]
 
@@ -53,7 +54,8 @@ def near(coder: Coder, tokens: Tokens, column: int) -> Tables:
     tried = sorted(axes, key=lambda g: (-told[g], g))[:_TRIED]
     half = np.arange(len(some)) % 2 == 0
     parts = [_Rows(some[half], column, own), _Rows(some[~half], column, own)]
-    whole, found = _Rows(tokens, column, own), list[tuple[int, NDArray[np.float32]]]()
+    whole: _Rows | None = None
+    found: list[tuple[int, NDArray[np.float32]]] = []
     while len(found) < _MOST_TABLES:
         best, chosen = _LEAST_NATS, None
         for g in tried:
@@ -68,6 +70,7 @@ def near(coder: Coder, tokens: Tokens, column: int) -> Tables:
         if chosen is None:
             break
         g, left, width, tables = chosen
+        whole = whole or _Rows(tokens, column, own)
         table = _table(*whole.pairs(g, left), left, own, width)
         found.append((g, table.astype(np.float32)))
         for rows, one in ((parts[0], tables[1]), (parts[1], tables[0]), (whole, table)):
@@ -90,7 +93,8 @@ class _Rows:
         there, start = np.unique(place[order], return_index=True)
         expected = np.zeros(size)
         expected[there] = np.add.reduceat(self.given[order], start, axis=0)
-        return _counts(place, self.tokens[:, self.column], size), expected
+        counts = counts_of(place, self.tokens[:, self.column], size)
+        return counts.astype(np.float64), expected
 
     def gain(self, other: int, table: Reals) -> float:
         """Mean nats of a row that a table tells beyond what is thought."""
@@ -140,9 +144,18 @@ class _Axis:
         return np.asarray(out)
 
 
-def _counts(left: Tokens, right: Tokens, size: tuple[int, int]) -> Reals:
+def counts_of(left: Whole, right: Whole, size: tuple[int, int]) -> NDArray[np.int64]:
+    """Rows of each pair of tokens; of shape `size`."""
     pair = left.astype(np.int64) * size[1] + right
-    return np.bincount(pair, minlength=size[0] * size[1]).reshape(size).astype(np.float64)
+    return np.bincount(pair, minlength=size[0] * size[1]).reshape(size)
+
+
+def mutual_nats(counts: NDArray[np.int64]) -> float:
+    """Mutual information of what is counted in pairs, in nats a row."""
+    joint = counts / max(int(counts.sum()), 1)
+    product = joint.sum(1, keepdims=True) * joint.sum(0, keepdims=True)
+    some = joint > 0
+    return float((joint[some] * np.log(joint[some] / product[some])).sum())
 
 
 def _table(counts: Reals, expected: Reals, left: _Axis, right: _Axis, width: float) -> Reals:
@@ -159,8 +172,5 @@ def _grouped_nats(left: Tokens, right: Tokens, axis: _Axis, own: _Axis) -> float
     """Mutual information of a column's tokens and groups of a number's, less what chance gives."""
     group = np.minimum((own.place * _GROUPS).astype(np.int32), _GROUPS - 1)[right]
     size = len(axis.shares)
-    joint = _counts(left, group, (size, _GROUPS)) / max(len(left), 1)
-    product = joint.sum(1, keepdims=True) * joint.sum(0, keepdims=True)
-    some = joint > 0
     by_chance = (size - 1) * (_GROUPS - 1) / (2 * max(len(left), 1))
-    return float((joint[some] * np.log(joint[some] / product[some])).sum()) - by_chance
+    return mutual_nats(counts_of(left, group, (size, _GROUPS))) - by_chance

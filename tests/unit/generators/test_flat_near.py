@@ -12,6 +12,7 @@ from synth_spark.core.local import Local
 from synth_spark.core.ports import learn
 from synth_spark.core.schema import Column, Schema
 from synth_spark.generators import _flat_near as flat_near
+from synth_spark.generators._flat_learn import FlatTrainee
 from synth_spark.generators._flat_near import _Axis, _table
 from synth_spark.generators.autoregressive import GENERATOR
 from synth_spark.training.loop import train_local
@@ -113,3 +114,16 @@ def test_a_second_table_tells_what_the_first_has_left():
     p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     near_by = sum(p[np.arange(len(a)), np.clip(a + b + d, 0, 38)] for d in range(-4, 5))
     assert near_by.mean() > 0.58  # by hand: 9 of 20 with the first alone
+
+
+def test_a_checkpoint_of_other_tables_is_known_by_its_mark():
+    """Tables and strength are no weights: names and shapes of these would be the same."""
+    table = np.zeros((2, 3), np.float32)
+
+    def mark(strength: float, *pairs: tuple[int, np.ndarray]) -> str:
+        return FlatTrainee(SimpleNamespace(strength=strength, beside=(pairs,)), None).mark
+
+    marks = [mark(1.0), mark(2.0), mark(1.0, (0, table)), mark(1.0, (1, table))]
+    marks.append(mark(1.0, (0, table + 1)))
+    assert len(set(marks)) == len(marks)
+    assert mark(1.0, (0, table.copy())) == marks[2]

@@ -5,9 +5,12 @@ a place is somebody's. Every other place is drawn in the order of its first visi
 from the place before and from the home, drawn together given how far from home the subject is and
 how often it goes between the new place and home directly (a place that is left for home every day
 is near; one that is reached by way of others may lie at the end of a journey). Among the
-places at those distances the known steps from the place before, the company of the home and the
-popularity decide. This is the exploration of Song, Koren, Wang and Barabasi, Modelling the scaling
-properties of human mobility, Nature Physics 2010, with the distances and steps counted.
+places at those distances the known steps from the place before, the places of those with the same
+home and the popularity decide, by how often the subject is there. Many are drawn so, of a home that
+many have a part of them right from its places; one is taken by how far it is from the places that
+the subject has already, and how often it goes there. This is the exploration of Song, Koren, Wang
+and Barabasi, Modelling the scaling properties of human mobility, Nature Physics 2010, with the
+distances and steps counted.
 """
 
 from __future__ import annotations
@@ -34,11 +37,13 @@ from synth_spark.generators._events_ways import (
     AWAY,
     BINS,
     DIRECT,
+    apart_by_ways,
     away_of,
     bins_of,
-    most_apart,
+    ways_level,
 )
 
+COMMON = 20.0  # weight, in places, of the labels of all levels
 BACKOFF = 1.0  # weight, in first visits, of the coarser table
 
 
@@ -51,7 +56,13 @@ class Places:
     step_start: NDArray[np.int64]  # (labels + 1,), where the first visits from a label begin
     step_label: NDArray[np.int64]  # (steps,)
     step_count: NDArray[np.float64]  # (steps,)
+    own_start: NDArray[np.int64]  # (labels * DIRECT + 1,), where the places of those of a home
+    # begin, by the level of how often one is there
+    own_label: NDArray[np.int64]  # (own,)
+    own_count: NDArray[np.float64]  # (own,), subjects
+    common: NDArray[np.float64]  # (DIRECT, labels), share of each label, by how often one is there
     apart: NDArray[np.int64]  # (DIRECT,), level of the distance within which places lie, by ways
+    likely: NDArray[np.float64]  # (DIRECT, BINS), how much likelier so many ways are so far apart
 
     @classmethod
     def learn(cls, column: EventColumn, coder: Coder, sample: Records) -> Self:
@@ -70,11 +81,20 @@ class Places:
         counts = np.zeros((DIRECT, AWAY, BINS * BINS))
         np.add.at(counts, (direct, away, pair), 1.0)
         size = column.codec.vocabulary
+        level = _visits(ranks, owners)[rows]
+        common = np.zeros((DIRECT, size))
+        np.add.at(common, (level, tokens[rows]), 1.0)
+        home_token = tokens[kernels.homes(ranks, sample.offsets)[owners[rows]]].astype(np.int64)
+        own, many = np.unique(
+            (home_token * DIRECT + level) * size + tokens[rows], return_counts=True
+        )
         joint, seen = np.unique(tokens[before] * size + tokens[rows], return_counts=True)
         start = np.searchsorted(joint // size, np.arange(size + 1))
+        own_start = np.searchsorted(own // size, np.arange(size * DIRECT + 1))
         return cls(
             identity, _smoothed(counts), start.astype(np.int64), (joint % size).astype(np.int64),
-            seen.astype(float), most_apart(ranks, sample.offsets, values),
+            seen.astype(float), own_start.astype(np.int64), (own % size).astype(np.int64),
+            many.astype(float), _common(common), *apart_by_ways(ranks, sample.offsets, values),
         )  # fmt: skip
 
     def decode(
@@ -105,21 +125,39 @@ class Places:
         who, key = self.identity, np.int64(rng.integers(1 << 62))
         label, inside = kernels.settle(
             number, offsets, key, np.cumsum(who.first[:known]), who.popular[:known],
-            who.pair_start, who.pair_label, who.pair_share, self.steps, self.step_start,
-            self.step_label, self.step_count, self.apart, codec.centre, codec.reach,
+            self.common[:, :known], self.own_start, self.own_label, self.own_count, self.steps,
+            self.step_start, self.step_label, self.step_count, self.apart, self.likely,
+            codec.centre, codec.reach,
         )  # fmt: skip
         label = np.where(number < 0, max(codec.missing_token, 0), label)
         return codec.decode(label.astype(np.int32), inside)
 
     def state(self) -> dict[str, Any]:
         """A tree for `core/wire.py`."""
-        names = ("steps", "step_start", "step_label", "step_count", "apart")
-        return {"identity": self.identity.state(), **{n: getattr(self, n) for n in names}}
+        names = set(self.__slots__) - {"identity"}
+        return {"identity": self.identity.state(), **{n: getattr(self, n) for n in sorted(names)}}
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> Self:
         """The places that `state` came from."""
         return cls(**{**state, "identity": Identity.from_state(state["identity"])})
+
+
+def _visits(ranks: NDArray[np.int64], owners: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The level of how often its subject is at each row's place; of no place 0."""
+    width = int(ranks.max(initial=0)) + 1
+    _, at, times = np.unique(
+        owners * width + np.maximum(ranks, 0), return_inverse=True, return_counts=True
+    )
+    level = np.array([ways_level(k) for k in times.tolist()], np.int64)[at.ravel()]
+    return np.where(ranks >= 0, level, 0)
+
+
+def _common(counts: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Counts of labels as shares of each level; where there are few, as of all."""
+    share = counts.sum(axis=0) + 1e-9
+    share /= share.sum()
+    return np.asarray((counts + COMMON * share) / (counts.sum(axis=1, keepdims=True) + COMMON))
 
 
 def _smoothed(counts: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from synth_spark.generators._events_kernels import STRIDE, pick, uniform
 from synth_spark.generators._events_ways import (
     BINS,
+    DIRECT,
     FIRST_KM,
     KM_A_DEGREE,
     apart_km,
@@ -25,7 +26,13 @@ from synth_spark.generators._events_ways import (
 
 _WIDE = 0.003  # degrees: the reach of a cell from which places in it are told apart
 _TRIES = 6  # places looked at in a wide cell, draws of a distance
-_OTHERS = 8  # places with ways to a new one that bound where it lies
+_GOALS = 24  # places that are drawn for a new one, of which its ways to others choose
+_KNOWN = 3  # visits from which it may be drawn right from the places of those of the home
+_FEW = 5.0  # subjects of a home, or steps, that weigh as much as what all do
+_FAR_OFF = 2 * BINS + 4
+_OFF = 0.05 ** np.arange(_FAR_OFF)  # weight of a label, by levels its distances are off those drawn
+_BEYOND = 0.1  # of a place for each level beyond what bounds those with so many ways
+_OTHERS = 8  # places with ways to a new one that tell where it lies
 _SLOW = 4_096  # labels above which candidates are drawn by popularity instead of looked at in turn
 
 
@@ -85,24 +92,23 @@ def homes(number, offsets):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
 def _weights(  # type: ignore[no-untyped-def]
-    out, home, before, popular, pair_start, pair_label, pair_share, step_start, step_label,
-    step_count,
-):  # fmt: skip
-    """How likely each label is wherever it lies: steps and company, then popularity."""
+    out, at, before, common, own_start, own_label, own_count, step_start, step_label, step_count
+):
+    """How likely each label is wherever it lies: steps, and what subjects of the home have."""
     size = len(out)
-    steps, company = 0.0, 0.0
+    steps, own = 0.0, 0.0
     for p in range(step_start[before], step_start[before + 1]):
         steps += step_count[p]
-    for p in range(pair_start[home], pair_start[home + 1]):
-        company += pair_share[p]
+    for p in range(own_start[at], own_start[at + 1]):
+        own += own_count[p]
     for k in range(size):
-        out[k] = 0.1 * popular[k]
+        out[k] = common[k] * _FEW / (own + _FEW)
+    for p in range(own_start[at], own_start[at + 1]):
+        if own_label[p] < size:
+            out[own_label[p]] += own_count[p] / (own + _FEW)
     for p in range(step_start[before], step_start[before + 1]):
         if step_label[p] < size:
-            out[step_label[p]] += step_count[p] / (steps + 5.0)
-    for p in range(pair_start[home], pair_start[home + 1]):
-        if pair_label[p] < size:
-            out[pair_label[p]] += pair_share[p] / (company + 5.0)
+            out[step_label[p]] += step_count[p] / (steps + _FEW)
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
@@ -133,29 +139,58 @@ def _towards(centre, reach, last, level, otherwise, state):  # type: ignore[no-u
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
-def _nearest(other, bound, near, m, limit):  # type: ignore[no-untyped-def]
-    """Take place m in among the first of `other`, those with the least bounds; gives how many."""
+def _own(start, label, count, at, used, reach, state):  # type: ignore[no-untyped-def]
+    """A label that subjects of the same home have, or -1, the oftener the fewer there are."""
+    total, every = 0.0, _FEW
+    for p in range(start[at], start[at + 1]):
+        every += count[p]
+        if label[p] < len(used) and not used[label[p]] and reach[label[p], 0] < _WIDE:
+            total += count[p]
+    goal = uniform(state) * every
+    if goal < total:
+        for p in range(start[at], start[at + 1]):
+            if label[p] < len(used) and not used[label[p]] and reach[label[p], 0] < _WIDE:
+                goal -= count[p]
+                if goal < 0:
+                    return label[p]
+    return -1
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+def _often(other, ways, near, m, often):  # type: ignore[no-untyped-def]
+    """Take place m in among the first of `other`, those with the most ways; gives how many."""
     at = near
     if near == _OTHERS:
         at = 0
         for e in range(near):
-            at = e if bound[e] > bound[at] else at
-        if bound[at] <= limit:
+            at = e if ways[e] < ways[at] else at
+        if ways[at] >= often:
             return near
-    other[at], bound[at] = m, limit
+    other[at], ways[at] = m, often
     return min(near + 1, _OTHERS)
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+def _distances(goal, cdf, bound, bound_last, state):  # type: ignore[no-untyped-def]
+    """Draw the levels of the distances from home and from the last place, within their bounds."""
+    from_home, from_last = BINS + 1, BINS + 1
+    for _ in range(_TRIES):  # else as near as such places are
+        if from_home > bound or from_last > bound_last:
+            drawn = pick(cdf, uniform(state))
+            from_home, from_last = drawn // BINS, drawn % BINS
+    goal[0], goal[1] = min(from_home, bound), min(from_last, bound_last)
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
 def settle(  # type: ignore[no-untyped-def]
-    number, offsets, key, first, popular, pair_start, pair_label, pair_share, steps, step_start,
-    step_label, step_count, apart, centre, reach,
+    number, offsets, key, first, popular, common, own_start, own_label, own_count, steps,
+    step_start, step_label, step_count, apart, likely, centre, reach,
 ):  # fmt: skip
     """Label of each row and its place inside the label's cell."""
     size = len(popular)
     label, inside = np.zeros(len(number), np.int64), np.zeros(len(number))
     state = np.zeros(1, np.uint64)
-    weight = np.empty(size)
+    weight, goal = np.empty(size), np.empty((_GOALS, 3), np.int64)
     upper = np.cumsum(popular)
     for i in range(len(offsets) - 1):
         state[0] = np.uint64(key) + np.uint64(i) * STRIDE
@@ -163,8 +198,11 @@ def settle(  # type: ignore[no-untyped-def]
         most = 1
         for r in range(a, b):
             most = max(most, number[r] + 1)
-        ways = np.zeros(most, np.int64)
+        ways, visits = np.zeros(most, np.int64), np.zeros(most, np.int64)
         ways_home(number, a, b, ways)
+        for r in range(a, b):
+            if number[r] >= 0:
+                visits[number[r]] += 1
         way = steps_of(number, a, b, most)
         other, often = np.empty(most, np.int64), np.empty(most, np.int64)
         own = np.full(most, -1, np.int64)
@@ -173,9 +211,8 @@ def settle(  # type: ignore[no-untyped-def]
         own[0] = home
         where[0, 2] = uniform(state)
         where[0, 0], where[0, 1] = _inside(centre[home], reach[home], where[0, 2])
-        used = np.zeros(size, np.bool_)
+        used, last = np.zeros(size, np.bool_), 0
         used[home] = True
-        last = 0
         for r in range(a, b):
             k = number[r]
             if k < 0:
@@ -183,26 +220,29 @@ def settle(  # type: ignore[no-untyped-def]
             if own[k] < 0:
                 far = bin_of(apart_km(where[0, 0], where[0, 1], where[last, 0], where[last, 1]))
                 cdf = steps[ways_level(ways[k]), away_level(far)]
-                bound, bound_last, near = apart[ways_level(ways[k])], BINS, 0
+                home_ways, last_ways, near = ways_level(ways[k]), 0, 0
                 for e in range(ways_of(way, k, most, other, often)):
-                    m, limit = other[e], apart[ways_level(often[e])]
+                    m = other[e]
                     if m == last:
-                        bound_last = limit
-                    elif m != 0 and own[m] >= 0 and limit < BINS:
-                        near = _nearest(other, often, near, m, limit)
-                from_home, from_last = BINS + 1, BINS + 1
-                for _ in range(_TRIES):  # else as near as such places are
-                    if from_home > bound or from_last > bound_last:
-                        goal = pick(cdf, uniform(state))
-                        from_home, from_last = goal // BINS, goal % BINS
-                from_home, from_last = min(from_home, bound), min(from_last, bound_last)
+                        last_ways = ways_level(often[e])
+                    elif m != 0 and own[m] >= 0:
+                        near = _often(other, often, near, m, often[e])
+                for e in range(near):
+                    often[e] = ways_level(often[e])
+                at = home * DIRECT + ways_level(visits[k])
+                bound, bound_last = apart[home_ways], apart[last_ways] if last != 0 else BINS
+                for g in range(_GOALS):
+                    goal[g, 2] = -1
+                    if visits[k] >= _KNOWN:
+                        goal[g, 2] = _own(own_start, own_label, own_count, at, used, reach, state)
+                    _distances(goal[g], cdf, bound, bound_last, state)
                 _weights(
-                    weight, home, own[last], popular, pair_start, pair_label, pair_share,
-                    step_start, step_label, step_count,
+                    weight, at, own[last], common[ways_level(visits[k])], own_start, own_label,
+                    own_count, step_start, step_label, step_count,
                 )  # fmt: skip
                 best, u = _drawn(
-                    weight, used, where, last, from_home, from_last, other[:near], often[:near],
-                    centre, reach, upper, state,
+                    weight, used, where, last, home_ways, last_ways, goal, other[:near],
+                    often[:near], apart, likely, centre, reach, upper, state,
                 )  # fmt: skip
                 own[k], where[k, 2] = best, u
                 where[k, 0], where[k, 1] = _inside(centre[best], reach[best], u)
@@ -214,59 +254,107 @@ def settle(  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
 def _drawn(  # type: ignore[no-untyped-def]
-    weight, used, where, before, from_home, from_last, others, bounds, centre, reach, upper, state,
+    weight, used, where, before, home_ways, last_ways, goal, others, level, apart, likely, centre,
+    reach, upper, state,
 ):  # fmt: skip
-    """A label at the drawn distances, or as near to them as any is, and a place inside its cell.
+    """A label and a place inside its cell, for a subject's new place.
 
-    It lies within `bounds` of `others`, places with which it has ways; or by as little outside.
-    A wide cell is looked at by a few places inside, at the drawn distance from the last place
-    where the cell reaches so far. A label of one position or of a fine cell
-    is a subject's only once.
+    For each `goal` there is one: its label, or one near the two distances, from home and from the
+    last place. One of them is taken by how likely its distances to `others` are, the places with
+    which it has ways of a `level`; for a goal that is a label, those to the home and the last place
+    too. A label of one position or of a fine cell is a subject's only once.
     """
     home, last = where[0], where[before]
     size = len(weight)
+    candidate, within, bins = _candidates(size, goal, home, last, centre, reach, upper, state)
+    chance = np.empty(len(candidate))
+    kept, place, total = -1, 0.0, 0.0
+    for g in range(len(goal)):
+        k, at, fits = goal[g, 2], 0.0, 1.0
+        if k >= 0:
+            at = uniform(state) if reach[k, 0] > 0 else 0.0
+        else:
+            c, t = _near(weight, used, goal[g], candidate, bins, chance, reach, state)
+            if c < 0:
+                continue
+            k, at = candidate[c], within[c, t]
+        x, y = _inside(centre[k], reach[k], at)
+        if goal[g, 2] >= 0:
+            fits = likely[home_ways, bin_of(apart_km(x, y, home[0], home[1]))]
+            if before > 0:
+                fits *= likely[last_ways, bin_of(apart_km(x, y, last[0], last[1]))]
+        for e in range(len(others)):
+            to = where[others[e]]
+            far = bin_of(apart_km(x, y, to[0], to[1]))
+            fits *= likely[level[e], far] * _BEYOND ** max(far - apart[level[e]], 0)
+        total += fits
+        if kept < 0 or uniform(state) * total < fits:
+            kept, place = k, at
+    if kept < 0:
+        kept = min(np.searchsorted(upper, uniform(state) * upper[-1], side="right"), size - 1)
+        place = uniform(state)
+    return kept, place
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+def _candidates(size, goal, home, last, centre, reach, upper, state):  # type: ignore[no-untyped-def]
+    """Labels, places in them, and the levels of these places' distances from home and last place.
+
+    A wide cell is looked at by a few places inside, at drawn distances from the last place where
+    the cell reaches so far; of others there is one. Shapes (looked,), (looked, tries),
+    (looked, tries, 2).
+    """
     slow = size > _SLOW
     looked = _SLOW if slow else size
-    candidate = np.empty(looked, np.int64)
-    chance, within = np.empty(looked), np.empty(looked)
-    least = 1_000
-    total = 0.0
+    candidate, within = np.empty(looked, np.int64), np.zeros((looked, _TRIES))
+    bins = np.empty((looked, _TRIES, 2), np.int64)
     for c in range(looked):
         k = c
         if slow:
             k = min(np.searchsorted(upper, uniform(state) * upper[-1], side="right"), size - 1)
-        candidate[c], chance[c] = k, -1.0
-        if used[k] and reach[k, 0] < _WIDE:
-            continue
+        candidate[c] = k
         wide = reach[k, 0] >= _WIDE
-        within[c], miss = 0.0, 1_000
-        for _ in range(_TRIES if wide else 1):
+        for t in range(_TRIES if wide else 1):
             at = uniform(state) if reach[k, 0] > 0 else 0.0
             if wide:
-                at = _towards(centre[k], reach[k], last, from_last, at, state)
+                some = goal[t * len(goal) // _TRIES, 1]
+                at = _towards(centre[k], reach[k], last, some, at, state)
             x, y = _inside(centre[k], reach[k], at)
-            off = abs(bin_of(apart_km(x, y, home[0], home[1])) - from_home)
-            off += abs(bin_of(apart_km(x, y, last[0], last[1])) - from_last)
-            for e in range(len(others)):
-                to = where[others[e]]
-                off += max(bin_of(apart_km(x, y, to[0], to[1])) - bounds[e], 0)
-            if off < miss:
-                within[c], miss = at, off
-        if miss < least:  # what was found before lies farther from the goal
-            for e in range(c):
-                chance[e] = -1.0
-            least, total = miss, 0.0
-        if miss == least:
-            chance[c] = weight[k] + 1e-12
+            within[c, t] = at
+            bins[c, t, 0] = bin_of(apart_km(x, y, home[0], home[1]))
+            bins[c, t, 1] = bin_of(apart_km(x, y, last[0], last[1]))
+    return candidate, within, bins
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+def _near(weight, used, goal, candidate, bins, chance, reach, state):  # type: ignore[no-untyped-def]
+    """Which candidate, by its weight and by how near it is to the goal's distances; and its place.
+
+    Writes `chance`. Gives -1 where there is none.
+    """
+    total, found, place = 0.0, -1, 0
+    for c in range(len(candidate)):
+        k, chance[c], miss = candidate[c], 0.0, 4 * BINS
+        if reach[k, 0] >= _WIDE:
+            for t in range(_TRIES):
+                off = abs(bins[c, t, 0] - goal[0]) + abs(bins[c, t, 1] - goal[1])
+                miss = min(miss, off)
+        elif not used[k]:
+            miss = abs(bins[c, 0, 0] - goal[0]) + abs(bins[c, 0, 1] - goal[1])
+        if miss < _FAR_OFF:
+            chance[c] = (weight[k] + 1e-12) * _OFF[miss]
             total += chance[c]
-    if total <= 0:
-        k = min(np.searchsorted(upper, uniform(state) * upper[-1], side="right"), size - 1)
-        return k, uniform(state)
-    goal, best = uniform(state) * total, 0
-    for c in range(looked):
+    rest = uniform(state) * total
+    for c in range(len(candidate)):
         if chance[c] > 0:
-            best = c
-            goal -= chance[c]
-            if goal < 0:
+            found = c
+            rest -= chance[c]
+            if rest < 0:
                 break
-    return candidate[best], within[best]
+    if found >= 0 and reach[candidate[found], 0] >= _WIDE:
+        miss = 4 * BINS
+        for t in range(_TRIES):
+            off = abs(bins[found, t, 0] - goal[0]) + abs(bins[found, t, 1] - goal[1])
+            if off < miss:
+                place, miss = t, off
+    return found, place

@@ -1,7 +1,7 @@
 """Distances between places in levels, and the ways between a subject's places.
 
 A way is a step from one place to another or back. Two places between which a subject goes often
-are near one another: `most_apart` learns how far apart they are at most, by how often.
+are near one another: `apart_by_ways` learns how far apart they are, by how often.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ KM_A_DEGREE = 111.195
 FIRST_KM = 0.25
 LEAST_PAIRS = 20  # of places with so many ways, below which nothing bounds them
 WITHIN = 0.98  # share of them that lie within the bound
+CALM = 5.0  # pairs whose weight the distances of all pairs have
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
@@ -148,10 +149,10 @@ def _pairs(number, offsets, places):  # type: ignore[no-untyped-def]
     return out
 
 
-def most_apart(
+def apart_by_ways(
     number: NDArray[np.int64], offsets: NDArray[np.int64], places: NDArray[np.float64]
-) -> NDArray[np.int64]:
-    """The level of distance within which nearly all pairs of places lie, by that of their ways.
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """How far apart a subject's places are, by how often it goes from one to the other.
 
     Args:
         number: A subject's own number of each row's place, -1: missing; shape (rows,).
@@ -159,11 +160,15 @@ def most_apart(
         places: Latitude and longitude, shape (rows, 2).
 
     Returns:
-        Levels, shape (DIRECT,), none above that of fewer ways; one way bounds nothing.
+        The level of distance within which nearly all pairs lie, (DIRECT,), none above that of fewer
+        ways (one way bounds nothing); and how much likelier so many ways are at each distance than
+        overall, (DIRECT, BINS).
     """
     counts = _pairs(np.asarray(number, np.int64), offsets, np.ascontiguousarray(places))
     total = counts.sum(axis=1)
     found = (np.cumsum(counts, axis=1) < WITHIN * total[:, None]).sum(axis=1)
     bound = np.where(total >= LEAST_PAIRS, found, BINS)
     bound[:2] = BINS  # what is gone once may be anywhere
-    return np.asarray(np.minimum.accumulate(bound), np.int64)
+    overall = (counts.sum(axis=0) + 1.0) / (counts.sum() + BINS)
+    share = (counts + CALM * overall) / (total[:, None] + CALM)
+    return np.asarray(np.minimum.accumulate(bound), np.int64), np.asarray(share / overall)

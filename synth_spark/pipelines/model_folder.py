@@ -24,7 +24,7 @@ from synth_spark.core.shelf import GENERATORS
 from synth_spark.core.wire import join, split
 from synth_spark.errors import SynthError
 
-VERSION = 19
+VERSION = 20
 
 
 class ModelFolderError(SynthError):

@@ -6,9 +6,10 @@ import numpy as np
 
 from synth_spark.generators._events_ways import (
     BINS,
+    CALM,
     DIRECT,
+    apart_by_ways,
     bin_of,
-    most_apart,
     steps_of,
     ways_level,
     ways_of,
@@ -37,7 +38,7 @@ def test_places_with_many_ways_are_bounded_by_those_that_were_seen() -> None:
     one = np.array([0, 1] * 6 + [0, 2, 0])
     places = np.column_stack([np.zeros(15), np.array([0.0, 1.0, 100.0])[one] / 111.195])
     number, offsets = np.tile(one, 30), np.arange(31) * 15
-    bound = most_apart(number, offsets, np.tile(places, (30, 1)))
+    bound, _ = apart_by_ways(number, offsets, np.tile(places, (30, 1)))
     assert bound[ways_level(1)] == BINS
     assert bound[ways_level(2)] == bin_of(100.0)
     assert bound[ways_level(12)] == bin_of(1.0)
@@ -46,4 +47,16 @@ def test_places_with_many_ways_are_bounded_by_those_that_were_seen() -> None:
 
 def test_nothing_is_bounded_by_few_pairs() -> None:
     number, places = np.array([0, 1, 0]), np.zeros((3, 2))
-    assert (most_apart(number, np.array([0, 3]), places) == BINS).all()
+    assert (apart_by_ways(number, np.array([0, 3]), places)[0] == BINS).all()
+
+
+def test_many_ways_are_as_much_likelier_at_a_distance_as_counted_pairs_say() -> None:
+    """30 subjects go twelve times to a place 1 km east, twice to one 100 km east: 60 pairs."""
+    one = np.array([0, 1] * 6 + [0, 2, 0])
+    places = np.column_stack([np.zeros(15), np.array([0.0, 1.0, 100.0])[one] / 111.195])
+    _, likely = apart_by_ways(np.tile(one, 30), np.arange(31) * 15, np.tile(places, (30, 1)))
+    near, far = (30 + 1) / (60 + BINS), (30 + 1) / (60 + BINS)  # one pair more at each distance
+    wanted = (30 + CALM * near) / (30 + CALM) / near, CALM * far / (30 + CALM) / far
+    level = ways_level(12)
+    np.testing.assert_allclose(likely[level, [bin_of(1.0), bin_of(100.0)]], wanted)
+    np.testing.assert_allclose(likely[ways_level(6)], 1.0)  # no pair has so many: nothing is told

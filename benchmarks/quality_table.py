@@ -104,7 +104,7 @@ def summary(asked: list[BenchSet], results: Path) -> str:
         base = (found.pop(BASELINE, None) or [{}])[0]
         for generator in [g for g in one.generators if g in found]:
             goals, runs = one.goals.get(generator, {}), found[generator]
-            met = [_met(goals, r, floor) for r in runs]
+            met = [targets_met(goals, r, floor) for r in runs]
             many = draws_kept(one.name, generator, results)
             parts = [
                 _part(name, goal, [r[name] for r in runs], floor.get(name), base.get(name), many)
@@ -141,7 +141,7 @@ def costs(asked: list[BenchSet], results: Path, speed: Path = SPEED) -> str:
         found, floor = kept(one.name, results)
         for generator in [g for g in (*one.generators, BASELINE) if g in found]:
             goals, runs = one.goals.get(generator, {}), found[generator]
-            met = [_met(goals, r, floor) for r in runs]
+            met = [targets_met(goals, r, floor) for r in runs]
             raw = [
                 json.loads(p.read_text())
                 for p in sorted(results.glob(f"{one.name}-{generator}-seed[0-9].json"))
@@ -187,7 +187,9 @@ def _memory(raw: list[dict[str, Any]]) -> str:
     return " / ".join(f"{max(p[part] for p in peaks) / 1024:.1f}" for part in parts) or "-"
 
 
-def _met(goals: Mapping[str, Goal], numbers: dict[str, float], floor: dict[str, float]) -> int:
+def targets_met(
+    goals: Mapping[str, Goal], numbers: dict[str, float], floor: dict[str, float]
+) -> int:
     """How many targets the numbers of one seed meet."""
     found = (n in numbers and g.met(numbers[n], floor.get(n)) for n, g in goals.items())
     return sum(bool(met) for met in found)

@@ -3,10 +3,11 @@
 Judged are the labels of category columns (and the templates of log lines) that take 1 in 20,000 to
 1 in 100 of the train rows and that five train subjects or more hold; a column of the subject counts
 once a subject. A label is off where its rate, over the real one, is off by more than 20 % and by
-more than two standard errors of the drawn count. The error allows for events that come in bursts:
-the variance of a count is the sum of the squared counts of subjects (Cochran, Sampling Techniques,
-9A.1), as it is in train. Where even a label that is missing altogether would lie within two errors,
-the table is too small to judge it. One label in twenty is off by chance: read it beside the floor.
+more than two standard errors. The error is that of both counts, the real and the drawn one, were
+they draws of one population; it allows for events that come in bursts: the variance of a count is
+the sum of the squared counts of subjects (Cochran, Sampling Techniques, 9A.1), as it is in train.
+Where even a label that is missing altogether would lie within two errors, the tables are too small
+to judge it. One label in twenty is off by chance: read it beside the floor.
 
 Up to 1,000 labels of a column take part, found in the sample that the bins are learned from. All
 rows are counted. The detail names the labels that are off, up to ten a column, with both counts.
@@ -27,7 +28,7 @@ from synth_spark.metrics.base import ALL, Metric
 
 LEAST, MOST = 1 / 20_000, 1 / 100  # share of the real rows
 WITHIN = 0.2  # of the real rate
-ERRORS = 2.0  # standard errors of the drawn count
+ERRORS = 2.0  # standard errors of the ratio
 NAMED = 10  # labels that are off, of one column
 
 
@@ -61,7 +62,7 @@ class RareLabels(Metric):
                 cls.one(item.name, float(found["off"].mean()), rows, detail=_told(parts[-1]))
             )
         if not parts:
-            why = "the table is too small to tell a rare rate" if few else "no label is rare"
+            why = "the tables are too small to tell a rare rate" if few else "no label is rare"
             return [cls.one(ALL, None, rows, why=why, detail={"too few rows for": few})]
         both = {key: np.concatenate([p[key] for p in parts]) for key in parts[0]}
         detail = {**_told(both), "too few rows for": few}
@@ -101,7 +102,8 @@ def _judged(real: dict[str, Any], made: dict[str, Any]) -> tuple[dict[str, NDArr
     count, share = real["count"], real["count"] / max(int(real["rows"]), 1)
     rare = (share >= LEAST) & (share <= MOST) & (real["held"] >= MIN_HELD)
     expected = np.maximum(share * int(made["rows"]), 1e-9)
-    error = np.sqrt(real["squares"] / np.maximum(count, 1) / expected)
+    each = real["squares"] / np.maximum(count, 1)  # 1 where no subject has the label twice
+    error = np.sqrt(each * (1.0 / np.maximum(count, 1) + 1.0 / expected))
     judged = np.flatnonzero(rare & (ERRORS * error < 1.0))
     ratio = made["count"][judged] / expected[judged]
     bound = np.maximum(WITHIN, ERRORS * error[judged])

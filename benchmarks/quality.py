@@ -74,6 +74,18 @@ def twin(one: BenchSet, train: Path, generator: str, seed: int) -> tuple[Path, d
     }
 
 
+def monitored(run: Path) -> dict[str, float]:
+    """Whether the collapse monitor of a GAN was green, from its model card; empty of others.
+
+    Green: it looked at every epoch, and none of them was a collapse.
+    """
+    card = json.loads((run / "models" / "twin" / "card.json").read_text())
+    facts = card["about"].get("adversarial")
+    if facts is None:
+        return {}
+    return {"monitor_green": float(bool(facts["distance"]) and not facts["collapsed_in"])}
+
+
 def keep(name: str, what: str, numbers: Mapping[str, Any], **more: Any) -> None:
     """Write the numbers of one set and generator (or of the floor)."""
     machine = {
@@ -102,7 +114,7 @@ def bench_one(
     """Twin and score one set with one generator and seed; keep the numbers, print the line."""
     out, run = twin(one, train, generator, seed)
     start = time.perf_counter()
-    numbers = one.score(train, holdout, out)
+    numbers = {**one.score(train, holdout, out), **monitored(out.with_suffix(""))}
     score_s = round(time.perf_counter() - start, 1)
     fit_s = run["timings_s"].get("fit of the generator")
     numbers |= {} if fit_s is None else {"fit_s": round(fit_s, 1)}

@@ -1,11 +1,14 @@
 """Speed and memory: sampling against the limit of Spark and Delta, training, and growth with rows.
 
-    make bench-speed                         everything, about 35 minutes on two cores
-    make bench-speed ARGS="--only sampling"  one of sampling, training, growth
+    make bench-speed                         everything, about 45 minutes on two cores
+    make bench-speed ARGS="--only sampling"  one of sampling, training, one-core, growth
+    make bench-speed ARGS=--show             only the table of the kept figures and their bars
+    make bench-speed ARGS="--case 'markov events' --subjects 2000"    a quick look, not kept
 
 The limit is the same schema filled by SQL expressions over `spark.range` and written to Delta in
 the same session: no tool that writes through Spark can be faster. Both are run in turn, several
 times; medians and ratios count, as machines are noisy. JSON goes to benchmarks/results/speed/.
+Training on one core is a quality run (`benchmarks/quality.py --cores 1`), kept among those.
 """
 
 from __future__ import annotations
@@ -24,10 +27,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from memory import Peak
-
+from benchmarks import speed_table
+from benchmarks.memory import Peak
+from benchmarks.sets import _yardstick
 from synth_spark.app import run
 from synth_spark.config import plan_from
 from synth_spark.core.schema import Column
@@ -36,15 +40,18 @@ from synth_spark.pipelines.model_folder import load_saved
 from synth_spark.spark import fanout
 from synth_spark.spark.session import session
 
-RESULTS = Path(__file__).resolve().parent / "results" / "speed"
+HERE = Path(__file__).resolve().parent
+RESULTS = HERE / "results" / "speed"
 CORES = len(os.sched_getaffinity(0))
 CASES = {  # name: (generator, table of the world, subjects that one draw makes)
     "markov events": ("markov", "cdr?subscribers=800&days=7", 40_000),
     "simulation events": ("simulation", "cdr?subscribers=800&days=7", 40_000),
+    "simulation events, no records": ("simulation", "", 40_000),
     "autoregressive events": ("autoregressive", "cdr?subscribers=800&days=7", 20_000),
     # time, contact, type and duration, as in the reference weeks of calls and texts
     "autoregressive events, 4 columns": ("autoregressive", "cdr?subscribers=800&days=7", 20_000),
-    "markov events, 4 columns": ("markov", "cdr?subscribers=800&days=7", 40_000),
+    "markov events, 4 columns": ("markov", "cdr?subscribers=800&days=7", 20_000),
+    "markov events, 4 columns, 40,000 subjects": ("markov", "cdr?subscribers=800&days=7", 40_000),
     "gan events, 4 columns": ("gan", "cdr?subscribers=800&days=7", 20_000),
     "transformer events, 4 columns": ("transformer", "cdr?subscribers=800&days=7", 5_000),
     "autoregressive flat": ("autoregressive", "subscriber?subscribers=6000", 1_000_000),
@@ -63,17 +70,28 @@ def machine() -> dict[str, Any]:
 
 
 def learned(generator: str, table: str, folder: Path, drop: tuple[str, ...] = ()) -> Path:
-    """Ingest a table of the built-in world and fit a model; returns the model's folder."""
-    plan = {
-        "name": "speed",
+    """Ingest a table of the built-in world and fit a model; returns the model's folder.
+
+    Without a table the model is made of a week of calls by the defaults of the rules alone.
+    """
+    made: dict[str, Any] = {
         "source": {"path": f"world:{table}"},
         "records": {"drop": list(drop)},
         "generator": {"name": generator},
+    }
+    cold: dict[str, Any] = {
+        "records": {"family": "cdr"},
+        "generator": {"name": generator, "params": {"days": 7}},
+        "sample": {"subjects": 1},
+    }
+    plan = {
+        "name": "speed",
+        **(made if table else cold),
         "fit": {"max_minutes": 1.0},
         "evaluate": {"enabled": False},
         "run": {"folder": str(folder), "quiet": True},
     }
-    if run(plan_from(plan), ("ingest", "fit")):
+    if run(plan_from(plan), ("ingest", "fit") if table else ("fit",)):
         raise SystemExit("the model could not be made")
     return folder / "models" / "twin"
 
@@ -123,13 +141,14 @@ def limit(spark: Any, columns: list[Column], rows: int, out: Path) -> float:
     return time.perf_counter() - start
 
 
-def sampling(scratch: Path, case: str | None = None) -> dict[str, Any]:
+def sampling(scratch: Path, case: str | None = None, size: int | None = None) -> dict[str, Any]:
     """Rows per second and core of each case, beside the limit, and the peak memory."""
     found = {}
-    for name, (generator, table, subjects) in CASES.items():
+    for name, (generator, table, usual) in CASES.items():
         if case not in (None, name):
             continue
-        drop = FOUR if name.endswith("4 columns") else ()
+        subjects = size or usual
+        drop = FOUR if "4 columns" in name else ()
         model = learned(generator, table, scratch / name.replace(" ", "-"), drop)
         with session("bench-speed") as spark:
             saved = load_saved(model)
@@ -154,7 +173,7 @@ def sampling(scratch: Path, case: str | None = None) -> dict[str, Any]:
             "peak_mb": peak.mb,
         }
         share = found[name]["share_of_limit"]
-        print(f"{name:<34} {ours:>9,.0f} rows/s/core  {share:.2f} of the limit")
+        print(f"{name:<42} {ours:>9,.0f} rows/s/core  {share:.2f} of the limit")
     return found
 
 
@@ -201,32 +220,52 @@ def training(scratch: Path) -> dict[str, Any]:
     return {}
 
 
+def one_core(scratch: Path) -> dict[str, Any]:
+    """Quality runs on one core, for the seconds of training and the targets met with them.
+
+    `quality.py` keeps their numbers; without its yardstick they are left out.
+    """
+    del scratch
+    if not _yardstick.bench().exists():
+        print(f"training on one core: left out, there is no yardstick in {_yardstick.bench()}")
+        return {}
+    script = HERE / "quality.py"
+    for name in speed_table.ONE_CORE:
+        options = ["--set", name, "--generator", "autoregressive", "--seed", "0", "--cores", "1"]
+        subprocess.run([sys.executable, str(script), *options], check=True)
+    return {}
+
+
 def main() -> int:
-    """Run what was asked for and keep the figures."""
+    """Run what was asked for, keep the figures, and print them beside their bars."""
     parts: dict[str, Callable[[Path], dict[str, Any]]] = {
         "sampling": sampling,
-        "growth": growth,
         "training": training,
+        "one-core": one_core,
+        "growth": growth,
     }
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--only", choices=sorted(parts))
     parser.add_argument("--case", choices=sorted(CASES), help="one case of sampling, not kept")
-    only, case = (getattr(parser.parse_args(), n) for n in ("only", "case"))
-    if case:
+    parser.add_argument("--subjects", type=int, help="with --case: how many are drawn")
+    parser.add_argument("--show", action="store_true", help="only the table of what is kept")
+    args = parser.parse_args()
+    if args.case:
         with tempfile.TemporaryDirectory() as scratch:
-            print(json.dumps(sampling(Path(scratch), case), indent=1))
+            print(json.dumps(sampling(Path(scratch), args.case, args.subjects), indent=1))
         return 0
     RESULTS.mkdir(parents=True, exist_ok=True)
     for name, part in parts.items():
-        if only not in (None, name):
+        if args.show or args.only not in (None, name):
             continue
         with tempfile.TemporaryDirectory() as scratch:
             found = part(Path(scratch))
         if found:
             kept = {"machine": machine(), "repeats": REPEATS, "figures": found}
             (RESULTS / f"{name}.json").write_text(json.dumps(kept, indent=1) + "\n")
+    print("\n" + speed_table.markdown(RESULTS, HERE / "results" / "quality"))
     return 0
 
 

@@ -42,6 +42,9 @@ from tests.training_world import write_shards
 
 RESULT = Path(__file__).resolve().parent / "results" / "speed" / "training.json"
 
+TIMES = (1, 4, 8, 16, 32)  # batches, in batches of the schedule (256 examples)
+PAIRS = ((1, 1), (4, 4), (8, 4), (32, 16))  # batch of two ranks together, and of the one beside it
+
 
 def table(rows: int) -> tuple[Schema, Records]:
     """Six categories and six numbers that hang together, made up from a fixed seed."""
@@ -125,16 +128,15 @@ def measure(rows: int, epochs: int, repeats: int, scratch: Path) -> dict[str, An
     trainee = replace(request.trainee, schedule=plan)
     request, encoded = replace(request, trainee=trainee), request.encode(records)
     shards = write_shards(scratch / "shards", encoded, np.zeros(rows, bool), files=2)
-    wide = replace(request, trainee=replace(trainee, schedule=_wide(plan, 4)))
     ways: dict[str, Callable[[str], tuple[float, float]]] = {}
-    wider = replace(request, trainee=replace(trainee, schedule=_wide(plan, 8)))
-    for kind, asked in (("", request), (", 4x batch", wide), (", 8x batch", wider)):
-        ways |= {
-            f"bare torch loop{kind}": partial(_bare, asked, encoded),
-            f"1 rank{kind}": partial(_one, asked, encoded),
-            f"2 ranks, horovod{kind}": partial(_two, asked, shards, scratch, "horovod"),
-            f"2 ranks, torch{kind}": partial(_two, asked, shards, scratch, "torch"),
-        }
+    for times in TIMES:
+        kind = _kind(times)
+        asked = replace(request, trainee=replace(trainee, schedule=_wide(plan, times)))
+        if times != TIMES[-1]:  # the widest batch is there for two ranks only
+            ways[f"bare torch loop{kind}"] = partial(_bare, asked, encoded)
+            ways[f"1 rank{kind}"] = partial(_one, asked, encoded)
+        ways[f"2 ranks, horovod{kind}"] = partial(_two, asked, shards, scratch, "horovod")
+        ways[f"2 ranks, torch{kind}"] = partial(_two, asked, shards, scratch, "torch")
     runs: dict[str, list[float]] = {name: [] for name in ways}
     cpu: dict[str, list[float]] = {name: [] for name in ways if "ranks" not in name}
     for i in range(repeats):
@@ -152,8 +154,16 @@ def measure(rows: int, epochs: int, repeats: int, scratch: Path) -> dict[str, An
         "examples_per_cpu_s": {n: round(statistics.median(f)) for n, f in cpu.items()},
         "spread": {n: [round(min(f)), round(max(f))] for n, f in runs.items()},
         "two_ranks": two_ranks(medians),
-        "to_bare": {name: round(m / medians[_bare_of(name)], 3) for name, m in medians.items()},
+        "to_bare": {
+            name: round(m / medians[_bare_of(name)], 3)
+            for name, m in medians.items()
+            if _bare_of(name) in medians
+        },
     }  # fmt: skip
+
+
+def _kind(times: int) -> str:
+    return f", {times}x batch" if times > 1 else ""
 
 
 def _bare_of(name: str) -> str:
@@ -164,7 +174,8 @@ def two_ranks(medians: dict[str, int]) -> dict[str, float]:
     """Examples a second of two ranks over those of one: of the same batch, of the same a rank."""
     found = {}
     for gang in ("horovod", "torch"):
-        for kind, one in (("", ""), (", 4x batch", ", 4x batch"), (", 8x batch", ", 4x batch")):
+        for two_times, times in PAIRS:
+            kind, one = _kind(two_times), _kind(times)
             a_rank = "a rank's batch" if kind != one else "the batch"
             two, alone = f"2 ranks, {gang}{kind}", f"1 rank{one}"
             found[f"{two} / {alone} ({a_rank} is the same)"] = round(
@@ -216,17 +227,20 @@ def main() -> int:
     parser.add_argument("--rows", type=int, default=20_000)
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--out", type=Path, default=RESULT, help="where the JSON goes")
     args = parser.parse_args()
     facts = machine()
     with tempfile.TemporaryDirectory(prefix="synth-spark-bench-") as scratch:
         found = measure(args.rows, args.epochs, args.repeats, Path(scratch))
-    RESULT.parent.mkdir(parents=True, exist_ok=True)
-    RESULT.write_text(json.dumps({"machine": facts, **found}, indent=1) + "\n")
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    args.out.write_text(json.dumps({"machine": facts, **found}, indent=1) + "\n")
     print("examples per CPU second:", found["examples_per_cpu_s"])
     for name, value in found["two_ranks"].items():
         print(f"{name:<80} {value:.2f}")
     for name, value in found["examples_per_s"].items():
-        print(f"{name:<28} {value:>10,} examples/s  {found['to_bare'][name]:.2f} of the bare loop")
+        bare_share = found["to_bare"].get(name)
+        beside = "" if bare_share is None else f"  {bare_share:.2f} of the bare loop"
+        print(f"{name:<28} {value:>10,} examples/s{beside}")
     return 0
 
 

@@ -305,7 +305,8 @@ def model_show(
     """What a model learned: the table of its transitions if it has one, else its facts."""
     from synth_spark.pipelines.model_folder import load_saved
 
-    inner = sorted(p.parent for p in folder.glob("models/*/model.json"))
+    found = (p.parent for p in folder.glob("models/*/model.json"))
+    inner = sorted(found, key=lambda p: (p.name == "baseline", p.name))  # the twin's model first
     for path in inner or [folder]:
         saved = load_saved(path)
         table = getattr(saved.model, "table", None)

@@ -9,6 +9,7 @@ A file has two functions and may say more:
                                           holdout in the synthetic table's place if not said
     TWIN                                  what `synth-spark twin` is told besides the file
     GENERATORS                            which generators are measured
+    FAMILY                                the record family that the records are of
     GOALS                                 generator -> number -> `Goal`
 """
 
@@ -64,6 +65,7 @@ class BenchSet:
     generators: tuple[str, ...]
     twin: tuple[str, ...] = ()
     goals: Goals = field(default_factory=dict)
+    family: str = "table"
 
 
 def names() -> list[str]:
@@ -87,6 +89,7 @@ def load(name: str) -> BenchSet:
         getattr(module, "GENERATORS", ("autoregressive",)),
         getattr(module, "TWIN", ()),
         getattr(module, "GOALS", {}),
+        getattr(module, "FAMILY", "table"),
     )
 
 

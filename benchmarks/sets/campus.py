@@ -23,6 +23,7 @@ from . import Numbers, at_most
 from ._distance import SEED, kolmogorov, total_variation
 from ._yardstick import judged
 
+FAMILY = "browsing"
 GENERATORS = ("autoregressive", "markov")
 # Four times as many people as are real: what is compared is the model, not a draw of 120 people.
 TWIN = ("--key", "person", "--time", "at", "--subjects", "480")

@@ -15,7 +15,8 @@ import pandas as pd
 from . import Numbers, _yardstick, at_least, at_most
 from ._distance import SEED
 
-GENERATORS = ("autoregressive", "markov", "transformer", "gan")
+FAMILY = "cdr"
+GENERATORS = ("autoregressive", "markov", "transformer", "gan", "transform", "simulation")
 TWIN = ("--key", "seq_id", "--time", "ts")
 GOALS = {
     "autoregressive": {
@@ -54,6 +55,7 @@ GOALS = {
         "hour_tvd": at_most(0.10),
         "back_in_time": at_most(0.0),
         "distinct_grams_off": at_most(0.15),
+        "monitor_green": at_least(1.0),
     },
 }
 OPTIONS = ("--key", "seq_id", "--time", "ts", "--cell", "peer")

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from . import Numbers, _yardstick, at_least, at_most
 
-GENERATORS = ("autoregressive", "vae")
+FAMILY = "subscriber"
+GENERATORS = ("autoregressive", "vae", "transform")
 SHARED = {"tstr": at_least(0.855), "broken": at_most(0.0), "dcr_excess": at_most(0.05)}
 GOALS = {
     "autoregressive": {"accuracy": at_least(0.972), "c2st": at_most(0.57), **SHARED},

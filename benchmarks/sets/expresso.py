@@ -6,6 +6,7 @@ from pathlib import Path
 
 from . import Numbers, _yardstick, at_least, at_most
 
+FAMILY = "subscriber"
 GENERATORS = ("autoregressive", "vae")
 GOALS = {
     "autoregressive": {

@@ -17,6 +17,7 @@ import pandas as pd
 from . import Numbers, at_most
 from ._distance import SEED
 
+FAMILY = "cdr"
 GENERATORS = ("autoregressive", "markov")
 # Four times as many phones as are real: what is compared is the model, not a draw of 103 phones.
 TWIN = ("--key", "phone", "--time", "at", "--subjects", "412")

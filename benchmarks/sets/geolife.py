@@ -13,6 +13,7 @@ import pandas as pd
 
 from ._mobility import TWIN, goals, score, stays, write
 
+FAMILY = "location"
 GENERATORS = ("markov", "autoregressive", "gan")
 GOALS = goals(*GENERATORS)
 AHEAD = pd.Timedelta(hours=8)  # of GMT

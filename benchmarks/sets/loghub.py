@@ -32,6 +32,7 @@ KEY, TIME = "sequence", "at"
 MIN_SUBJECTS = 5
 LONG = 6  # characters of a parameter that is looked for among the real ones
 TWIN = ("--key", KEY, "--time", TIME, "--subjects", "2048")
+FAMILY = "network_log"
 GENERATORS = ("transformer", "autoregressive", "markov")
 PROMPTS = ("level=error", "level=WARN", "hour=18..20")  # and every system
 PROMPTED = 64  # sequences drawn for each

@@ -11,6 +11,7 @@ import pandas as pd
 
 from ._mobility import TWIN, goals, score, stays, write
 
+FAMILY = "location"
 GENERATORS = ("markov", "autoregressive", "gan")
 GOALS = goals(*GENERATORS)
 ZONE = "America/New_York"

@@ -52,7 +52,7 @@ def settled(
         "stopped": trained.stopped,
         "best_epoch": trained.best_epoch if curve else 0,
         "distance": [[k, round(v, 5)] for k, v in curve.items()],
-        "collapsed_in": [k for k, v in curve.items() if v > WORSE * min(curve.values())],
+        "collapsed_in": collapses(curve),
     }
     if curve:
         facts["distance_pretrained"] = round(curve[0], 5)
@@ -72,6 +72,21 @@ def settled(
             real=real, twin=twin, **facts,
         )  # fmt: skip
     return first, None, {**facts, "variety": [real, twin], "outcome": _outcome(facts)}
+
+
+def collapses(curve: dict[int, float]) -> list[int]:
+    """The epochs whose distance is more than `WORSE` times the least before them.
+
+    Example:
+        >>> collapses({0: 0.09, 1: 0.05, 2: 0.06, 3: 0.08})  # a gain in epoch 1 is no collapse of 0
+        [3]
+    """
+    found, least = [], float("inf")
+    for epoch, distance in curve.items():
+        if distance > WORSE * least:
+            found.append(epoch)
+        least = min(least, distance)
+    return found
 
 
 def _outcome(facts: dict[str, Any]) -> str:

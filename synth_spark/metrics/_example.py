@@ -103,3 +103,25 @@ def lines(seed: int = 1, subjects: int = 60) -> Records:
 
 
 LINES_EXAMPLE = (LINES, lines())
+RARE = Schema(
+    family="table",
+    shape="flat",
+    columns=(Column(name="plan", kind="category"), Column(name="fault", kind="category")),
+)
+
+
+def rare(seed: int = 1, rows: int = 6_000) -> Records:
+    """Lines of which 1 in 100 has a fault of one kind and 1 in 200 one of another."""
+    rng = generator(seed, "metrics.example.rare")
+    fault = np.zeros(rows, np.int32)
+    fault[: rows // 100], fault[-rows // 200 :] = 1, 2
+    plan = rng.integers(0, 2, rows).astype(np.int32)
+    order = rng.permutation(rows)
+    columns: dict[str, Values] = {
+        "plan": Coded(plan, ("basic", "premium")),
+        "fault": Coded(fault[order], ("none", "power", "radio")),
+    }
+    return Records.flat(columns)
+
+
+RARE_EXAMPLE = (RARE, rare())

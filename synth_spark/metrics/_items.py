@@ -170,8 +170,9 @@ def duration(seconds: float) -> str:
 
 
 def category_item(
-    name: str, column: str, values: Coded, owners: NDArray[np.int64], most: int = BINS
-) -> Item:
+    name: str, column: str, values: Coded, owners: NDArray[np.int64], most: int = BINS,
+    below: float = np.inf,
+) -> Item:  # fmt: skip
     """The most frequent labels (in five rows or more), "other", and missing.
 
     A label that fewer than five subjects hold has its bin, but no name that a report could print.
@@ -182,12 +183,13 @@ def category_item(
         values: Of the sample.
         owners: The subject of each row, by position; shape (rows,).
         most: Labels that are kept.
+        below: Only labels of fewer rows are kept.
     """
     known, width = values.codes >= 0, max(len(values.labels), 1)
     counts = np.bincount(values.codes[known], minlength=width)
     once = np.unique(owners[known] * width + values.codes[known]) % width
     held = np.bincount(once, minlength=width)
-    able = [i for i in range(len(values.labels)) if counts[i] >= MIN_HELD]
+    able = [i for i in range(len(values.labels)) if MIN_HELD <= counts[i] < below]
     able.sort(key=lambda i: (-counts[i], values.labels[i]))
     kept = tuple(values.labels[i] for i in able[:most])
     shown = [

@@ -30,6 +30,7 @@ GAP = "gap to the previous event"  # the item of the seconds since the subject's
 MAX_PAIRS, MAX_TRIPLES, MAX_TRAIT_PAIRS = 1_000, 220, 400
 NO_TEMPLATE = "(no template)"
 STATES = 30  # labels that a transition table keeps
+RARE, RARE_SHARE = 1_000, 0.02  # labels of a column that may be rare; larger shares are not
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,6 +47,7 @@ class View:
     trait_pairs: NDArray[np.int64]  # (q, 2) positions in `traits`
     possible: tuple[int, int, int]  # how many pairs, triples and pairs of traits there are
     templates: Mapping[str, Templates] = field(default_factory=dict)  # of each text column
+    rare: tuple[Item, ...] = ()  # the labels of each category or text column that may be rare
 
     @property
     def changing(self) -> tuple[Item, ...]:
@@ -116,6 +118,7 @@ def learn_view(schema: Schema, sample: Records, seed: int) -> View:
         trait_pairs=items.chosen(twos, MAX_TRAIT_PAIRS, seed),
         possible=(len(groups[0]), len(groups[1]), len(twos)),
         templates=templates,
+        rare=_rare_items(schema, forms, sample),
     )
 
 
@@ -154,6 +157,35 @@ def _items_of(name: str, partner: str, form: Form, sample: Records) -> list[Item
         lon = np.asarray(sample.columns[partner], dtype=np.float64)
         found.append(items.place_item(f"{name}, {partner}: cell", name, partner, x, lon))
     return found
+
+
+def _rare_items(schema: Schema, forms: Mapping[str, Form], sample: Records) -> tuple[Item, ...]:
+    """The labels below `RARE_SHARE` of the rows, of the subjects for a column of theirs."""
+    found = []
+    for name in (n for n, form in forms.items() if form == "coded"):
+        rows, owners = counted_rows(schema, name, sample)
+        below = RARE_SHARE * max(len(rows), 1)
+        item = items.category_item(
+            name, name, _coded(sample.columns[name])[rows], owners, RARE, below
+        )
+        found += [item] if item.labels else []
+    return tuple(found)
+
+
+def counted_rows(
+    schema: Schema, name: str, records: Records
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Rows that a rate is taken over, and their owners: each event, or one of each subject.
+
+    Returns:
+        Positions of rows and of their subjects, both of shape (counted,).
+    """
+    if schema.shape == "events" and any(
+        c.name == name and c.per == "subject" for c in schema.columns
+    ):
+        owners = np.flatnonzero(records.lengths > 0)
+        return records.offsets[owners], owners
+    return np.arange(records.rows), records.owners
 
 
 def _coded(values: Values) -> Coded:

@@ -118,6 +118,7 @@ def render(evaluation: Evaluation, facts: Mapping[str, Any]) -> str:
         "rows": lambda metric: [row(evaluation, x) for x in evaluation.of(metric)],
         "ingest": _ingest(facts.get("ingest")),
         "copies": [_copy_row(x) for x in evaluation.of("copies") or _only(evaluation, "copies")],
+        "rare": evaluation.line("rare_labels"),
         "notes": _notes(evaluation),
         "absent": _absent(evaluation),
     }

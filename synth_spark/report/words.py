@@ -57,7 +57,9 @@ def way_words(line: Line) -> str:
 def verdict(evaluation: Evaluation) -> Verdict:
     """What to think of the synthetic records, from the headline numbers alone."""
     copies = _copies(evaluation)
-    said = (_accuracy(evaluation), _sequences(evaluation), copies, _few(evaluation))
+    said = (
+        _accuracy(evaluation), _sequences(evaluation), _rare(evaluation), copies, _few(evaluation),
+    )  # fmt: skip
     points = [p for p in said if p]
     tones = [tone for tone, _ in points]
     if copies[0] == "poor":
@@ -143,6 +145,27 @@ def _sequences(evaluation: Evaluation) -> tuple[Tone, str] | None:
     tone, behind = _behind(evaluation, names)
     head = evaluation.line("coherence")
     return tone, f"Coherence from event to event is {_beside(head)}.{behind}" if head else behind
+
+
+def _rare(evaluation: Evaluation) -> tuple[Tone, str] | None:
+    """How many rare labels are off and the worst of them, where chance does not explain it.
+
+    Chance: one in twenty, or as many as of the holdout's; two standard errors of that count more.
+    """
+    line = evaluation.line("rare_labels")
+    if line is None or not line.value:
+        return None
+    mine, held = line.detail["synthetic"], line.detail.get("holdout")
+    alone = max(line.floor or 0.0, 0.05)
+    if line.value <= alone + 2 * (alone * (1 - alone) / mine["labels"]) ** 0.5:
+        return None
+    worst = line.detail["labels off"][0]
+    text = (
+        f"Rare labels: {mine['off']:,} of {mine['labels']:,} come too often or too seldom, "
+        f"{worst['label']} at {worst['ratio']:.2f} of its rate"
+    )
+    beside = f"; of a real holdout's {held['off']:,} of {held['labels']:,}" if held else ""
+    return "fair", f"{text}{beside}."
 
 
 def few(evaluation: Evaluation) -> bool:

@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks import draws, quality_table, sets
+from benchmarks import draws, quality, quality_table, sets
 from benchmarks.sets import _distance, _mobility, at_least, at_most, campus, times_floor
 from benchmarks.sets import friends_family_weeks as weeks
+from synth_spark.core.shelf import FAMILIES
 
 DAY = pd.Timestamp("2024-03-04")  # a Monday
 
@@ -176,8 +177,70 @@ def test_the_table_passes_a_number_only_if_every_seed_does(tmp_path: Path) -> No
     (tmp_path / "toy-floor.json").write_text(json.dumps({"numbers": {"gap_ks": 0.02}}))
     own = quality_table.summary([replace(one, goals={})], tmp_path).splitlines()[2]
     assert own == "| toy | `markov` | - | gap_ks .040, .060 (-; .020) | fit_s 3.000, 3.000 |"
-    cost = quality_table.costs([one], tmp_path).splitlines()[2]
-    assert cost == "| toy | `markov` | 1, 0 of 2 | - | 3, 3 | 40, 40 | 2.0 / 0.5 |"
+    assert "gone not measured in each run (≤ 1.000)" in short
+
+
+def toy(folder: Path, generator: str, seed: int, **numbers: float) -> None:
+    kept = {"set": "toy", "generator": generator, "seed": seed, "numbers": numbers, "wall_s": 40.0}
+    run = {"peak_mb": {"jvm": 1_024 * (1 + seed), "python": 512}}
+    kept |= {"run": {**run, "sampling": {"rows": 600, "seconds": 1.5}}}
+    (folder / f"toy-{generator}-seed{seed}.json").write_text(json.dumps(kept))
+
+
+def test_the_table_of_costs_has_family_quality_privacy_seconds_rate_and_memory(
+    tmp_path: Path,
+) -> None:
+    one = sets.BenchSet(
+        "toy", lambda data, out: None, lambda a, b, c: {}, lambda a, b: {}, ("markov",),
+        goals={"markov": {"accuracy": at_least(0.9)}}, family="cdr",
+    )  # fmt: skip
+    toy(tmp_path, "markov", 0, accuracy=0.95, dcr_excess=0.02, fit_s=3.0)
+    toy(tmp_path, "markov", 1, accuracy=0.85, dcr_excess=-0.01, fit_s=4.0)
+    toy(tmp_path, "independent", 0, accuracy=0.5, fit_s=1.0)
+    (tmp_path / "toy-floor.json").write_text(json.dumps({"numbers": {"accuracy": 0.93}}))
+    speed = tmp_path / "sampling.json"
+    figures = {"markov events, 4 columns": {"rows_per_s_per_core": 300_000}}
+    speed.write_text(json.dumps({"figures": figures}))
+    _, _, markov, alone = quality_table.costs([one], tmp_path, speed).splitlines()
+    assert markov == (
+        "| cdr | toy | `markov` | accuracy .950, .850 (.930) | 1, 0 of 1 | DCR excess .020, -.010 "
+        "| 3, 4 | 40, 40 | 400, 400 (300,000) | 2.0 / 0.5 |"
+    )
+    assert alone == (
+        "| cdr | toy | `independent` | accuracy .500 (.930) | - | - | 1 | 40 | 400 | 1.0 / 0.5 |"
+    )
+
+
+def test_a_missed_number_has_mean_and_deviation_of_its_draws_beside_it(tmp_path: Path) -> None:
+    one = sets.BenchSet(
+        "toy", lambda data, out: None, lambda a, b, c: {}, lambda a, b: {}, ("vae",),
+        goals={"vae": {"dcr_excess": at_most(0.05), "accuracy": at_least(0.9)}},
+    )  # fmt: skip
+    toy(tmp_path, "vae", 0, accuracy=0.95, dcr_excess=0.07)
+    drawn = {"mean": {"dcr_excess": 0.033, "accuracy": 0.96}, "sd": {"dcr_excess": 0.022}}
+    (tmp_path / "toy-vae-seed0-draws.json").write_text(json.dumps({"numbers": drawn}))
+    line = quality_table.summary([one], tmp_path).splitlines()[2]
+    assert "**dcr_excess .070** (≤ .050; draws .033 ± .022); accuracy .950 (≥ .900)" in line
+
+
+def test_the_collapse_monitor_is_green_only_if_it_looked_and_saw_no_collapse(
+    tmp_path: Path,
+) -> None:
+    def green(about: dict[str, object]) -> dict[str, float]:
+        folder = tmp_path / "models" / "twin"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "card.json").write_text(json.dumps({"about": about}))
+        return quality.monitored(tmp_path)
+
+    curve = [[0, 0.06], [1, 0.05]]
+    assert green({"adversarial": {"distance": curve, "collapsed_in": []}}) == {"monitor_green": 1}
+    assert green({"adversarial": {"distance": curve, "collapsed_in": [1]}}) == {"monitor_green": 0}
+    assert green({"adversarial": {"distance": [], "collapsed_in": []}}) == {"monitor_green": 0}
+    assert green({"rows": 4}) == {}
+
+
+def test_every_set_is_of_a_record_family() -> None:
+    assert {sets.load(name).family for name in sets.names()} <= set(FAMILIES.names())
 
 
 def test_a_larger_twin_is_cut_into_parts_with_no_subject_in_two(tmp_path: Path) -> None:

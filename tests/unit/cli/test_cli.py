@@ -234,3 +234,29 @@ def test_ctrl_c_says_how_to_go_on(
     monkeypatch.setattr(app, "run", interrupted)
     assert cli.main(["run", "--plan", plan]) == 130
     assert "--resume" in capsys.readouterr().err
+
+
+def test_model_show_prints_the_twins_model_before_the_baseline(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import numpy as np
+
+    from synth_spark.core.batch import Records
+    from synth_spark.core.local import Local
+    from synth_spark.core.ports import learn
+    from synth_spark.core.schema import Column, Schema
+    from synth_spark.generators.independent import GENERATOR
+    from synth_spark.pipelines.model_folder import save
+
+    column = Column(name="x", kind="number", source_type="double")
+    schema = Schema(family="table", shape="flat", columns=(column,))
+    records = Records.flat({"x": np.arange(100.0)})
+    model = learn(GENERATOR.learn(schema, GENERATOR.Params(), 0), Local(records))
+    for role in ("baseline", "twin"):
+        save(
+            tmp_path / "models" / role, model, generator="independent", schema=schema,
+            identifiers={}, facts={},
+        )  # fmt: skip
+    assert cli.main(["model", "show", str(tmp_path)]) == 0
+    shown = capsys.readouterr().out
+    assert 0 <= shown.index("models/twin (") < shown.index("models/baseline (")

@@ -16,7 +16,7 @@ from synth_spark.generators._events_net import EventsModel, EventsParams, learn_
 from synth_spark.generators._events_seen import SCALE, encode
 from synth_spark.generators._gan_attributes import Judge, Refined
 from synth_spark.generators._gan_rollout import FIXED, roll, shown_to_critic, walker_of
-from synth_spark.generators._gan_settle import GanCollapsedError, settled
+from synth_spark.generators._gan_settle import GanCollapsedError, collapses, settled
 from synth_spark.generators._gan_train import Adversarial
 from synth_spark.generators._gan_units import CANDIDATES, MOST, Ragged, encode_units
 from synth_spark.generators.gan import GENERATOR, GanModel, GanParams, planned
@@ -210,6 +210,11 @@ def test_a_generator_made_to_collapse_is_stopped_and_rolled_back_and_the_card_sa
     assert facts["distance_kept"] == facts["distance_pretrained"]
     assert facts["outcome"].startswith("stopped: the generator collapsed in epoch")
     assert "rolled back to the pretrained generator" in facts["outcome"]
+
+
+def test_an_epoch_is_a_collapse_only_against_those_before_it() -> None:
+    assert collapses({0: 0.10, 1: 0.06, 2: 0.07}) == []  # a large gain is no collapse of epoch 0
+    assert collapses({0: 0.10, 1: 0.14, 2: 0.16}) == [2]  # .16 is more than 1.5 times .10
 
 
 def test_a_pretrained_generator_that_repeats_one_event_is_refused(model: EventsModel) -> None:

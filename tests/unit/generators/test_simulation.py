@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,6 +28,7 @@ from synth_spark.pipelines.drawer import ModelDrawer
 from synth_spark.pipelines.model_folder import Saved
 from synth_spark.records import world
 
+ROOT = Path(__file__).parents[3]
 SIMULATION = GENERATORS.get("simulation")
 COLD = sorted(SIMULATION.families - {"events"})
 SMALL = {"block_size": 128, "days": 7, "cells": 40}
@@ -453,6 +456,23 @@ def test_records_are_fitted_by_their_aggregates() -> None:
     medians = [np.median(t[t > 0]) for t in talk]
     assert medians[0] == pytest.approx(medians[1], rel=0.15)
     assert "plan" in model.about()["by_own_shares"]
+
+
+def test_the_docs_name_what_records_of_calls_do_not_fit() -> None:
+    """Of the card's assumed settings: those of the row of cdr, and those that take no part."""
+    schema, real = real_calls()
+    model = learn(SIMULATION.learn(schema, SIMULATION.Params(block_size=64), 1), Local(real))
+    page = (ROOT / "docs" / "ref-generators-simulation.md").read_text()
+    row = page.split("| family | used, never fitted |")[1].split("| cdr |")[1].split("\n")[0]
+    other_families = {
+        "churn_a_month", "fault_per_day", "load_peak", "host_exponent", "host_taste", "hosts",
+        "pages", "requests", "page_median_s", "page_sigma",
+    }  # fmt: skip
+    a_made_town = {"cells", "town_km", "latitude", "longitude"}
+    the_run = {"block_size", "min_subjects"}
+    left = set(model.about()["assumed"]) - other_families - a_made_town - the_run
+    left -= {"up_share"}  # these calls have no uplink; it is fitted where both volumes are there
+    assert set(re.findall(r"`(\w+)`", row)) == left
 
 
 def test_a_setting_that_is_to_be_kept_is_not_fitted() -> None:

@@ -227,7 +227,7 @@ def refuse_cells(unknown: Mapping[str, NDArray[np.bool_]], known: Records) -> No
         cell = value[[row]].texts()[0] if isinstance(value, Coded) else np.asarray(value)[row]
         said.append(f"row {row}: {name}={cell}")
     raise ImpossibleConditionError(
-        f"{len(found):,} cells have no chance under the model (rows from 0): {'; '.join(said)}.",
+        f"Cells without a chance under the model: {len(found):,} (rows from 0): {'; '.join(said)}.",
         hint="a value that the records hold often enough, or an empty cell, which is drawn",
         rows=[row for row, _ in found[:SHOWN]],
     )

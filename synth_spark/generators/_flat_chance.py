@@ -70,7 +70,8 @@ def log_probability(model: FlatModel, records: Records) -> Reals:
     as its residual, by density in units of the column; one that lies far off its relation is all
     but impossible. A label that is not told counts as any rare one, where there were rare ones. Of
     an id it counts whether there is one; which, never: ids are made anew. A number that is computed
-    from others adds nothing. A row that the model could never draw has -inf, see `impossible`.
+    from others adds nothing. A row that the model could never draw has -inf, see `impossible`,
+    and so has one with labels that never occur together.
 
     Args:
         model: Of a flat table.
@@ -90,7 +91,9 @@ def log_probability(model: FlatModel, records: Records) -> Reals:
         if c in trees:
             trees[c].add(tokens, logits)
         logits -= logits.max(axis=1, keepdims=True)
-        total = np.log(np.exp(logits).sum(axis=1, dtype=np.float64))
+        weights = np.exp(logits)  # as in drawing: 0 for what never occurs together
+        logits[weights == 0] = -np.inf
+        total = np.log(weights.sum(axis=1, dtype=np.float64))
         if drawn.field.part == "id":
             out += _of_an_id(drawn, logits, tokens[c]) - total
             continue
@@ -112,7 +115,8 @@ def _of_an_id(drawn: Drawn, logits: NDArray[np.float32], token: NDArray[np.int32
         return own
     likeliest = there.argmax(axis=1)
     token[:] = np.where(is_gone, gone, likeliest + (likeliest >= gone))
-    return np.where(is_gone, own, np.log(np.exp(there).sum(axis=1, dtype=np.float64)))
+    with np.errstate(divide="ignore"):
+        return np.where(is_gone, own, np.log(np.exp(there).sum(axis=1, dtype=np.float64)))
 
 
 def needed(coder: Coder, records: Records) -> None:

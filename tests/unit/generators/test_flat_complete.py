@@ -194,7 +194,7 @@ def test_a_known_cell_that_can_never_be_is_refused_with_its_row(model, small) ->
         small.completed(labelled("x..", "N.."), 1)
     known = without(model.sample(0, 3, 5), "months", "total", "third", "left")
     known.columns["price"][2] = 11.0
-    with pytest.raises(ImpossibleConditionError, match=r"1 cells .* row 2: price=11\.0") as caught:
+    with pytest.raises(ImpossibleConditionError, match=r"model: 1 .* row 2: price=11\.0") as caught:
         model.completed(known, 1)
     assert caught.value.facts["rows"] == [2]
 
@@ -213,6 +213,16 @@ def test_a_sum_that_does_not_add_up_has_no_chance(model) -> None:
     np.testing.assert_array_equal(
         np.isfinite(model.log_probability(Records.flat(off))), [False, True]
     )
+
+
+def test_labels_that_never_occur_together_have_no_chance_together() -> None:
+    """y and p would by chance stand together 100 times in 400 rows."""
+    rows = ["xpu", "xqu", "yqu", "xpu"] * 100
+    kind = GENERATORS.get("autoregressive")
+    params = kind.Params(max_epochs=2, valid_share=0.0)
+    own = learn(kind.learn(LABELS, params, 1), Local(labelled(*rows), train=train_local))
+    nats = own.log_probability(labelled("ypu", "xpu", "yqu"))
+    np.testing.assert_array_equal(np.isfinite(nats), [False, True, True])
 
 
 def test_which_id_a_row_has_does_not_count_and_a_saved_model_says_the_same() -> None:

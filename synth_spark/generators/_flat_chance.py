@@ -144,10 +144,8 @@ def impossible(coder: Coder, values: Mapping[str, Values]) -> NDArray[np.bool_]:
     can be none; a number that is computed from others and is not what they give.
     """
     out: Any = False
-    for field, wrong in _never_drawn(coder, values):
-        codec = next((d.codec for d in coder.drawn if d.field is field), None)
-        if not isinstance(codec, Category) or codec.rare_token < 0:
-            out = out | wrong
+    for _, wrong in _never_drawn(coder, values, rare=True):
+        out = out | wrong
     for drawn in coder.drawn:
         gone = missing(values[drawn.field.name])
         if drawn.relation is not None and not drawn.open_plain:
@@ -163,16 +161,25 @@ def impossible(coder: Coder, values: Mapping[str, Values]) -> NDArray[np.bool_]:
     return np.broadcast_to(out, (rows,))
 
 
-def unknown_cells(coder: Coder, records: Records) -> dict[str, NDArray[np.bool_]]:
-    """By column, the rows whose cell the model could never draw; each of shape (rows,)."""
+def unknown_cells(
+    coder: Coder, records: Records, *, rare: bool = False
+) -> dict[str, NDArray[np.bool_]]:
+    """By column, the rows whose cell the model could never draw; each of shape (rows,).
+
+    Args:
+        coder: Of the model.
+        records: Rows with every column that the model draws.
+        rare: Whether a label that is not told counts as a rare one, where labels were rare.
+    """
     out: dict[str, NDArray[np.bool_]] = {}
-    for field, wrong in _never_drawn(coder, split(coder.schema, coder.fields, records)):
+    values = split(coder.schema, coder.fields, records)
+    for field, wrong in _never_drawn(coder, values, rare=rare):
         out[field.column] = wrong | out.get(field.column, False)
     return out
 
 
 def _never_drawn(
-    coder: Coder, values: Mapping[str, Values]
+    coder: Coder, values: Mapping[str, Values], *, rare: bool
 ) -> Iterator[tuple[Field, NDArray[np.bool_]]]:
     """Of each field the values, (rows,), that it could never have; missing ones are none."""
     bounds = {r.child: span(coder, r.child) for r in coder.computed}
@@ -184,7 +191,10 @@ def _never_drawn(
             x = np.asarray(values[name], np.float64)
             yield field, ~(np.isnan(x) | near_span(x, *bounds[name]))
         elif name in codecs and field.part not in ("gap", "id", "week day"):
-            yield field, ~known_values(codecs[name], values[name])
+            codec = codecs[name]
+            if rare and isinstance(codec, Category) and codec.rare_token >= 0:
+                continue
+            yield field, ~known_values(codec, values[name])
 
 
 def span(coder: Coder, name: str) -> tuple[float, float]:

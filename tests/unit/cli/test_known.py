@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,14 @@ import pytest
 
 import synth_spark
 from synth_spark import cli
+from synth_spark.config import plan_from
 from synth_spark.core.batch import Coded, Records
 from synth_spark.core.local import Local
 from synth_spark.core.ports import learn
 from synth_spark.core.schema import Column, Schema
 from synth_spark.core.shelf import GENERATORS
+from synth_spark.frames import rows_of
+from synth_spark.known import opened
 from synth_spark.pipelines import model_folder
 from synth_spark.training.loop import train_local
 
@@ -247,6 +251,34 @@ def test_a_way_leads_from_each_row_to_the_next_and_says_where_it_is(
     assert back["account"].is_unique
     file.write_text(HEADER + ends[0] + "\n")
     assert cli.main([*words, "--overwrite"]) == 2
+
+
+def test_independent_columns_fill_gaps_too(tmp_path: Path) -> None:
+    folder = saved_to(tmp_path, "independent")
+    file, out = tmp_path / "in.csv", tmp_path / "out.csv"
+    file.write_text(HEADER + "a,,7,,\n,true,,,\n")
+    assert cli.main(["model", "complete", str(folder), str(file), "--out", str(out)]) == 0
+    back = pd.read_csv(out, dtype=str)
+    assert back.notna().all(axis=None)
+    assert (back["plan"][0], back["months"][0], back["churned"][1]) == ("a", "7", "true")
+
+
+def test_columns_have_the_names_and_the_zone_of_the_runs_plan(run: str, tmp_path: Path) -> None:
+    """23:30 UTC on the 4th is the 5th in Berlin."""
+    folder = tmp_path / "run"
+    shutil.copytree(run, folder)
+    columns = {c.name: c for c in SCHEMA.columns}
+    zoned = {"path": "x.csv", "time_zone": "Europe/Berlin"}
+    plan = plan_from({"source": zoned, "generator": {"name": "autoregressive"}})
+    plan = plan.with_schema(SCHEMA, {**{n: n for n in columns}, "plan": "Tariff"})
+    (folder / "plan.yaml").write_text(plan.to_yaml())
+    model = opened(folder)
+    assert model.zone == "Europe/Berlin"
+    when = pd.Timestamp("2024-01-04 23:30", tz="UTC")
+    rows = {"Tariff": ["a"], "churned": [False], "months": [7], "joined": [when]}
+    found = rows_of(pd.DataFrame(rows), model.saved, names=model.names, zone=model.zone)
+    assert found.names["plan"] == "Tariff"
+    assert found.records.columns["joined"][0] == np.datetime64("2024-01-05T00:30")
 
 
 # ---- what is not offered ------------------------------------------------------------------------

@@ -314,6 +314,67 @@ def model_show(
         sys.stdout.write(f"{path} ({saved.generator})\n\n{told}\n")
 
 
+ModelFolder = Annotated[Path, typer.Argument(help="A run's folder, or a model's own.")]
+KnownRows = Annotated[str, typer.Argument(help="Rows in the model's columns: CSV or Parquet.")]
+Summary = Annotated[bool, typer.Option("--json", help="Errors and the summary as JSON.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
+
+
+@model_app.command("score")
+def model_score(
+    folder: ModelFolder,
+    file: KnownRows,
+    out: Annotated[
+        Path | None, typer.Option(help="The rows with their nats: CSV, Parquet.")
+    ] = None,
+    drop: Drop = None,
+    overwrite: Overwrite = False,
+    as_json: Summary = False,
+) -> None:
+    """How likely each row is under a model: the column log_probability_nats; -inf: it cannot be."""
+    _must_be_there(str(folder))
+    from synth_spark import known
+
+    _end(known.score(folder, file, out=out, drop=drop or (), overwrite=overwrite, as_json=as_json))
+
+
+@model_app.command("complete")
+def model_complete(
+    folder: ModelFolder,
+    file: KnownRows,
+    out: Annotated[Path, typer.Option(help="The rows without gaps: CSV, Parquet.")],
+    seed: Annotated[int, typer.Option(min=0)] = 1,
+    drop: Drop = None,
+    overwrite: Overwrite = False,
+    as_json: Summary = False,
+) -> None:
+    """Fill the empty cells of rows, each given the row's others; known cells are kept."""
+    _must_be_there(str(folder))
+    from synth_spark import known
+
+    asked: dict[str, Any] = {"out": out, "seed": seed, "drop": drop or ()}
+    _end(known.complete(folder, file, **asked, overwrite=overwrite, as_json=as_json))
+
+
+@model_app.command("interpolate")
+def model_interpolate(
+    folder: ModelFolder,
+    file: KnownRows,
+    steps: Annotated[int, typer.Option(min=2, max=1_000, help="Rows of a way, with its ends.")],
+    out: Annotated[Path, typer.Option(help="The rows on the way: CSV, Parquet.")],
+    seed: Annotated[int, typer.Option(min=0)] = 1,
+    drop: Drop = None,
+    overwrite: Overwrite = False,
+    as_json: Summary = False,
+) -> None:
+    """Rows on the way from the first row to the second, the third to the fourth (vae)."""
+    _must_be_there(str(folder))
+    from synth_spark import known
+
+    asked: dict[str, Any] = {"steps": steps, "out": out, "seed": seed, "drop": drop or ()}
+    _end(known.interpolate(folder, file, **asked, overwrite=overwrite, as_json=as_json))
+
+
 @records_app.command("list")
 def records_list(
     markdown: Annotated[bool, typer.Option("--markdown", help="As docs/ref-records.md.")] = False,

@@ -14,6 +14,7 @@ import synth_spark
 from synth_spark.config import STEPS, Plan, Step
 from synth_spark.core.schema import Schema
 from synth_spark.metrics.base import Evaluation
+from synth_spark.pipelines.folder import RunFolder
 from synth_spark.pipelines.run import Job
 from synth_spark.records.detect import Detection
 
@@ -66,6 +67,7 @@ def facts(job: Job) -> dict[str, Any]:
         "versions": versions(),
         "timings_s": {**timings, "fit of the generator": fit.get("fit_s")},
         "sampling": {**sample, "rows_per_s": sample.get("rows", 0) / seconds if seconds else None},
+        "model_notes": model_notes(fit),
         "not_tested": [
             *_quotas(job.plan),
             *_given(job.plan, sample),
@@ -73,6 +75,11 @@ def facts(job: Job) -> dict[str, Any]:
             "Whether models trained on the twin do as well on real records.",
         ],
     }
+
+
+def model_notes(fit: dict[str, Any]) -> list[str]:
+    """What a model says of itself that a person should know; `fit` as the step leaves it."""
+    return list(fit.get("about", {}).get("notes", []))
 
 
 def _chosen(job: Job) -> str:
@@ -177,5 +184,8 @@ def print_outcome(plan: Plan, evaluation: Evaluation | None, missed: Sequence[st
                 )
                 sys.stdout.write(f"{shown[0]:<20} ({', '.join(shown[1:])})\n")
         sys.stdout.write(f"Report: {plan.folder / 'report.html'}\n")
+    fit = (RunFolder(plan.folder).step("fit") or {"facts": {}})["facts"]
+    for note in model_notes(fit.get("twin", {})):
+        sys.stdout.write(f"Note: {note}\n")
     for sentence in missed:
         sys.stdout.write(f"Gate not passed: {sentence}\n")

@@ -106,7 +106,7 @@ def _of_parent(
 
 def _has_key(group: Group, keys: Bools, values: NDArray[np.float64]) -> Bools:
     """Which values of a group's parent have one of some keys; shape as `values`."""
-    place = group.keyed(Records.flat({group.parent: values}))
+    place = group.keyed(Records.flat({group.parent: values.ravel()})).reshape(values.shape)
     return (place >= 0) & keys[np.maximum(place, 0)]
 
 

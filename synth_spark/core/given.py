@@ -17,13 +17,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synth_spark.core.batch import Coded, Records
-from synth_spark.core.conditions import CLOCK_FIELDS, BadConditionError, Clause, Condition
+from synth_spark.core.conditions import (
+    CLOCK_FIELDS,
+    BadConditionError,
+    Clause,
+    Condition,
+    ImpossibleConditionError,
+)
 from synth_spark.core.schema import Column, Schema
 from synth_spark.errors import SynthError
 
 BLOCK_ROWS = 4_096  # rows that are completed together, at most
 ROW = "_given_row"  # the column of the delivered twin that names a subject's row, from 0
 Holds = Callable[[NDArray[np.float64]], NDArray[np.bool_]]
+SHOWN = 3  # faults that an error names
 MADE_ANEW = ("identifier", "text")
 CLOCK = "clock"  # the type of `hour` and `weekday`, which are no columns of the records
 DAY_S = 86_400.0
@@ -199,3 +206,28 @@ def empty_like(column: Column, rows: int) -> Any:
     if column.kind in ("number", "place"):
         return np.full(rows, np.nan)
     return Coded(np.full(rows, -1, np.int32), ())
+
+
+def refuse_cells(unknown: Mapping[str, NDArray[np.bool_]], known: Records) -> None:
+    """Refuse rows with a cell that a model could never draw.
+
+    Args:
+        unknown: By column which cells, each (rows,).
+        known: The rows.
+
+    Raises:
+        ImpossibleConditionError: It names the first rows, counted from 0 (SYN-711).
+    """
+    found = sorted((int(r), n) for n, wrong in unknown.items() for r in np.flatnonzero(wrong))
+    if not found:
+        return
+    said = []
+    for row, name in found[:SHOWN]:
+        value = known.columns[name]
+        cell = value[[row]].texts()[0] if isinstance(value, Coded) else np.asarray(value)[row]
+        said.append(f"row {row}: {name}={cell}")
+    raise ImpossibleConditionError(
+        f"Cells without a chance under the model: {len(found):,} (rows from 0): {'; '.join(said)}.",
+        hint="a value that the records hold often enough, or an empty cell, which is drawn",
+        rows=[row for row, _ in found[:SHOWN]],
+    )

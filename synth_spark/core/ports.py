@@ -188,7 +188,11 @@ class Model(Protocol):
         """The model that `state` came from."""
 
     def about(self) -> dict[str, Any]:
-        """Facts for the model card: sizes, losses, what was cut or grouped. JSON types only."""
+        """Facts for the model card: sizes, losses, what was cut or grouped. JSON types only.
+
+        `notes`, a list of sentences, is what a person should know of this model: the run says them
+        on the screen and in the report.
+        """
 
 
 class Completes(Protocol):

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from synth_spark.core.batch import Coded, Records, Values
 from synth_spark.core.conditions import Condition
+from synth_spark.core.given import refuse_cells
 from synth_spark.core.seeds import generator
 from synth_spark.generators._flat_boost import Boosted
 from synth_spark.generators._flat_fields import join
@@ -179,8 +180,23 @@ class FlatModel:
         return GivenModel.of(self, condition)
 
     def completed(self, records: Records, seed: int, block: int = 0) -> Records:
-        """Rows with their missing cells drawn given the others; see `_flat_complete.py`."""
-        return self.completer().complete(records, seed, block)
+        """Rows with their missing cells drawn given the others; see `_flat_complete.py`.
+
+        Args:
+            records: Rows with every column that the model draws; ids may be left out.
+            seed: Of the drawing.
+            block: The number of these rows among others that are completed with the same seed.
+
+        Raises:
+            MissingColumnError: A column is not there (SYN-790).
+            ImpossibleConditionError: A cell that the model could never draw (SYN-711).
+        """
+        from synth_spark.generators._flat_chance import needed
+
+        needed(self.coder, records)
+        completer = self.completer()
+        refuse_cells(completer.unknown(records), records)
+        return completer.complete(records, seed, block)
 
     def completer(self) -> Completer:
         """What fills gaps, block after block: what it has to count first it counts once."""
@@ -189,7 +205,13 @@ class FlatModel:
         return Completer.of(self)
 
     def log_probability(self, records: Records) -> NDArray[np.float64]:
-        """Nats that the model gives to whole rows, shape (rows,); see `_flat_chance.py`."""
+        """Nats that the model gives to whole rows, shape (rows,); see `_flat_chance.py`.
+
+        A row that the model could never draw has -inf.
+
+        Raises:
+            MissingColumnError: A column is not there (SYN-790).
+        """
         from synth_spark.generators._flat_chance import log_probability
 
         return log_probability(self, records)

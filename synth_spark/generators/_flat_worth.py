@@ -52,12 +52,18 @@ class Table:
 def is_exact(relation: Relation, values: Mapping[str, Values]) -> bool:
     """Whether all but one row in 10,000 follow, missing values included."""
     y, centre = np.asarray(values[relation.child], np.float64), relation.center(values)
+    lone = np.isfinite(y) != np.isfinite(centre)
+    return bool(off(relation, y, centre).sum() + lone.sum() <= 1e-4 * len(y))
+
+
+def off(relation: Relation, y: Array, centre: Array) -> NDArray[np.bool_]:
+    """Where a number lies off what its relation gives, both being there; shape (rows,)."""
     both = np.isfinite(y) & np.isfinite(centre)
     scale, step, _ = relation.grid
     half = 0.5 * step / scale if scale else 0.0
-    off = np.abs(y - centre)[both] > half * 1.0001 + NOISE * np.abs(y[both])
-    lone = np.isfinite(y) != np.isfinite(centre)
-    return bool(off.sum() + lone.sum() <= 1e-4 * len(y))
+    out = np.zeros(len(y), bool)
+    out[both] = np.abs(y - centre)[both] > half * 1.0001 + NOISE * np.abs(y[both])
+    return out
 
 
 def is_worth(table: Table, relation: Relation, near: list[str]) -> bool:

@@ -23,7 +23,7 @@ from synth_spark.generators._flat_story import (
     pair_counts,
     prepared,
 )
-from synth_spark.generators._vae_model import VaeModel
+from synth_spark.generators._vae_model import VaeModel, is_weak, more_code
 from synth_spark.generators._vae_net import folded
 from synth_spark.generators._vae_prior import Prior
 
@@ -103,6 +103,8 @@ def learn_vae(schema: Schema, params: VaeParams, seed: int) -> Learning:
         "pairs_with_tables": sum(len(p) for p in layout.parents),
         "code": {**used, "gaussians": len(prior.upper)},
     }
+    if dependent and is_weak(used, len(coder.drawn)):
+        facts["notes"] = [weak(used, params)]
     return VaeModel(coder, net, prior, facts, params.block_size)
 
 
@@ -150,6 +152,15 @@ def collapsed(used: dict[str, Any], params: VaeParams) -> CollapsedError:
         "columns depend on each other.",
         hint=f"a smaller beta than {params.beta:g}, a longer warmup, free_nats: 0.1, more epochs",
         **used,
+    )
+
+
+def weak(used: dict[str, Any], params: VaeParams) -> str:
+    """What the screen, the card and the report say of codes that tell little."""
+    return (
+        f"The codes of this autoencoder tell {used['divergence_nats']:.2g} nats of a row (beta "
+        f"{params.beta:g}): it has all but collapsed. Rows hang together by pairs of columns "
+        f"only, and none can be interpolated. Try: {more_code()}; or the generator autoregressive."
     )
 
 

@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 
 from synth_spark.core.batch import Records
 from synth_spark.core.conditions import Condition
+from synth_spark.core.given import refuse_cells
 from synth_spark.core.seeds import generator
 from synth_spark.errors import SynthError
+from synth_spark.generators._flat_chance import needed, unknown_cells
 from synth_spark.generators._flat_fields import join
 from synth_spark.generators._flat_tokens import Coder
 from synth_spark.generators._vae_conditioned import ConditionedVae
@@ -25,6 +27,33 @@ class InterpolationError(SynthError):
     """There is no way between what was given."""
 
     code = "SYN-731"
+
+
+class WeakCodeError(SynthError):
+    """The codes of a model tell too little of a row for a way between two."""
+
+    code = "SYN-732"
+
+
+WEAK_NATS = 0.5  # of a row; one even yes or no is ln 2, .69
+FEW_COLUMNS = 2  # drawn: so many have little to tell of each other
+
+
+def is_weak(code: Mapping[str, Any], columns: int) -> bool:
+    """Whether codes tell too little of a row: no number is active, or all together tell < .5 nats.
+
+    Args:
+        code: What `usage` of `_vae_learn.py` found.
+        columns: Drawn columns; of one or two only the active numbers count.
+    """
+    if not code.get("active_units", 1):
+        return True
+    return columns > FEW_COLUMNS and code.get("divergence_nats", WEAK_NATS) < WEAK_NATS
+
+
+def more_code() -> str:
+    """What to try where codes tell too little."""
+    return "a smaller beta (half of it, again if need be), a smaller latent, more rows or epochs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +101,8 @@ class VaeModel:
 
         The codes lie on the line between the means of both encoded subjects, and every row is
         drawn with the same random numbers, so that neighbouring rows differ in little. The first
-        and the last row are drawn from the codes of `a` and `b`: like them, not copies of them.
+        and the last row are drawn from the codes of `a` and `b`: like them in what the codes tell,
+        not copies of them.
 
         Args:
             a: One row.
@@ -86,6 +116,8 @@ class VaeModel:
         Raises:
             InterpolationError: Not one row each, fewer than 2 steps, or nothing is drawn
                 (SYN-731).
+            WeakCodeError: The codes tell less than half a nat of a row (SYN-732).
+            ImpossibleConditionError: A cell of `a` or `b` that the model does not know (SYN-711).
         """
         if a.rows != 1 or b.rows != 1 or steps < 2 or self.net is None:
             raise InterpolationError(
@@ -94,6 +126,18 @@ class VaeModel:
                 hint="records.take(np.array([i])) gives one row",
                 rows=(a.rows, b.rows), steps=steps,
             )  # fmt: skip
+        code = self.facts.get("code", {})
+        if is_weak(code, len(self.coder.drawn)):
+            raise WeakCodeError(
+                f"The codes tell {code['divergence_nats']:.2g} nats of a row "
+                f"({code['active_units']} of {code['units']} numbers are active): the ends of a "
+                "way would be no more like the two subjects than any other rows.",
+                hint=more_code(),
+                **code,
+            )
+        for end in (a, b):
+            needed(self.coder, end)
+            refuse_cells(unknown_cells(self.coder, end, rare=True), end)
         tokens = np.concatenate([self.coder.encode(a), self.coder.encode(b)])
         ends, _ = self.net.encoder.codes(tokens)
         share = np.linspace(0, 1, steps, dtype=np.float32)[:, None]

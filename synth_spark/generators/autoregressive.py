@@ -64,6 +64,7 @@ class Autoregressive:
     min_subjects: ClassVar[int] = 20
     relates: ClassVar[bool] = True
     fills: ClassVar[frozenset[Shape]] = frozenset({"flat"})
+    weighs: ClassVar[frozenset[Shape]] = frozenset({"flat"})  # models with `log_probability`
     families: ClassVar[frozenset[str]] = frozenset()
     Params: ClassVar[type[AutoregressiveParams]] = AutoregressiveParams
     Model: ClassVar[type[AutoregressiveModel]] = AutoregressiveModel

@@ -46,6 +46,7 @@ class Vae:
     families: ClassVar[frozenset[str]] = frozenset()
     min_subjects: ClassVar[int] = 20
     relates: ClassVar[bool] = True
+    blends: ClassVar[frozenset[Shape]] = frozenset({"flat"})  # models with `interpolate`
     Params: ClassVar[type[VaeParams]] = VaeParams
     Model: ClassVar[type[VaeModel]] = VaeModel
 

@@ -15,7 +15,8 @@ HTML, JSON = "report.html", "report.json"
 VERSION = 1  # of the JSON layout
 FACTS = (
     "title", "source", "generator", "seed", "made_at", "rows", "subjects", "wall_s", "ingest",
-    "grouped", "run", "versions", "timings_s", "sampling", "not_tested", "privacy",
+    "grouped", "run", "versions", "timings_s", "sampling", "model_notes",
+    "not_tested", "privacy",
 )  # fmt: skip
 
 
@@ -43,8 +44,9 @@ def write(folder: Path, evaluation: Evaluation, facts: Mapping[str, Any]) -> tup
             of counts `rows_in`, `kept`, `quarantined`, `repeats`, `cut` (events of subjects with
             too many) and `reasons` (reason -> rows); `grouped`: list of sentences on what was cut
             or grouped; `run`: dict of run id, plan hash, model hash and the like; `versions`: dict;
-            `timings_s`: dict step -> seconds; `sampling`: dict; `not_tested`: list of sentences;
-            `privacy`: a sentence about what the generator promises.
+            `timings_s`: dict step -> seconds; `sampling`: dict; `model_notes`: list of sentences,
+            what the model says of itself; `not_tested`: list of sentences; `privacy`: a sentence
+            about what the generator promises.
 
     Returns:
         The paths of the page and of its JSON twin.

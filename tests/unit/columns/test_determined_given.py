@@ -82,6 +82,7 @@ def test_an_age_group_leaves_its_ages() -> None:
     of_old, of_young = (left["age"].holds[left["age"].which[i]] for i in (0, 1))
     assert of_old(ages).tolist() == [False, False, True, True]
     assert of_young(ages).tolist() == [True, True, False, False]
+    np.testing.assert_array_equal(of_old(ages.reshape(2, 2)), [[False, False], [True, True]])
     assert left["age"].which[2] == -1
     assert not wrong["group"].any()
     beside = Records.flat({"group": Coded.of(["old", "old"]), "age": np.array([50.0, 20.0])})

@@ -15,7 +15,7 @@ from synth_spark.core.seeds import generator
 from synth_spark.generators._vae_conditions import positions
 from synth_spark.generators._vae_draw import limited
 from synth_spark.generators._vae_learn import CollapsedError, schedule_of, usage
-from synth_spark.generators._vae_model import InterpolationError
+from synth_spark.generators._vae_model import InterpolationError, WeakCodeError, is_weak
 from synth_spark.generators._vae_prior import Prior
 from synth_spark.generators.vae import GENERATOR
 
@@ -209,6 +209,61 @@ def test_a_way_needs_two_single_rows_and_two_steps(rows, steps):
     table = records()
     with pytest.raises(InterpolationError):
         learned().interpolate(table.take(np.arange(rows)), table.take(np.array([5])), steps, 1)
+
+
+def test_the_ends_of_a_way_are_like_their_subjects():
+    """Codes of 9 nats: two in three labels would be another subject's by chance."""
+    table, same, months = records(), [], []
+    for k in range(0, 60, 2):
+        way = learned().interpolate(table.take(np.array([k])), table.take(np.array([k + 1])), 2, k)
+        same += list(labels(way, "plan") == table.columns["plan"].texts()[[k, k + 1]])
+        months += list(zip(way.columns["months"], table.columns["months"][[k, k + 1]], strict=True))
+    assert np.mean(same) > 0.8
+    assert np.corrcoef(np.array(months).T)[0, 1] > 0.8
+
+
+@lru_cache
+def few(beta):
+    from synth_spark.training.loop import train_local
+
+    params = replace(PARAMS, beta=beta)
+    return learn(GENERATOR.learn(SCHEMA, params, 1), Local(records(400), train=train_local))
+
+
+def test_codes_that_tell_next_to_nothing_are_said_and_no_way_leads_through_them():
+    weak, table = few(0.6), records()
+    code = weak.about()["code"]
+    assert code["active_units"] > 0
+    assert code["divergence_nats"] < 0.5
+    [note] = weak.about()["notes"]
+    assert "a smaller beta" in note
+    ends = table.take(np.array([0])), table.take(np.array([1]))
+    with pytest.raises(WeakCodeError) as caught:
+        weak.interpolate(*ends, 5, 1)
+    assert caught.value.facts["divergence_nats"] == code["divergence_nats"]
+    assert weak.sample(0, 10, 1).rows == 10
+
+
+def test_what_is_to_be_tried_mends_it():
+    strong, table = few(0.05), records()
+    assert strong.about()["code"]["divergence_nats"] > 5
+    assert "notes" not in strong.about()
+    assert strong.interpolate(table.take(np.array([0])), table.take(np.array([1])), 5, 1).rows == 5
+
+
+@pytest.mark.parametrize(
+    ("active", "nats", "columns", "weak"),
+    [(2, 0.03, 9, True), (15, 5.8, 19, False), (1, 0.2, 2, False), (0, 0.0, 2, True)],
+)
+def test_half_a_nat_is_asked_of_more_than_two_columns(active, nats, columns, weak):
+    assert is_weak({"active_units": active, "divergence_nats": nats}, columns) is weak
+
+
+def test_an_end_with_a_label_that_is_not_known_is_refused():
+    end = records().take(np.array([0]))
+    odd = Records.flat({**end.columns, "plan": Coded.of(["N"])})
+    with pytest.raises(ImpossibleConditionError, match="plan=N"):
+        learned().interpolate(end, odd, 5, 1)
 
 
 # ---- conditions ---------------------------------------------------------------------------------

@@ -35,6 +35,13 @@ def test_shares_that_make_a_whole_leave_nobody_over() -> None:
     assert [n for _, n in sizes(100, quotas=thirds)] == [34, 33, 33]
 
 
+def test_what_one_quota_leaves_is_free_and_two_halves_leave_nothing() -> None:
+    """So half of a label asked for gives more than half of it: its share of the rest comes too."""
+    half, other = ({"where": [f"plan={p}"], "share": 0.5} for p in ("max", "plus"))
+    assert sizes(10, quotas=[half]) == [("plan=max", 5), ("", 5)]
+    assert sizes(10, quotas=[half, other]) == [("plan=max", 5), ("plan=plus", 5)]
+
+
 def test_more_than_there_are_is_refused() -> None:
     with pytest.raises(PlanError):
         sizes(10, quotas=[{"where": ["plan=max"], "subjects": 11}])

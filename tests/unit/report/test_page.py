@@ -103,6 +103,13 @@ def test_the_first_screen_says_what_was_made_and_what_to_think(flat: Evaluation)
         assert text in head
 
 
+def test_what_the_model_says_of_itself_stands_on_the_first_screen(flat: Evaluation) -> None:
+    said = "The codes tell 0.03 nats of a row."
+    first = render(flat, {**FACTS, "model_notes": [said]}).partition("</header>")[0]
+    assert said in first
+    assert said not in render(flat, FACTS)
+
+
 def test_every_headline_stands_beside_floor_and_independence(events: Evaluation) -> None:
     text = render(events, FACTS)
     for line in words.headline_metrics(events):

@@ -155,6 +155,7 @@ def _ranked(
         popular=cut(identity.popular),
         other=cut(identity.other),
         pair_share=identity.pair_share * labels[identity.pair_label],
+        rare=identity.rare if identity.rare >= 0 and labels[identity.rare] else -1,
     )
     return replace(base, identities=_replaced(base.identities, j, identity)), mask
 

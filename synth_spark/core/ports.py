@@ -101,7 +101,10 @@ class Schedule:
 
 
 class Trainee(Protocol):
-    """A network to be trained; picklable, made on the driver, used on every rank."""
+    """A network to be trained; picklable, made on the driver, used on every rank.
+
+    A trainee whose learning rate has another name in the plan says it as `rate_setting`.
+    """
 
     schedule: Schedule
 

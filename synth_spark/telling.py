@@ -6,7 +6,7 @@ import json
 import platform
 import sys
 import time as clock
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
@@ -127,10 +127,20 @@ def versions() -> dict[str, str]:
 # ---- on the screen ------------------------------------------------------------------------------
 
 
+def tell_choice(plan: Plan, chosen: Mapping[str, str] | None) -> None:
+    """Which generator `auto` took and why; nothing where the plan names one, or is quiet."""
+    if chosen is not None and not plan.run.quiet:
+        sys.stderr.write(f"auto: {chosen['name']}, {chosen['why']}\n")
+
+
 def print_dry(
-    plan: Plan, schema: Schema, steps: Sequence[Step], given: Given | None = None
+    plan: Plan,
+    schema: Schema,
+    steps: Sequence[Step],
+    given: Given | None = None,
+    chosen: Mapping[str, str] | None = None,
 ) -> None:
-    """What a run would do."""
+    """What a run would do; `chosen` is the generator that `auto` took, and why."""
     columns = ", ".join(f"{c.name} ({c.kind})" for c in schema.columns)
     key = f"key {schema.key.name}, " if schema.key else ""
     sys.stdout.write(
@@ -143,6 +153,8 @@ def print_dry(
         sys.stdout.write(f"which give {fields}\n")
         if given.asked.left_out:
             sys.stdout.write(f"  {given.asked.sentence()}\n")
+    why = chosen["why"] if chosen else "named by the plan"
+    sys.stdout.write(f"  generator {plan.generator.name}: {why}\n")
     sys.stdout.write(f"  {key}columns {columns}\n  into {plan.folder}; nothing was written.\n")
 
 

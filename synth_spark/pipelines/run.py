@@ -112,6 +112,8 @@ class Job:
                 f"{facts['subjects_train']} beside {facts['subjects_holdout']} held out.",
                 hint="more records" + (", or independent" if least > LEAST_SUBJECTS else ""),
                 subjects=facts["subjects_train"],
+                held_out=facts["subjects_holdout"],
+                rows=facts["rows_kept"],
             )
         return facts
 

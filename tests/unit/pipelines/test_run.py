@@ -15,6 +15,7 @@ from synth_spark.core.batch import Records
 from synth_spark.core.conditions import BadConditionError, Share
 from synth_spark.core.local import Local, NoRecords
 from synth_spark.core.progress import silent
+from synth_spark.core.shelf import GENERATORS
 from synth_spark.errors import NotForFamilyError, NotForShapeError, SynthError, TooFewSubjectsError
 from synth_spark.pipelines.cold import ColdStartError, cold_steps
 from synth_spark.pipelines.folder import NothingToResumeError, OtherPlanError, RunFolder
@@ -147,6 +148,35 @@ def test_one_subject_to_learn_from_is_refused_after_ingest(tmp_path: Path) -> No
     with pytest.raises(TooFewSubjectsError, match="needs 2 subjects"):
         run(job(tmp_path / "run", Lonely()), STEPS, ignore)
     assert RunFolder(tmp_path / "run").step("ingest") is None
+
+
+@pytest.mark.parametrize("name", GENERATORS.names())
+def test_one_subject_less_than_a_generator_needs_is_refused_and_says_how_many(
+    tmp_path: Path, name: str
+) -> None:
+    least = max(GENERATORS.get(name).min_subjects, 2)
+
+    class Small(Memory):
+        train = least - 1
+
+        def ingest(self, plan: Plan, schema: Any) -> dict[str, Any]:
+            facts = super().ingest(plan, schema)
+            return {**facts, "subjects_train": self.train, "subjects_holdout": 3}
+
+    with pytest.raises(TooFewSubjectsError, match=f"^{name} needs {least} subjects") as error:
+        job(tmp_path, Small(), generator={"name": name}).ingest()
+    assert error.value.facts["subjects"] == least - 1
+    assert error.value.facts["held_out"] == 3
+    Small.train = least
+    assert job(tmp_path, Small(), generator={"name": name}).ingest()["subjects_train"] == least
+
+
+def test_the_networks_need_twenty_subjects_and_counts_two() -> None:
+    needs = {name: GENERATORS.get(name).min_subjects for name in GENERATORS.names()}
+    assert {n for n, least in needs.items() if least == 20} == {
+        "autoregressive", "gan", "transform", "transformer", "vae",
+    }  # fmt: skip
+    assert needs["markov"] == 2
 
 
 def test_a_condition_holds_in_the_twin_which_is_scored_against_records_that_hold_it(

@@ -48,27 +48,29 @@ def choose(
         'autoregressive'
     """
     few = subjects - held_out < FEW
-    beside = f" beside {held_out} held out" if held_out and few else ""
     if schema.shape == "flat":
-        if few:
-            size = f"{subjects - held_out} rows{beside}"
-            why = f"{size} are too few to learn how columns hang together"
-            return Choice("independent", why)
-        if not can_train:
-            why = f"{rows:,} rows: torch is not installed, and `independent` needs none"
-            return Choice("independent", why)
-        return Choice(
-            "autoregressive", f"a flat table of {rows:,} rows: the nearest to the records on these"
-        )
+        return _for_rows(rows, subjects - held_out, held_out, few=few, can_train=can_train)
     size = f"{rows:,} events of {subjects:,} subjects"
     if few:
-        size += f", {held_out} of them held out" if beside else ""
+        size += f", {held_out} of them held out" if held_out else ""
         return Choice("markov", f"{size}: too few subjects for a network, counts are steadier")
     if not can_train:
         return Choice("markov", f"{size}: torch is not installed, and counts need none")
     if rows > MANY_EVENTS:
         return Choice("markov", f"{size}: counts see all of them in two passes")
     return Choice("autoregressive", f"{size}: the nearest to the records on these")
+
+
+def _for_rows(rows: int, train: int, held_out: int, *, few: bool, can_train: bool) -> Choice:
+    """The generator for a flat table."""
+    if few:
+        size = f"{train} rows" + (f" beside {held_out} held out" if held_out else "")
+        return Choice("independent", f"{size} are too few to learn how columns hang together")
+    if not can_train:
+        return Choice("independent", f"{rows:,} rows: torch is not installed, and it needs none")
+    return Choice(
+        "autoregressive", f"a flat table of {rows:,} rows: the nearest to the records on these"
+    )
 
 
 def chosen(opened: Callable[[Plan], Source], settled: Settled) -> Settled:

@@ -163,7 +163,7 @@ def test_one_subject_less_than_a_generator_needs_is_refused_and_says_how_many(
             facts = super().ingest(plan, schema)
             return {**facts, "subjects_train": self.train, "subjects_holdout": 3}
 
-    with pytest.raises(TooFewSubjectsError, match=f"^{name} needs {least} subjects") as error:
+    with pytest.raises(TooFewSubjectsError, match=f"\\] {name} needs {least} subjects") as error:
         job(tmp_path, Small(), generator={"name": name}).ingest()
     assert error.value.facts["subjects"] == least - 1
     assert error.value.facts["held_out"] == 3

@@ -71,8 +71,19 @@ class Train:
     name: str = "net"  # of the checkpoint folder
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """No request but news, before the dear part of a story: what it can be asked for.
+
+    `objection` says of a clause why the model will not draw under it, empty where it will; it knows
+    how the columns are coded, which `RecordGenerator.objection` cannot. Answered with None.
+    """
+
+    objection: Callable[[Clause], str]
+
+
 Request = Fold | Take | Train
-Learning = Generator[Request, Any, Any]  # returns a Model
+Learning = Generator[Request | Known, Any, Any]  # returns a Model
 
 
 # ---- training -----------------------------------------------------------------------------------
@@ -278,8 +289,13 @@ class Engine(Protocol):
         """The answer to one request; see the requests' docstrings."""
 
 
-def learn(story: Learning, engine: Engine) -> Any:
+def learn(story: Learning, engine: Engine, heard: Callable[[Known], None] | None = None) -> Any:
     """Run a story to its end and return the model.
+
+    Args:
+        story: What a generator's `learn` gave.
+        engine: Answers its requests.
+        heard: Is told the story's news, and may end it by raising.
 
     Example:
         >>> import numpy as np
@@ -296,4 +312,9 @@ def learn(story: Learning, engine: Engine) -> Any:
             request = story.send(answer)
         except StopIteration as end:
             return end.value
+        if isinstance(request, Known):
+            answer = None
+            if heard is not None:
+                heard(request)
+            continue
         answer = engine.answer(request)

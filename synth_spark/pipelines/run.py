@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -25,7 +26,7 @@ from synth_spark.core.conditions import (
     Share,
 )
 from synth_spark.core.given import TooManyGivenError
-from synth_spark.core.ports import Engine, learn, schema_made
+from synth_spark.core.ports import Engine, Known, learn, schema_made
 from synth_spark.core.progress import Progress, Say
 from synth_spark.core.schema import Schema
 from synth_spark.core.shelf import FAMILIES, GENERATORS
@@ -33,7 +34,7 @@ from synth_spark.errors import NotForFamilyError, NotForShapeError, TooFewSubjec
 from synth_spark.metrics.base import Evaluation
 from synth_spark.pipelines import gates, model_folder
 from synth_spark.pipelines.cold import cold_formats
-from synth_spark.pipelines.conditions import Holding, check_conditions, shares_of
+from synth_spark.pipelines.conditions import Holding, check_conditions, check_known, shares_of
 from synth_spark.pipelines.evaluate import Dataset, evaluate
 from synth_spark.pipelines.folder import NothingToResumeError, RunFolder
 
@@ -134,7 +135,9 @@ class Job:
             lines = Texts()
             if not self.plan.cold:
                 lines = learn(texts(rest, min_subjects=least, relates=kind.relates), engine)
-            model = learn(kind.learn(lines.rest(rest), params, self.plan.seed), engine)
+            story = kind.learn(lines.rest(rest), params, self.plan.seed)
+            asked = partial(self.hear, found, lines) if role == "twin" else None
+            model = learn(story, engine, asked)
             if not self.plan.cold:
                 rows = self._split()["subjects_train"] + self._split()["subjects_holdout"]
                 identifiers = {**identifiers, **learn(serials(self.schema, rows), engine)}
@@ -163,6 +166,14 @@ class Job:
             }
             self.say(Progress(stage="fit", done=1, total=1, of=name, elapsed_s=seconds))
         return facts
+
+    def hear(self, found: Determined, lines: Texts, known: Known) -> None:
+        """Refuse the plan's conditions if the model, as it turns out, will not draw under them."""
+
+        def left(condition: Condition) -> Condition:
+            return lines.conditioned(found.asked(condition, self.schema))[1]
+
+        check_known(known, self.plan.generator.name, self.plan.sample, self.schema, left)
 
     def generators(self) -> dict[str, str]:
         """Which generator makes which table; no baseline beside itself or without an evaluation."""

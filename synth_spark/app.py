@@ -29,7 +29,14 @@ from synth_spark.pipelines.run import run as run_job
 from synth_spark.places import check_places
 from synth_spark.records.detect import apart_from_marks
 from synth_spark.settling import Settled, detected, looked_at, settle
-from synth_spark.telling import finish, print_detection, print_dry, print_outcome, tell_choice
+from synth_spark.telling import (
+    finish,
+    print_detection,
+    print_dry,
+    print_outcome,
+    tell_choice,
+    tell_notes,
+)
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -323,5 +330,7 @@ def _carry_out(
         check(again.plan, schema)
         return _carry_out(spark, again, folder, steps)
     if not plan.run.quiet:
+        drawn = (folder.step("sample") or {}).get("facts", {}).get("twin", {})
+        tell_notes(drawn.get("notes", []))
         print_outcome(plan, outcome.evaluation, outcome.missed)
     return outcome.exit_code

@@ -69,6 +69,7 @@ def facts(job: Job) -> dict[str, Any]:
         "not_tested": [
             *_quotas(job.plan),
             *_given(job.plan, sample),
+            *sample.get("notes", []),
             "Membership, linkage and attribute attacks: no number here is a privacy proof.",
             "Whether models trained on the twin do as well on real records.",
         ],
@@ -131,6 +132,11 @@ def tell_choice(plan: Plan, chosen: Mapping[str, str] | None) -> None:
     """Which generator `auto` took and why; nothing where the plan names one, or is quiet."""
     if chosen is not None and not plan.run.quiet:
         sys.stderr.write(f"auto: {chosen['name']}, {chosen['why']}\n")
+
+
+def tell_notes(notes: Sequence[str]) -> None:
+    """What came out smaller than asked for, such as a ring that is not whole."""
+    sys.stderr.write("".join(f"Note: {note}\n" for note in notes))
 
 
 def print_dry(

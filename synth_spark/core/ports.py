@@ -256,6 +256,21 @@ class AddsColumns(Protocol):
         """The schema of what its model draws: that of the records, and the added columns."""
 
 
+@runtime_checkable
+class Foretells(Protocol):
+    """A generator that can tell, before it draws, what its settings come to among so many."""
+
+    def check_reach(self, params: Any, subjects: int) -> None:
+        """Refuse settings that would reach none of the subjects.
+
+        Raises:
+            SynthError: What is asked for would not be in the table at all.
+        """
+
+    def short(self, params: Any, subjects: int, rows: int) -> tuple[str, ...]:
+        """Sentences on what came out smaller than it was asked for in a drawn table."""
+
+
 def schema_made(kind: Any, schema: Schema, params: Any) -> Schema:
     """The schema of what a generator's model draws."""
     return kind.made(schema, params) if isinstance(kind, AddsColumns) else schema

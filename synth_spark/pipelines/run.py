@@ -37,6 +37,7 @@ from synth_spark.pipelines.cold import cold_formats
 from synth_spark.pipelines.conditions import Holding, check_conditions, check_known, shares_of
 from synth_spark.pipelines.evaluate import Dataset, evaluate
 from synth_spark.pipelines.folder import NothingToResumeError, RunFolder
+from synth_spark.pipelines.reach import check_reach, short
 
 LEAST_HOLDERS = 5  # of a key that is told, where the generator has no setting for it
 LEAST_SUBJECTS = 2  # one alone cannot be compared with anybody, and would be copied
@@ -222,6 +223,8 @@ class Job:
                 if self.plan.sample.given:
                     facts[role] = self.shop.draw_given(folder, role, wanted, **asked)
                 else:
+                    if role == "twin":
+                        check_reach(self.plan, wanted)
                     shares = shares_of(self.plan.sample, self.schema, wanted)
                     facts[role] = self.shop.draw(folder, role, shares, **asked)
             except (CannotConditionError, ImpossibleConditionError, TooManyGivenError) as error:
@@ -231,6 +234,8 @@ class Job:
                 continue
             if any(s.condition.clauses for s in shares):
                 facts[role]["conditions"] = [[s.condition.text(), s.subjects] for s in shares]
+        if notes := short(self.plan, subjects, int(facts["twin"]["rows"])):
+            facts["twin"]["notes"] = list(notes)
         if self.plan.sample.out:
             self.shop.deliver("twin", self.plan.sample.out)
         return facts
@@ -309,6 +314,7 @@ def check(plan: Plan, schema: Schema) -> None:
         BadConditionError, CannotConditionError: Of the conditions (SYN-710, SYN-712).
         NotForFamilyError: It cannot make records of this family (SYN-703).
         UnknownNameError: The baseline is not a generator (SYN-101).
+        SynthError: A scenario takes none of the subjects (SYN-762).
         NoMinerError: There is a column of log lines and no library to mine it (SYN-780).
     """
     if schema.of_kind("text"):
@@ -320,6 +326,8 @@ def check(plan: Plan, schema: Schema) -> None:
         if plan.evaluate.baseline:
             GENERATORS.get(plan.evaluate.baseline)
     plan.params()
+    if plan.sample.subjects is not None:
+        check_reach(plan, plan.sample.subjects)
 
 
 def _check_generator(plan: Plan, schema: Schema) -> None:

@@ -60,11 +60,11 @@ def check_reach(scenarios: Sequence[Scenario], subjects: int) -> None:
     """
     for r in reached(scenarios, subjects):
         if not r.subjects:
-            whole = f", and for a whole ring of {r.ring_size}" if r.ring_size else ""
             first = _first(scenarios, r.label)
-            more = f"{first:,} for its first{whole} {r.needed:,}" if whole else f"{r.needed:,}"
+            more = f", {r.needed:,} for a whole ring of {r.ring_size}" if r.ring_size else ""
             raise ScenarioFitError(
-                f"{r.label} takes none of {subjects:,} subjects: it needs {more}.",
+                f"{r.label} takes none of {subjects:,} subjects: it needs {first:,} for one"
+                f"{more}.",
                 hint=f"{r.needed:,} subjects or more, or a larger share: subjects in the scenario",
                 scenario=r.label, subjects=subjects, needed=r.needed, needed_for_one=first,
             )  # fmt: skip

@@ -15,13 +15,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal
 
-from synth_spark.choosing import chosen
+from synth_spark.choosing import chosen, chosen_anew
 from synth_spark.config import AUTO, STEPS, Plan, Step, plan_from, read_plan
 from synth_spark.core.paths import local_path, plain, stem
 from synth_spark.core.progress import Log, Progress
 from synth_spark.core.schema import Schema
 from synth_spark.core.shelf import GENERATORS
-from synth_spark.errors import SynthError
+from synth_spark.errors import SynthError, TooFewSubjectsError
 from synth_spark.pipelines.cold import cold_steps
 from synth_spark.pipelines.folder import RunFolder, write_text
 from synth_spark.pipelines.run import Job, check
@@ -29,7 +29,14 @@ from synth_spark.pipelines.run import run as run_job
 from synth_spark.places import check_places
 from synth_spark.records.detect import apart_from_marks
 from synth_spark.settling import Settled, detected, looked_at, settle
-from synth_spark.telling import finish, print_detection, print_dry, print_outcome
+from synth_spark.telling import (
+    finish,
+    print_detection,
+    print_dry,
+    print_outcome,
+    tell_choice,
+    tell_notes,
+)
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -201,6 +208,7 @@ def _in_session(
             raise _taken(out)
         opened = partial(open_plan, spark, world=Path(scratch) if dry_run else None)
         settled = chosen(opened, settle(opened, plan, spelled))
+        tell_choice(settled.plan, settled.chosen)
         check(settled.plan, settled.schema)
         if "ingest" in steps and (plan.run.resume == "never" or not folder.step("ingest")):
             settled = looked_at(opened, settled)
@@ -208,10 +216,12 @@ def _in_session(
         if "sample" in steps and not (plan.run.resume != "never" and folder.step("sample")):
             given = given_table(spark, settled.plan, settled.schema, folder.path)
         if dry_run:
-            print_dry(settled.plan, settled.schema, steps, given)
+            print_dry(settled.plan, settled.schema, steps, given, settled.chosen)
             return 0
         if given is not None and given.asked.left_out and not plan.run.quiet:
             sys.stderr.write(f"{given.asked.sentence()}\n")
+        if settled.found is not None and not plan.run.quiet:
+            sys.stderr.write("".join(f"{note}\n" for note in settled.found.notes))
         return _carry_out(spark, settled, folder, steps)
 
 
@@ -304,17 +314,23 @@ def _carry_out(
     kept["asked"] = settled.asked
     if settled.chosen is not None:
         kept["chosen"] = settled.chosen
-        if not plan.run.quiet:
-            sys.stderr.write(f"auto: {settled.chosen['name']}, {settled.chosen['why']}\n")
     if found is not None:
         kept |= {"why": found.why, "notes": found.notes}
-        if not plan.run.quiet:
-            sys.stderr.write("".join(f"{note}\n" for note in found.notes))
     write_text(folder.path / "detected.json", json.dumps(kept, indent=1))
     say = Log(folder.path / "progress.jsonl", quiet=plan.run.quiet)
     say(Progress(stage="start", done=0, total=len(steps), of="steps", elapsed_s=0.0))
     shop = SparkWorkshop(spark, plan, schema, folder, settled.source, say)
-    outcome = run_job(Job(plan, schema, folder, shop, say), steps, finish)
+    try:
+        outcome = run_job(Job(plan, schema, folder, shop, say), steps, finish)
+    except TooFewSubjectsError as error:
+        again = chosen_anew(settled, error)
+        if again is None:
+            raise
+        tell_choice(again.plan, again.chosen)
+        check(again.plan, schema)
+        return _carry_out(spark, again, folder, steps)
     if not plan.run.quiet:
+        drawn = (folder.step("sample") or {}).get("facts", {}).get("twin", {})
+        tell_notes(drawn.get("notes", []))
         print_outcome(plan, outcome.evaluation, outcome.missed)
     return outcome.exit_code

@@ -62,7 +62,7 @@ Where = Annotated[
     list[str] | None,
     typer.Option(
         metavar="COLUMN=VALUE",
-        help="What every subject holds: a=x, a=x|y, a=1..9, hour=18..20; may be repeated.",
+        help="What every subject holds: a=x, a=x|y, a=1..9, hour=18..20; repeated, or in one text.",
     ),
 ]
 

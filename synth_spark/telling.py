@@ -6,7 +6,7 @@ import json
 import platform
 import sys
 import time as clock
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
@@ -71,6 +71,7 @@ def facts(job: Job) -> dict[str, Any]:
         "not_tested": [
             *_quotas(job.plan),
             *_given(job.plan, sample),
+            *sample.get("notes", []),
             "Membership, linkage and attribute attacks: no number here is a privacy proof.",
             "Whether models trained on the twin do as well on real records.",
         ],
@@ -134,10 +135,25 @@ def versions() -> dict[str, str]:
 # ---- on the screen ------------------------------------------------------------------------------
 
 
+def tell_choice(plan: Plan, chosen: Mapping[str, str] | None) -> None:
+    """Which generator `auto` took and why; nothing where the plan names one, or is quiet."""
+    if chosen is not None and not plan.run.quiet:
+        sys.stderr.write(f"auto: {chosen['name']}, {chosen['why']}\n")
+
+
+def tell_notes(notes: Sequence[str]) -> None:
+    """What came out smaller than asked for, such as a ring that is not whole."""
+    sys.stderr.write("".join(f"Note: {note}\n" for note in notes))
+
+
 def print_dry(
-    plan: Plan, schema: Schema, steps: Sequence[Step], given: Given | None = None
+    plan: Plan,
+    schema: Schema,
+    steps: Sequence[Step],
+    given: Given | None = None,
+    chosen: Mapping[str, str] | None = None,
 ) -> None:
-    """What a run would do."""
+    """What a run would do; `chosen` is the generator that `auto` took, and why."""
     columns = ", ".join(f"{c.name} ({c.kind})" for c in schema.columns)
     key = f"key {schema.key.name}, " if schema.key else ""
     sys.stdout.write(
@@ -150,6 +166,8 @@ def print_dry(
         sys.stdout.write(f"which give {fields}\n")
         if given.asked.left_out:
             sys.stdout.write(f"  {given.asked.sentence()}\n")
+    why = chosen["why"] if chosen else "named by the plan"
+    sys.stdout.write(f"  generator {plan.generator.name}: {why}\n")
     sys.stdout.write(f"  {key}columns {columns}\n  into {plan.folder}; nothing was written.\n")
 
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
+from functools import reduce
+from operator import or_
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
@@ -33,7 +36,8 @@ _SCENARIOS = """# Scenarios of the simulation
 A scenario says what happens in simulated records: to whom, when, how strongly. It is a YAML file
 (examples: `conf/scenarios/`), named by `synth-spark simulate ... --scenario FILE` or in a plan by
 `generator.params.scenarios`, a list of files or of mappings. An unknown kind or setting is refused
-with the nearest one (SYN-761), one that cannot take place too (SYN-762).
+with the nearest one (SYN-761), one that cannot take place too (SYN-762), also because it would take
+none of the subjects.
 
 **Labels.** Records get a column `scenario` (`generator.params.label`) with the name of the scenario
 that an event or subscriber belongs to; missing: none. Where two meet, the later one in the list
@@ -44,6 +48,12 @@ N subjects there are exactly round(N / 1,000), whatever the partitions and block
 scenarios. Extra events of an emergency or a stadium are `factor` - 1 times the usual ones, to half
 an event a block. `events: 0.0001` marks that share of each block's rows, rounded so that what is
 left over comes in a later block.
+
+**Rings are as whole as there are members.** The members of a `fraud_ring` fill one ring after the
+other: `subjects: 0.001` of 2,000 subjects are 2 of a ring of 8, whose calls to the other six go to
+numbers that are not in the table. The run says so on the screen, in its report and in
+`steps/sample.json` (`notes`), with the subjects that the next whole ring needs (here 7,500). Under
+quotas and a table of conditions subjects are numbered part by part, and nothing is said.
 
 `starts_h` counts hours from the start of the simulated time (midnight of `generator.params.start`).
 This page is made from the models: `synth-spark scenarios --markdown`.
@@ -80,10 +90,23 @@ def _table(rows: list[str]) -> str:
     )
 
 
+def _bare(annotation: Any) -> tuple[Any, list[Any]]:
+    """A type without the limits that stand inside it, and the limits."""
+    inner = get_args(annotation)
+    if get_origin(annotation) is Annotated:
+        return inner[0], [m for note in inner[1:] for m in getattr(note, "metadata", [note])]
+    if get_origin(annotation) not in (Union, UnionType):
+        return annotation, []
+    parts = [_bare(a) for a in inner]
+    limits = [m for _, found in parts for m in found]
+    return (reduce(or_, (a for a, _ in parts)), limits) if limits else (annotation, [])
+
+
 def _row(path: str, field: Any) -> str:
-    kind = re.sub(r"synth_spark\.[\w.]*\.|typing\.|<class '|'>", "", str(field.annotation))
+    annotation, inside = _bare(field.annotation)
+    kind = re.sub(r"synth_spark\.[\w.]*\.|typing\.|<class '|'>", "", str(annotation))
     kind = kind.replace("Literal", "one of ").replace("NoneType", "none").replace("|", "or")
-    limits = [re.sub(r"^(\w+)\((.*)\)$", r"\2", str(m)) for m in field.metadata]
+    limits = [re.sub(r"^(\w+)\((.*)\)$", r"\2", str(m)) for m in (*field.metadata, *inside)]
     limits = [t for t in limits if "=" in t and "None" not in t]
     kind = ", ".join([kind, *limits])
     default = "needed"

@@ -124,7 +124,9 @@ class FraudRing(_Scenario):
 
     kind: Literal["fraud_ring"]
     subjects: Share = Field(default=0.001, description="Of the subjects.")
-    style: Literal["ring", "sim_box"] = "ring"
+    style: Literal["ring", "sim_box"] = Field(
+        default="ring", description="Who call each other, or SIMs in a box that only call out."
+    )
     ring_size: int = Field(default=8, ge=2, le=256, description="Members of one ring.")
     calls_a_day: float = Field(default=20.0, gt=0, le=2_000, description="Of a member, made.")
     premium_share: float = Field(default=0.3, ge=0, le=1, description="Ring: calls to premium.")
@@ -141,9 +143,11 @@ class RoboCalls(_Scenario):
     subjects: Share = Field(default=0.0005, description="Of the subjects.")
     calls_a_day: float = Field(default=200.0, gt=0, le=10_000, description="Of one caller.")
     duration_s: float = Field(default=9.0, gt=0, description="Median of the answered.")
-    answered_share: float = Field(default=0.4, ge=0, le=1)
-    from_hour: int = Field(default=9, ge=0, le=23)
-    to_hour: int = Field(default=19, ge=1, le=24)
+    answered_share: float = Field(default=0.4, ge=0, le=1, description="Of the calls.")
+    from_hour: int = Field(default=9, ge=0, le=23, description="First hour of the day.")
+    to_hour: int = Field(
+        default=19, ge=1, le=24, description="Hour that no call begins in or after."
+    )
 
     @model_validator(mode="after")
     def _in_order(self) -> RoboCalls:
@@ -160,8 +164,10 @@ class Rare(_Scenario):
     )
 
     kind: Literal["rare"]
-    subjects: Share | None = None
-    events: Share | None = None
+    subjects: Share | None = Field(
+        default=None, description="Of the subjects, with all their events; this or events."
+    )
+    events: Share | None = Field(default=None, description="Of the events; this or subjects.")
     values: dict[str, str | float | int] = Field(default={}, description="Column to its value.")
 
     @model_validator(mode="after")

@@ -163,12 +163,21 @@ class Fit(Section):
     restarts: int = Field(default=2, ge=0, description="Fresh tries after a lost rank.")
 
 
+def _listed(value: Any) -> Any:
+    """One text as a list of it: a condition may be written without brackets."""
+    if isinstance(value, str):
+        return (value,)
+    return tuple(value) if isinstance(value, list) else value
+
+
 class Quota(Section):
     """Subjects that hold a condition: a share of all, or so many."""
 
     where: tuple[str, ...] = Field(min_length=1, description="As sample.where, for these subjects.")
     share: float | None = Field(default=None, ge=0, le=1)
     subjects: int | None = Field(default=None, ge=0)
+
+    _one_text = field_validator("where", mode="before")(_listed)
 
     @model_validator(mode="after")
     def _one_size(self) -> Self:
@@ -188,7 +197,7 @@ class Sample(Section):
     where: tuple[str, ...] = Field(
         default=(),
         description="What every subject holds: column=label, column=a|b, column=low..high, "
-        "column= (missing); of events also hour=18..20 and weekday=sat|sun.",
+        "column= (missing); of events also hour=18..20 and weekday=sat|sun; a list, or one text.",
     )
     quotas: tuple[Quota, ...] = Field(
         default=(), description="Parts of the subjects that hold more; the rest is free."
@@ -205,6 +214,8 @@ class Sample(Section):
     out: str | None = Field(
         default=None, description="Path of the twin; None: only in the run folder."
     )
+
+    _one_text = field_validator("where", mode="before")(_listed)
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:

@@ -5,7 +5,9 @@
     radio=                 missing             joined=2024-01-01..     a time, from that day on
     hour=18..20            of the time of events: in these hours (whole hours, both included)
     weekday=sat|sun        of the time of events
+    family=cdr             the records' own family, which changes nothing; another is refused
 
+Several clauses may stand in one text, parted by spaces: see `core/clause_texts.py`.
 A clause on a column of events holds for every event of the subject. A model meets a condition by
 drawing from what is left of its own distribution; nothing is drawn and thrown away until it fits.
 """
@@ -22,11 +24,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synth_spark.core.batch import Coded, Records, told_label
+from synth_spark.core.clause_texts import label_text, labels_of, split_clauses
 from synth_spark.core.schema import Column, Schema
 from synth_spark.errors import SynthError
 
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 CLOCK_FIELDS = ("hour", "weekday")  # of the time of events, where no column has the name
+FAMILY_FIELD = "family"  # of the records as a whole, where no column has the name
 _EXACT = 2.0**24  # beyond, whole numbers lie closer than a float32 tells
 
 
@@ -83,7 +87,7 @@ class Clause:
         if self.missing:
             return f"{self.field}="
         if self.labels:
-            return f"{self.field}={'|'.join(self.labels)}"
+            return f"{self.field}={'|'.join(label_text(v) for v in self.labels)}"
         low, high = (("" if math.isinf(v) else f"{v:g}") for v in (self.low, self.high))
         return f"{self.field}={low}" if low == high else f"{self.field}={low}..{high}"
 
@@ -115,10 +119,11 @@ class Condition:
 
     @classmethod
     def parse(cls, texts: Iterable[str], schema: Schema) -> Self:
-        """Clauses from their texts, by the kinds of the schema's columns.
+        """Clauses from their texts, one or several in each, by the kinds of the schema's columns.
 
         Raises:
-            BadConditionError: No such field, a value of the wrong kind, or a field twice (SYN-710).
+            BadConditionError: No such field, a value of the wrong kind, a field twice, or another
+                family than the records' (SYN-710).
 
         Example:
             >>> from synth_spark.core.schema import Column, Schema
@@ -127,7 +132,9 @@ class Condition:
             >>> Condition.parse(["plan=basic|plus", "months=1..12"], table).clauses[1].high
             12.0
         """
-        clauses = tuple(_clause(text, schema) for text in texts)
+        clauses = tuple(
+            _clause(text, schema) for text in _each(texts, schema) if not _of_family(text, schema)
+        )
         names = [c.field for c in clauses]
         twice = sorted({n for n in names if names.count(n) > 1})
         if twice:
@@ -137,6 +144,33 @@ class Condition:
                 field=twice[0],
             )
         return cls(clauses)
+
+
+def _each(texts: Iterable[str], schema: Schema) -> list[str]:
+    """One text a clause."""
+    fields = [c.name for c in schema.columns] + [FAMILY_FIELD]
+    fields += CLOCK_FIELDS if schema.time else ()
+    return [clause for text in texts for clause in split_clauses(text, fields)]
+
+
+def _of_family(text: str, schema: Schema) -> bool:
+    """Whether a clause names the family of the records, so that nothing is left of it.
+
+    Raises:
+        BadConditionError: It names another one (SYN-710).
+    """
+    field, _, value = text.partition("=")
+    named = any(c.name == FAMILY_FIELD for c in schema.columns)
+    if field.strip() != FAMILY_FIELD or named:
+        return False
+    asked = labels_of(value)
+    if schema.family not in asked:
+        raise BadConditionError(
+            f"{text.strip()!r}: these records are of {schema.family}.",
+            hint=f"{FAMILY_FIELD}={schema.family}, or leave it out; for another, other records",
+            family=schema.family, asked=asked,
+        )  # fmt: skip
+    return True
 
 
 def _clause(text: str, schema: Schema) -> Clause:
@@ -165,7 +199,7 @@ def _clause(text: str, schema: Schema) -> Clause:
     if not value:
         return Clause(field=field, missing=True)
     if column.kind == "category":
-        return Clause(field=field, labels=_labels(value))
+        return Clause(field=field, labels=labels_of(value))
     low, high = _range(value, text, column)
     return Clause(field=field, low=low, high=high)
 
@@ -186,17 +220,13 @@ def _clock_clause(field: str, value: str, text: str, schema: Schema, known: list
                 f"{text!r}: hours go from 0 to 23.", hint="hour=18..20", text=text
             )
         return Clause(field=field, low=math.ceil(low), high=math.floor(high))
-    labels = tuple(v.lower()[:3] for v in _labels(value))
+    labels = tuple(v.lower()[:3] for v in labels_of(value))
     wrong = [v for v in labels if v not in WEEKDAYS]
     if wrong:
         raise BadConditionError(
             f"{text!r}: {wrong[0]} is no day.", hint=f"of {', '.join(WEEKDAYS)}", text=text
         )
     return Clause(field=field, labels=labels)
-
-
-def _labels(value: str) -> tuple[str, ...]:
-    return tuple(v.strip() for v in value.split("|"))
 
 
 def _range(value: str, text: str, column: Column | None) -> tuple[float, float]:

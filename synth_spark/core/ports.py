@@ -71,8 +71,19 @@ class Train:
     name: str = "net"  # of the checkpoint folder
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """No request but news, before the dear part of a story: what it can be asked for.
+
+    `objection` says of a clause why the model will not draw under it, empty where it will; it knows
+    how the columns are coded, which `RecordGenerator.objection` cannot. Answered with None.
+    """
+
+    objection: Callable[[Clause], str]
+
+
 Request = Fold | Take | Train
-Learning = Generator[Request, Any, Any]  # returns a Model
+Learning = Generator[Request | Known, Any, Any]  # returns a Model
 
 
 # ---- training -----------------------------------------------------------------------------------
@@ -101,7 +112,10 @@ class Schedule:
 
 
 class Trainee(Protocol):
-    """A network to be trained; picklable, made on the driver, used on every rank."""
+    """A network to be trained; picklable, made on the driver, used on every rank.
+
+    A trainee whose learning rate has another name in the plan says it as `rate_setting`.
+    """
 
     schedule: Schedule
 
@@ -246,6 +260,21 @@ class AddsColumns(Protocol):
         """The schema of what its model draws: that of the records, and the added columns."""
 
 
+@runtime_checkable
+class Foretells(Protocol):
+    """A generator that can tell, before it draws, what its settings come to among so many."""
+
+    def check_reach(self, params: Any, subjects: int) -> None:
+        """Refuse settings that would reach none of the subjects.
+
+        Raises:
+            SynthError: What is asked for would not be in the table at all.
+        """
+
+    def short(self, params: Any, subjects: int, rows: int) -> tuple[str, ...]:
+        """Sentences on what came out smaller than it was asked for in a drawn table."""
+
+
 def schema_made(kind: Any, schema: Schema, params: Any) -> Schema:
     """The schema of what a generator's model draws."""
     return kind.made(schema, params) if isinstance(kind, AddsColumns) else schema
@@ -279,8 +308,13 @@ class Engine(Protocol):
         """The answer to one request; see the requests' docstrings."""
 
 
-def learn(story: Learning, engine: Engine) -> Any:
+def learn(story: Learning, engine: Engine, heard: Callable[[Known], None] | None = None) -> Any:
     """Run a story to its end and return the model.
+
+    Args:
+        story: What a generator's `learn` gave.
+        engine: Answers its requests.
+        heard: Is told the story's news, and may end it by raising.
 
     Example:
         >>> import numpy as np
@@ -297,4 +331,9 @@ def learn(story: Learning, engine: Engine) -> Any:
             request = story.send(answer)
         except StopIteration as end:
             return end.value
+        if isinstance(request, Known):
+            answer = None
+            if heard is not None:
+                heard(request)
+            continue
         answer = engine.answer(request)

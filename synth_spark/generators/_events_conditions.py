@@ -33,6 +33,7 @@ from synth_spark.generators._open_hours import open_hours
 
 Bools = NDArray[np.bool_]
 TRIAL_SUBJECTS = 4_096
+RANKED = ("ranked", "runs", "own")  # how a column is drawn of which no value can be asked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,29 @@ def objection(schema: Schema, clause: Clause) -> str:
     return ""
 
 
+def coded_objection(coder: Coder, clause: Clause) -> str:
+    """Why no event can be drawn under a clause where columns are coded so; empty if they can.
+
+    Args:
+        coder: How the records are coded.
+        clause: One that `objection` let pass.
+    """
+    place = _place(coder, clause.field)
+    if place is None:
+        return _undrawn(coder, clause.field)
+    part, j = place
+    if getattr(coder, part)[j].how in RANKED:
+        return f"{clause.field} is drawn as the place that a value has among the subject's own"
+    return ""
+
+
+def _undrawn(coder: Coder, field: str) -> str:
+    """Why a field that is no drawn column cannot be asked for; empty for the clock."""
+    if any(c.name == field for c in coder.schema.columns):
+        return f"{field} is not drawn but follows from other columns and the time to the next event"
+    return ""
+
+
 def asked_of(base: Base, support: Support, condition: Condition) -> tuple[Base, Asked]:
     """What a condition asks of a model's parts; the base then decodes to values that hold it.
 
@@ -91,7 +115,8 @@ def asked_of(base: Base, support: Support, condition: Condition) -> tuple[Base, 
 
     Raises:
         ImpossibleConditionError: No chance under the model (SYN-711).
-        CannotConditionError: A column that is drawn as a rank for the subject (SYN-712).
+        CannotConditionError: A column that is drawn as a rank for the subject, or follows from
+            others (SYN-712).
     """
     coder = base.coder
     own: dict[int, Bools] = {}
@@ -100,13 +125,18 @@ def asked_of(base: Base, support: Support, condition: Condition) -> tuple[Base, 
     hours = np.ones((7, 24), bool)
     changed: dict[str, EventColumn] = {}
     for clause in condition.clauses:
-        place = _place(coder, clause.field)
+        why, place = coded_objection(coder, clause), _place(coder, clause.field)
+        if why:
+            raise CannotConditionError(
+                f"{why}.",
+                hint="a condition on another column, or a filter on the twin",
+                field=clause.field,
+            )
         if place is None:
             hours &= open_hours([clause])
             continue
         part, j = place
         column = getattr(coder, part)[j]
-        _must_be_plain(column)
         found = within(column.codec, clause)
         {"subject": own, "cats": cats, "nums": nums}[part][j] = found.share > 0
         changed[clause.field] = replace(column, codec=Narrowed(column.codec, found))
@@ -131,15 +161,6 @@ def _place(coder: Coder, field: str) -> tuple[str, int] | None:
             if column.name == field:
                 return part, j
     return None
-
-
-def _must_be_plain(column: EventColumn) -> None:
-    if column.how in ("ranked", "runs", "own"):
-        raise CannotConditionError(
-            f"{column.name} is drawn as the place that a value has among the subject's own.",
-            hint="a condition on another column, or a filter on the twin",
-            field=column.name,
-        )
 
 
 def _slots(base: Base, j: int, allowed: Bools) -> Bools:

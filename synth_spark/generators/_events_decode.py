@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -10,7 +11,8 @@ from numpy.typing import NDArray
 
 from synth_spark.columns.time import DAY_US
 from synth_spark.core.batch import Records, Values
-from synth_spark.core.ports import Fold, Learning, Take
+from synth_spark.core.conditions import Clause
+from synth_spark.core.ports import Fold, Known, Learning, Take
 from synth_spark.core.schema import Schema
 from synth_spark.core.seeds import generator
 from synth_spark.generators._events_again import kept as as_before
@@ -66,9 +68,12 @@ class Base:
 
 def learn_base(
     schema: Schema, *, min_subjects: int, bins: int, leaf: int, trees: int, seed: int,
-    cut_s: float = CUT_S,
+    cut_s: float = CUT_S, cannot: Callable[[Coder, Clause], str] | None = None,
 ) -> Learning:  # fmt: skip
-    """The first chapters of every event generator's story; returns (Base, the sample)."""
+    """The first chapters of every event generator's story; returns (Base, the sample).
+
+    `cannot` says why no event can be drawn under a clause where columns are coded so.
+    """
     from functools import partial
 
     from synth_spark.columns.survey import Survey, merge_surveys, survey_state
@@ -77,6 +82,8 @@ def learn_base(
     survey = Survey.of(state, schema)
     sample: Records = yield Take(subjects=20_000, rows=400_000)
     coder = learn_coder(schema, survey, sample, min_subjects=min_subjects, bins=bins, cut_s=cut_s)
+    if cannot is not None:
+        yield Known(partial(cannot, coder))
     histories, units = Histories.learn(coder, sample, leaf=leaf, seed=seed, trees=trees)
     identities = told_by(coder, sample, units)
     every = (*coder.cats, *coder.nums, *coder.subject, *coder.dwells)

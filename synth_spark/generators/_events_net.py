@@ -20,7 +20,7 @@ from synth_spark.core.schema import Schema
 from synth_spark.core.seeds import generator, stream_key
 from synth_spark.generators._events_calibrated import calibrated
 from synth_spark.generators._events_clock import PAUSE_S
-from synth_spark.generators._events_conditions import Asked, asked_of
+from synth_spark.generators._events_conditions import Asked, asked_of, coded_objection
 from synth_spark.generators._events_decode import Base, decode, learn_base
 from synth_spark.generators._events_episodes import Drawn
 from synth_spark.generators._events_folded import Folded
@@ -194,7 +194,7 @@ def learn_with_sample(
     """
     base, sample = yield from learn_base(
         schema, min_subjects=params.min_subjects, bins=params.bins, leaf=params.leaf,
-        trees=params.trees, seed=seed, cut_s=PAUSE_S,
+        trees=params.trees, seed=seed, cut_s=PAUSE_S, cannot=coded_objection,
     )  # fmt: skip
     contexts = Contexts.learn(base, sample)
     seen = Seen.learn(base, contexts, seed)

@@ -15,7 +15,7 @@ pass gives each its own gradient. On held-back units the loss is the monitor's d
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +42,8 @@ STEEPEST = 3.0  # bound of an attribute critic's logit where it picks
 @dataclass(slots=True)
 class Adversarial:
     """Generator and critics as the training loop wants them."""
+
+    rate_setting: ClassVar[str] = "critic_rate"  # the plan's name of the schedule's learning rate
 
     schedule: Schedule
     events: EventTrainee

@@ -24,6 +24,7 @@ from synth_spark.core.conditions import (
     ImpossibleConditionError,
 )
 from synth_spark.core.schema import Schema
+from synth_spark.generators._events_coder import Coder
 from synth_spark.generators._events_decode import Base, freely_begun
 from synth_spark.generators._events_identity import Identity
 from synth_spark.generators._gpt_subjects import ClockShares, PromptedAttributes, PromptedHistories
@@ -43,6 +44,16 @@ def objection_to(schema: Schema, clause: Clause) -> str:
     return ""
 
 
+def undrawn(coder: Coder, clause: Clause) -> str:
+    """Why no event can be drawn under a clause where columns are coded so; empty if they can."""
+    known = {c.name for c in (*coder.subject, *coder.cats, *coder.nums)}
+    if clause.field in known or (
+        clause.field in CLOCK_FIELDS and all(c.name != clause.field for c in coder.schema.columns)
+    ):
+        return ""
+    return f"{clause.field} is not drawn by the transformer: it follows from other columns"
+
+
 def prompted(model: Any, condition: Condition) -> Any:
     """The model under a condition.
 
@@ -59,12 +70,13 @@ def prompted(model: Any, condition: Condition) -> Any:
     base, allowed = model.base, model.allowed or Allowed.all(model.sight)
     subject: dict[int, NDArray[np.bool_]] = {}
     for clause in condition.clauses:
-        if clause.field in CLOCK_FIELDS and clause.field not in _columns(base):
+        why = undrawn(base.coder, clause)
+        if clause.field not in _columns(base) and not why:
             allowed = _at_clock(clause, allowed, model, condition)
             continue
-        if clause.field not in _columns(base):
+        if why:
             raise CannotConditionError(
-                f"{clause.field} is not drawn by the transformer: it follows from other columns.",
+                f"{why}.",
                 hint="a clause on the columns that it follows from",
                 field=clause.field,
             )
@@ -155,6 +167,7 @@ def _ranked(
         popular=cut(identity.popular),
         other=cut(identity.other),
         pair_share=identity.pair_share * labels[identity.pair_label],
+        rare=identity.rare if identity.rare >= 0 and labels[identity.rare] else -1,
     )
     return replace(base, identities=_replaced(base.identities, j, identity)), mask
 

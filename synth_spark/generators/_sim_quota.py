@@ -70,7 +70,8 @@ def member_number(k: int, place: int, rates: Sequence[Fraction]) -> int:
     return _first(position, totals[0])
 
 
-def _count(n: int, rate: Fraction) -> int:
+def count(n: int, rate: Fraction) -> int:
+    """Members among the first n subjects, as `counted` has them."""
     p, q = rate.numerator, rate.denominator
     return (2 * n * p + q) // (2 * q)
 
@@ -78,7 +79,7 @@ def _count(n: int, rate: Fraction) -> int:
 def _first(place: int, rate: Fraction) -> int:
     """The number of the member at `place`: the smallest n with more than `place` up to it."""
     n = max(int((Fraction(2 * place + 1, 2)) / rate) - 2, 0)
-    while _count(n + 1, rate) <= place:
+    while count(n + 1, rate) <= place:
         n += 1
     return n
 
@@ -86,7 +87,7 @@ def _first(place: int, rate: Fraction) -> int:
 def _skipped(place: int, rate: Fraction) -> int:
     """The number of the subject at `place` among those that are no members."""
     n = max(int(place / (1 - rate)) - 2, 0) if rate < 1 else 0
-    while n + 1 - _count(n + 1, rate) <= place:
+    while n + 1 - count(n + 1, rate) <= place:
         n += 1
     return n
 

@@ -6,12 +6,11 @@ then its events in order of time (`_events_net.py`). See docs/ref-generators-aut
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
 from synth_spark.core.conditions import Clause
-from synth_spark.core.ports import Learning, Request
+from synth_spark.core.ports import Learning
 from synth_spark.core.schema import Schema, Shape
 
 
@@ -69,9 +68,7 @@ class Autoregressive:
     Params: ClassVar[type[AutoregressiveParams]] = AutoregressiveParams
     Model: ClassVar[type[AutoregressiveModel]] = AutoregressiveModel
 
-    def learn(
-        self, schema: Schema, params: AutoregressiveParams, seed: int
-    ) -> Generator[Request, Any, Any]:
+    def learn(self, schema: Schema, params: AutoregressiveParams, seed: int) -> Learning:
         """Tell the story of the learning; returns the model of the schema's shape."""
         story: Learning
         if schema.shape == "flat":

@@ -26,7 +26,13 @@ from synth_spark.core.ports import Fold, Learning
 from synth_spark.core.schema import Schema, Shape
 from synth_spark.core.seeds import generator, stream_key
 from synth_spark.generators._events_coder import DAY_S
-from synth_spark.generators._events_conditions import Asked, asked_of, never, objection
+from synth_spark.generators._events_conditions import (
+    Asked,
+    asked_of,
+    coded_objection,
+    never,
+    objection,
+)
 from synth_spark.generators._events_counts import Arrays, add_counts, count_state, learn_steps
 from synth_spark.generators._events_decode import Base, decode, learn_base
 from synth_spark.generators._events_episodes import Drawn
@@ -253,7 +259,7 @@ class Markov:
     def learn(self, schema: Schema, params: MarkovParams, seed: int) -> Learning:
         base, sample = yield from learn_base(
             schema, min_subjects=params.min_subjects, bins=params.bins, leaf=params.leaf,
-            trees=params.trees, seed=seed,
+            trees=params.trees, seed=seed, cannot=coded_objection,
         )  # fmt: skip
         contexts = Contexts.learn(base, sample)
         steps = learn_steps(base, contexts, sample, params.backoff)

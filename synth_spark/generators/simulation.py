@@ -26,6 +26,7 @@ from synth_spark.generators._sim_facts import Facts
 from synth_spark.generators._sim_learn import learned_facts
 from synth_spark.generators._sim_other import add_others
 from synth_spark.generators._sim_params import SimulationParams
+from synth_spark.generators._sim_reach import check_reach, few_events, shortfalls
 from synth_spark.generators._sim_rules import RULES
 from synth_spark.generators._sim_scenarios import (
     ScenarioFitError,
@@ -117,6 +118,15 @@ class Simulation:
             return schema
         label = Column(name=params.label, kind="category", source_type="string")
         return replace(schema, columns=(*schema.columns, label))
+
+    def check_reach(self, params: SimulationParams, subjects: int) -> None:
+        """Refuse scenarios that take none of the subjects (SYN-762)."""
+        check_reach(params.told(), subjects)
+
+    def short(self, params: SimulationParams, subjects: int, rows: int) -> tuple[str, ...]:
+        """Sentences on rings that are not whole, and on shares of less than one event."""
+        happen = params.told()
+        return shortfalls(happen, subjects) + few_events(happen, rows)
 
     def objection(self, schema: Schema, clause: Clause) -> str:
         if clause.missing:

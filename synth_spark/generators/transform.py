@@ -7,12 +7,11 @@ are protected when the model is made. Flat tables: `_transform_flat.py`. Events:
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from synth_spark.core.conditions import CLOCK_FIELDS, Clause
-from synth_spark.core.ports import Learning, Request
+from synth_spark.core.ports import Learning
 from synth_spark.core.schema import Schema, Shape
 from synth_spark.errors import PlanError
 from synth_spark.generators._transform_chain import check_names
@@ -86,9 +85,7 @@ class Transform:
     Params: ClassVar[type[TransformParams]] = TransformParams
     Model: ClassVar[type[TransformModel]] = TransformModel
 
-    def learn(
-        self, schema: Schema, params: TransformParams, seed: int
-    ) -> Generator[Request, Any, Any]:
+    def learn(self, schema: Schema, params: TransformParams, seed: int) -> Learning:
         """Tell the story of the learning; returns the model of the schema's shape."""
         story: Learning
         if schema.shape == "flat":

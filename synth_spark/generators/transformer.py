@@ -27,7 +27,7 @@ from synth_spark.generators._events_plan import Contexts
 from synth_spark.generators._events_seen import encode
 from synth_spark.generators._events_support import Support
 from synth_spark.generators._gpt_model import TransformerModel, check_taste
-from synth_spark.generators._gpt_prompts import objection_to
+from synth_spark.generators._gpt_prompts import objection_to, undrawn
 from synth_spark.generators._gpt_rare import with_true_rates
 from synth_spark.generators._gpt_seen import Sight
 from synth_spark.generators._gpt_train import GptTrainee, start_shares, token_counts
@@ -94,7 +94,7 @@ class Transformer:
         """Tell the story of the learning; returns a `TransformerModel`."""
         base, sample = yield from learn_base(
             schema, min_subjects=params.min_subjects, bins=params.bins, leaf=params.leaf,
-            trees=params.trees, seed=seed,
+            trees=params.trees, seed=seed, cannot=undrawn,
         )  # fmt: skip
         contexts = Contexts.learn(base, sample)
         sight = Sight.learn(base, contexts, seed, params.context)

@@ -16,7 +16,7 @@ import numpy as np
 from synth_spark.config import Sample
 from synth_spark.core.batch import Records
 from synth_spark.core.conditions import CannotConditionError, Condition, Share, held_rows
-from synth_spark.core.ports import Engine, Fold, RecordGenerator, Request, Take
+from synth_spark.core.ports import Engine, Fold, Known, RecordGenerator, Request, Take
 from synth_spark.core.schema import Schema
 from synth_spark.errors import PlanError
 
@@ -61,8 +61,8 @@ def check_conditions(kind: RecordGenerator, name: str, sample: Sample, schema: S
         BadConditionError: A clause names no field of the records, or cannot be read (SYN-710).
         CannotConditionError: The generator cannot draw under a clause by construction (SYN-712).
     """
-    for texts in (sample.where, *((*sample.where, *q.where) for q in sample.quotas)):
-        for clause in Condition.parse(texts, schema).clauses:
+    for condition in _conditions(sample, schema):
+        for clause in condition.clauses:
             why = kind.objection(schema, clause)
             if why:
                 raise CannotConditionError(
@@ -71,6 +71,45 @@ def check_conditions(kind: RecordGenerator, name: str, sample: Sample, schema: S
                     generator=name,
                     clause=clause.text(),
                 )
+
+
+def check_known(
+    known: Known,
+    name: str,
+    sample: Sample,
+    schema: Schema,
+    left: Callable[[Condition], Condition],
+) -> None:
+    """Refuse, before the dear part of the learning, what the model will not draw under.
+
+    Args:
+        known: What the story of the learning can be asked for.
+        name: Of the generator.
+        sample: The plan's section.
+        schema: Of the records.
+        left: What of a condition the model has to meet, beside looked-up columns and log lines.
+
+    Raises:
+        CannotConditionError: A column is coded so that it cannot be asked for (SYN-712).
+        ImpossibleConditionError: No key or no line has such a value (SYN-711).
+    """
+    for condition in _conditions(sample, schema):
+        for clause in left(condition).clauses:
+            why = known.objection(clause)
+            if why:
+                raise CannotConditionError(
+                    f"{name} cannot draw under {clause.text()}: {why}.",
+                    hint="transformer, a condition on another column, or a filter on the twin",
+                    generator=name,
+                    clause=clause.text(),
+                    field=clause.field,
+                )
+
+
+def _conditions(sample: Sample, schema: Schema) -> list[Condition]:
+    """What holds for all, and what holds for each quota beside it."""
+    texts = (sample.where, *((*sample.where, *q.where) for q in sample.quotas))
+    return [Condition.parse(t, schema) for t in texts]
 
 
 @dataclass(frozen=True, slots=True)

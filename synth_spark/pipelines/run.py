@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -25,7 +26,7 @@ from synth_spark.core.conditions import (
     Share,
 )
 from synth_spark.core.given import TooManyGivenError
-from synth_spark.core.ports import Engine, learn, schema_made
+from synth_spark.core.ports import Engine, Known, learn, schema_made
 from synth_spark.core.progress import Progress, Say
 from synth_spark.core.schema import Schema
 from synth_spark.core.shelf import FAMILIES, GENERATORS
@@ -33,9 +34,10 @@ from synth_spark.errors import NotForFamilyError, NotForShapeError, TooFewSubjec
 from synth_spark.metrics.base import Evaluation
 from synth_spark.pipelines import gates, model_folder
 from synth_spark.pipelines.cold import cold_formats
-from synth_spark.pipelines.conditions import Holding, check_conditions, shares_of
+from synth_spark.pipelines.conditions import Holding, check_conditions, check_known, shares_of
 from synth_spark.pipelines.evaluate import Dataset, evaluate
 from synth_spark.pipelines.folder import NothingToResumeError, RunFolder
+from synth_spark.pipelines.reach import check_reach, short
 
 LEAST_HOLDERS = 5  # of a key that is told, where the generator has no setting for it
 LEAST_SUBJECTS = 2  # one alone cannot be compared with anybody, and would be copied
@@ -112,6 +114,8 @@ class Job:
                 f"{facts['subjects_train']} beside {facts['subjects_holdout']} held out.",
                 hint="more records" + (", or independent" if least > LEAST_SUBJECTS else ""),
                 subjects=facts["subjects_train"],
+                held_out=facts["subjects_holdout"],
+                rows=facts["rows_kept"],
             )
         return facts
 
@@ -132,7 +136,9 @@ class Job:
             lines = Texts()
             if not self.plan.cold:
                 lines = learn(texts(rest, min_subjects=least, relates=kind.relates), engine)
-            model = learn(kind.learn(lines.rest(rest), params, self.plan.seed), engine)
+            story = kind.learn(lines.rest(rest), params, self.plan.seed)
+            asked = partial(self.hear, found, lines) if role == "twin" else None
+            model = learn(story, engine, asked)
             if not self.plan.cold:
                 rows = self._split()["subjects_train"] + self._split()["subjects_holdout"]
                 identifiers = {**identifiers, **learn(serials(self.schema, rows), engine)}
@@ -161,6 +167,14 @@ class Job:
             }
             self.say(Progress(stage="fit", done=1, total=1, of=name, elapsed_s=seconds))
         return facts
+
+    def hear(self, found: Determined, lines: Texts, known: Known) -> None:
+        """Refuse the plan's conditions if the model, as it turns out, will not draw under them."""
+
+        def left(condition: Condition) -> Condition:
+            return lines.conditioned(found.asked(condition, self.schema))[1]
+
+        check_known(known, self.plan.generator.name, self.plan.sample, self.schema, left)
 
     def generators(self) -> dict[str, str]:
         """Which generator makes which table; no baseline beside itself or without an evaluation."""
@@ -209,6 +223,8 @@ class Job:
                 if self.plan.sample.given:
                     facts[role] = self.shop.draw_given(folder, role, wanted, **asked)
                 else:
+                    if role == "twin":
+                        check_reach(self.plan, wanted)
                     shares = shares_of(self.plan.sample, self.schema, wanted)
                     facts[role] = self.shop.draw(folder, role, shares, **asked)
             except (CannotConditionError, ImpossibleConditionError, TooManyGivenError) as error:
@@ -218,6 +234,8 @@ class Job:
                 continue
             if any(s.condition.clauses for s in shares):
                 facts[role]["conditions"] = [[s.condition.text(), s.subjects] for s in shares]
+        if notes := short(self.plan, subjects, int(facts["twin"]["rows"])):
+            facts["twin"]["notes"] = list(notes)
         if self.plan.sample.out:
             self.shop.deliver("twin", self.plan.sample.out)
         return facts
@@ -296,6 +314,7 @@ def check(plan: Plan, schema: Schema) -> None:
         BadConditionError, CannotConditionError: Of the conditions (SYN-710, SYN-712).
         NotForFamilyError: It cannot make records of this family (SYN-703).
         UnknownNameError: The baseline is not a generator (SYN-101).
+        SynthError: A scenario takes none of the subjects (SYN-762).
         NoMinerError: There is a column of log lines and no library to mine it (SYN-780).
     """
     if schema.of_kind("text"):
@@ -307,6 +326,8 @@ def check(plan: Plan, schema: Schema) -> None:
         if plan.evaluate.baseline:
             GENERATORS.get(plan.evaluate.baseline)
     plan.params()
+    if plan.sample.subjects is not None:
+        check_reach(plan, plan.sample.subjects)
 
 
 def _check_generator(plan: Plan, schema: Schema) -> None:

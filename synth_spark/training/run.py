@@ -75,6 +75,7 @@ class Run:
         self.noise = stream_key(seed, f"noise/{gang.rank}")
         self.began = time.monotonic()
         self.said_s = self.saved_s = 0.0
+        self.good: tuple[int, int] | None = None  # epochs and steps of the last checkpoint
 
     # ---- one epoch ------------------------------------------------------------------------------
 
@@ -236,7 +237,10 @@ class Run:
 
     def save(self) -> None:
         self.saved_s = self.at.clock_s
-        if self.folder is None or self.gang.rank:
+        if self.folder is None:
+            return
+        self.good = self.at.epoch, self.at.step
+        if self.gang.rank:
             return
         counters = asdict(self.at)
         checkpoints.write(self.folder, self.at.step, self.vectors(), counters, self.mark)
@@ -252,7 +256,7 @@ class Run:
         if found is None:
             return
         self.at = Counters(**found.counters)
-        self.before_s = self.at.clock_s
+        self.before_s, self.good = self.at.clock_s, (self.at.epoch, self.at.step)
         for name, vector in self.vectors().items():
             vector.copy_(found.vectors[name])
         self.adam.count.fill_(self.at.step)
@@ -287,11 +291,23 @@ class Run:
             torch.cuda.manual_seed(number & _LOW63)
 
     def not_finite(self) -> LossNotFiniteError:
-        at = self.at
+        """The error of this step, with the checkpoint that is left."""
+        at, rate = self.at, self.schedule.learning_rate
+        setting = getattr(self.trainee, "rate_setting", "learning_rate")
+        kept = "No checkpoint was written."
+        if self.good is not None:
+            kept = (
+                f"The last good checkpoint, after epoch {self.good[0]} and step {self.good[1]}, "
+                f"is in {self.folder}."
+            )
+        epoch, step = self.good or (None, None)
         return LossNotFiniteError(
-            f"The loss of {self.name} is not finite in epoch {at.epoch + 1}, step {at.step + 1}.",
-            hint="a lower learning_rate, clip_norm: 1, or a look at the table's extreme numbers",
+            f"The loss of {self.name} is not finite in epoch {at.epoch + 1}, step {at.step + 1}. "
+            + kept,
+            hint=f"generator.params.{setting} below {rate:g}, or records.drop of a column with "
+            "extreme numbers, in a new run folder",
             epoch=at.epoch + 1, step=at.step + 1, folder=str(self.folder or ""),
+            good_epoch=epoch, good_step=step,
         )  # fmt: skip
 
     def trained(self) -> Trained:

@@ -165,6 +165,33 @@ def test_a_dry_run_checks_the_columns_and_leaves_no_folder(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_auto_says_its_choice_also_where_it_is_refused_and_takes_one_that_can_learn(
+    spark: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A half of 22 rows is held out: 20 to learn from are left once in 16,000 splits."""
+    table, out = tmp_path / "t.csv", tmp_path / "twin.csv"
+    table.write_text("plan,months\n" + "".join(f"{'ab'[i % 2]},{i % 7}\n" for i in range(22)))
+    args = ["--source.path", str(table), "--run.folder", str(tmp_path / "run")]
+    plan = tmp_path / "plan.yaml"
+    plan.write_text("name: t\ningest: {holdout_share: 0.5}\nevaluate: {enabled: false}\n")
+    base = ["run", "--plan", str(plan), *args, "--sample.out", str(out)]
+    assert command([*base, "--dry-run"]) == 0
+    shown = capsys.readouterr()
+    assert "generator autoregressive: a flat table of 22 rows" in shown.out
+    assert command([*base, "--sample.where", '["month=3"]']) == 2
+    shown = capsys.readouterr()
+    assert "auto: autoregressive, a flat table of 22 rows" in shown.err
+    assert "[SYN-710]" in shown.err
+    assert command(base) == 0
+    lines = [v for v in capsys.readouterr().err.splitlines() if v.startswith("auto: ")]
+    assert [v.split(",")[0] for v in lines] == ["auto: autoregressive", "auto: independent"]
+    assert "held out" in lines[1]
+    assert json.loads((tmp_path / "run" / "detected.json").read_text())["chosen"]["name"] == (
+        "independent"
+    )
+    assert len(out.read_text().splitlines()) == 23
+
+
 def test_a_missed_gate_ends_with_3(spark: Any, tmp_path: Path) -> None:
     path = tmp_path / "gate.yaml"
     path.write_text(

@@ -9,10 +9,17 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from synth_spark import cli
+from synth_spark.core.batch import Coded, Records
+from synth_spark.core.local import Local
+from synth_spark.core.ports import learn
+from synth_spark.core.schema import Column, Schema
+from synth_spark.core.shelf import GENERATORS
 from synth_spark.errors import PlanError
+from synth_spark.pipelines.model_folder import save
 
 ROOT = Path(__file__).parents[3]
 
@@ -221,6 +228,61 @@ def test_a_wrong_command_line_is_one_numbered_line(
     assert err.startswith("[SYN-107] ")
     assert said in err
     assert err.count("\n") == 1
+
+
+def walked(tmp_path: Path, name: str) -> Path:
+    """A run folder with a model of sixty weeks of get, post, rest, get, ..., ten minutes apart."""
+    each, weeks = 9, 60
+    t = np.tile(np.arange(each) * 600 + 8 * 3_600, weeks) + np.repeat(np.arange(weeks) % 5, each)
+    columns = {
+        "at": np.datetime64("2024-03-04", "us") + t.astype("timedelta64[s]"),
+        "kind": Coded(
+            np.tile(np.arange(each) % 3, weeks).astype(np.int32), ("get", "post", "rest")
+        ),
+    }
+    schema = Schema(
+        family="events", shape="events", key=Column(name="who", kind="identifier"), time="at",
+        columns=(
+            Column(name="at", kind="time", source_type="timestamp_ntz"),
+            Column(name="kind", kind="category"),
+        ),
+    )  # fmt: skip
+    kind = GENERATORS.get(name)
+    records = Records(columns, np.arange(weeks + 1, dtype=np.int64) * each)
+    model = learn(kind.learn(schema, kind.Params(), 1), Local(records))
+    folder = tmp_path / "models" / "twin"
+    save(folder, model, generator=name, schema=schema, identifiers={}, facts={})
+    return folder
+
+
+@pytest.mark.parametrize("whole_run", [True, False])
+def test_model_show_prints_the_transitions_of_a_markov_model(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], whole_run: bool
+) -> None:
+    folder = walked(tmp_path, "markov")
+    assert cli.main(["model", "show", str(tmp_path if whole_run else folder)]) == 0
+    out = capsys.readouterr().out
+    assert f"{folder} (markov)" in out
+    rows = [[c.strip() for c in v.strip("|").split("|")] for v in out.splitlines() if v[:1] == "|"]
+    told = {r[0]: (r[1], r[3], r[5]) for r in rows[2:]}
+    # of the 8 events that another follows 3 are get, 3 post and 2 rest, which ends the week
+    assert told == {
+        "get": ("37.5%", "0.0%", "post 100%"),
+        "post": ("37.5%", "0.0%", "rest 100%"),
+        "rest": ("25.0%", "0.0%", "get 100%"),
+    }
+    assert rows[0][0] == "kind left"
+    assert all(r[4].startswith("10.") and "min" in r[4] for r in rows[2:])  # by bins of gaps
+
+
+def test_model_show_prints_the_facts_of_a_model_without_a_table(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = walked(tmp_path, "independent")
+    assert cli.main(["model", "show", str(folder)]) == 0
+    head, _, facts = capsys.readouterr().out.partition("\n\n")
+    assert head == f"{folder} (independent)"
+    assert isinstance(json.loads(facts), dict)
 
 
 def test_ctrl_c_says_how_to_go_on(

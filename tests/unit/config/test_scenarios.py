@@ -82,6 +82,14 @@ def test_a_plan_spells_out_the_files_it_names_so_that_its_fingerprint_covers_the
     assert plan(3) != plan(4)
 
 
+def test_every_setting_of_a_scenario_has_a_readable_type_and_a_description() -> None:
+    rows = [v.split(" | ") for v in scenario_reference().splitlines() if v.startswith("| `")]
+    assert [r[0] for r in rows if "[Annotated" in r[1] or "FieldInfo" in r[1]] == []
+    assert [r[0] for r in rows if not r[3].strip(" |")] == []
+    shares = [r for r in rows if r[0] == "| `events`"]
+    assert shares[0][1] == "float or None, gt=0, le=0.5"
+
+
 def test_the_reference_page_is_what_the_models_say() -> None:
     page = (ROOT / "docs" / "ref-scenarios.md").read_text(encoding="utf-8")
     assert page == scenario_reference() + "\n", (

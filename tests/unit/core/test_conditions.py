@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from synth_spark.config import plan_from
 from synth_spark.core.batch import Coded, Records
 from synth_spark.core.conditions import BadConditionError, Condition, held_rows
+from synth_spark.core.schema import Column
 from tests.contract.cases import EVENTS, FLAT
 
 
@@ -36,6 +39,92 @@ def test_ranges_hold_both_ends_and_a_day_is_a_whole_day(text: str, low: float, h
 
 def test_labels_may_hold_spaces_and_several_are_parted_by_bars() -> None:
     assert clause("plan=basic plus| max ").labels == ("basic plus", "max")
+
+
+def texts(text: str, schema=EVENTS) -> list[str]:
+    return [c.text() for c in Condition.parse([text], schema).clauses]
+
+
+def test_the_issues_own_prompt_is_four_clauses_and_its_family_none() -> None:
+    columns = (*EVENTS.columns, *(Column(name=n, kind="category") for n in ("plan", "fault")))
+    calls = replace(EVENTS, family="cdr", columns=columns)
+    asked = "family=cdr region=rural plan=prepaid hour=18..20 fault=outage"
+    told = ["region=rural", "plan=prepaid", "hour=18..20", "fault=outage"]
+    assert texts(asked, calls) == told
+    assert Condition.parse(asked.split(), calls) == Condition.parse([asked], calls)
+    assert Condition.parse(["family=cdr"], calls).clauses == ()
+
+
+@pytest.mark.parametrize("asked", ["family=location", "family=", "region=north family=cdr|x"])
+def test_another_family_than_the_records_is_refused(asked: str) -> None:
+    with pytest.raises(BadConditionError, match="of events") as error:
+        Condition.parse([asked], EVENTS)
+    assert error.value.facts["family"] == "events"
+
+
+def test_a_column_called_family_is_a_column() -> None:
+    own = replace(FLAT, columns=(Column(name="family", kind="category"),))
+    assert texts("family=smith", own) == ["family=smith"]
+
+
+@pytest.mark.parametrize(
+    ("text", "labels"),
+    [
+        ("plan=basic x=3", ("basic x=3",)),  # x is no field
+        ("plan=basic plus| max ", ("basic plus", "max")),
+        ("plan=a hour=3", ("a hour=3",)),  # profiles have no clock
+        ("plan=a monthsmore=3", ("a monthsmore=3",)),
+        ('plan="a months=3"', ("a months=3",)),
+        ('plan=b|"a months=3"', ("b", "a months=3")),
+        ('plan="a|b"|c', ("a|b", "c")),
+        ('plan=" a"', (" a",)),
+        ('plan=""a""', ('"a"',)),
+        ('plan=12" pipe', ('12" pipe',)),
+        ('plan=""', ("",)),
+    ],
+)
+def test_what_is_no_field_or_stands_in_quotation_marks_belongs_to_the_label(
+    text: str, labels: tuple[str, ...]
+) -> None:
+    (found,) = Condition.parse([text], FLAT).clauses
+    assert found.labels == labels
+    assert Condition.parse([found.text()], FLAT).clauses == (found,)  # said so that it reads alike
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("plan=basic months=1..12", ["plan=basic", "months=1..12"]),
+        ("plan=basic plus months = 3  bill=", ["plan=basic plus", "months=3", "bill="]),
+        ("bill= plan=a|b", ["bill=", "plan=a|b"]),
+        ('plan="a months=3" months=4', ['plan="a months=3"', "months=4"]),
+        ('plan="a" months=4', ["plan=a", "months=4"]),
+    ],
+)
+def test_a_text_is_cut_before_each_field(text: str, found: list[str]) -> None:
+    assert texts(text, FLAT) == found
+
+
+def test_a_field_whose_name_ends_like_another_is_not_cut() -> None:
+    columns = tuple(Column(name=n, kind="number") for n in ("charges", "total charges"))
+    bills = replace(FLAT, columns=columns)
+    assert texts("total charges=5", bills) == ["total charges=5"]
+    assert texts("charges=1 total charges=5", bills) == ["charges=1", "total charges=5"]
+
+
+def test_a_field_that_stands_twice_in_one_text_is_refused() -> None:
+    with pytest.raises(BadConditionError, match="twice"):
+        texts("months=1 months=2", FLAT)
+
+
+def test_a_plan_takes_one_text_or_a_list() -> None:
+    one = plan_from({"sample": {"where": "plan=a months=3"}}).sample.where
+    told = plan_from({}, ["--sample.where", "plan=a months=3"]).sample.where
+    listed = plan_from({"sample": {"where": ["plan=a", "months=3"]}}).sample.where
+    assert Condition.parse(one, FLAT) == Condition.parse(listed, FLAT)
+    assert told == one == ("plan=a months=3",)
+    quota = {"where": "plan=a months=3", "share": 0.5}
+    assert plan_from({"sample": {"quotas": [quota]}}).sample.quotas[0].where == one
 
 
 def test_nothing_behind_the_sign_asks_for_missing_values() -> None:

@@ -8,6 +8,7 @@ from synth_spark.core.batch import Coded, Records
 from synth_spark.core.local import Local
 from synth_spark.core.ports import learn
 from synth_spark.core.schema import Column, Schema
+from synth_spark.generators import _events_identity_kernels as kernels
 from synth_spark.generators._events_coder import RANKS
 from synth_spark.generators._events_decode import Base, learn_base
 from synth_spark.generators._events_labels import decode_ranked
@@ -83,3 +84,13 @@ def test_popular_labels_stand_for_the_values_with_more_events() -> None:
     real = np.asarray(records.columns["host"].codes) < 50
     # 68 % of the events are of the 50 most asked for, who are 36 % of all values beyond the ranks.
     assert abs(told.mean() - real.mean()) < 0.1
+
+
+def test_without_a_rare_label_a_value_beyond_all_labels_is_one_that_has_a_share() -> None:
+    """Subject 0 holds both labels that have a share already, subject 1 holds none."""
+    owner, labels = np.array([0, 0, 1, 1, 1]), np.array([[1, 3], [0, 0]])
+    upper = np.cumsum([[0.0, 0.5, 0.0, 0.5]], axis=1)
+    u = np.random.default_rng(0).random((5, 24))
+    found = kernels.wild(owner, labels, upper, -1, u)
+    assert set(found.tolist()) <= {1, 3}
+    assert set(found[2:4].tolist()) == {1, 3}  # none twice while there is another

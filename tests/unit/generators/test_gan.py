@@ -24,6 +24,7 @@ from tests.unit.generators.events_world import SCHEMA, phones
 
 torch = pytest.importorskip("torch")
 training = pytest.importorskip("synth_spark.training.loop")
+critics = pytest.importorskip("synth_spark.models.critic")
 RECORDS = phones(60, 8)
 SMALL = {"min_subjects": 1, "leaf": 15, "trees": 4, "max_epochs": 2, "width": 32, "head": 16}
 PLAN = Schedule(batch_size=16, max_epochs=2, valid_share=0.2, score_first=True, worse=1.5)
@@ -167,6 +168,88 @@ def test_a_draw_that_the_critic_likes_becomes_likelier(model: EventsModel) -> No
             if weight.grad is not None:
                 weight.sub_(0.01 * weight.grad)
     assert gain() > before
+
+
+def packed(
+    model: EventsModel, monkeypatch: pytest.MonkeyPatch, slope: float
+) -> tuple[float, dict, list]:
+    """The critic's loss and what it was of, by a critic that multiplies sums and a given slope."""
+    trainee, looks, sides = adversary(model), [], []
+    torch.manual_seed(3)
+    module, rows = trainee.build().train(), batch(model, 6)
+    real = Ragged.real({k: v.numpy() for k, v in rows.items()})
+    drawn = trainee.drawn(module, rows, module.weights(), 2)
+
+    def look(x, a):
+        looks.append(x.sum((1, 2))[:, None] / 100)
+        return looks[-1]
+
+    def sloped(score, inputs):
+        sides.append((score, inputs))
+        return torch.full((len(score),), slope)
+
+    module.critic.look = look
+    module.critic.score = lambda *seen: torch.stack(seen).prod(0)[:, 0]
+    monkeypatch.setattr(critics, "penalty", sloped)
+    loss, score = trainee._critic(module, real, drawn, torch.device("cpu"))
+    seen = {"real": looks[0][:, 0], "drawn": looks[1].view(2, 6), "score": score}
+    return float(loss), seen, sides
+
+
+def test_the_critic_scores_each_unit_packed_with_the_next_ones_of_its_kind(
+    model: EventsModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loss, seen, _ = packed(model, monkeypatch, 0.0)
+    real, drawn = seen["real"], seen["drawn"]
+    following = [1, 2, 3, 4, 5, 0]
+    want = torch.stack([drawn[d] * drawn[:, following].mean(0) for d in (0, 1)])
+    torch.testing.assert_close(seen["score"], want)
+    pairs = real * real[following]
+    by_hand = want.mean() - pairs.mean() + 1e-3 * pairs.square().mean()
+    assert loss == pytest.approx(float(by_hand), rel=1e-5)
+
+
+def test_a_pack_is_of_two_units_and_both_bear_on_its_score() -> None:
+    torch.manual_seed(0)
+    critic = critics.SequenceCritic(3, 2)
+    one, two, other = (critic.look(torch.randn(4, 8, 3), torch.randn(4, 2)) for _ in range(3))
+    assert not torch.allclose(critic.score(one, two), critic.score(one, other))
+    with pytest.raises(RuntimeError):
+        critic.score(one)
+
+
+def test_the_critics_loss_holds_ten_times_the_penalty_between_real_and_drawn_packs(
+    model: EventsModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without, _, _ = packed(model, monkeypatch, 0.0)
+    loss, _, [(score, inputs)] = packed(model, monkeypatch, 7.0)
+    assert loss - without == pytest.approx(70.0, abs=1e-2)
+    assert len(score) == 3  # every other of the six, each with the next
+    assert [len(x) for x in inputs] == [6, 6]
+    assert all(x.requires_grad for x in inputs)
+
+
+def test_the_penalty_is_the_squared_distance_of_a_packs_slope_from_one() -> None:
+    x = torch.zeros(4, 2, requires_grad=True)  # packs of rows 0 and 2, 1 and 3
+    a = torch.zeros(4, 1, requires_grad=True)
+    score = torch.stack([3 * x[0, 0] + 4 * x[2, 1], 2 * x[1, 0] + x[3, 1] + 2 * a[3, 0]])
+    found = critics.penalty(score, [x, a])
+    assert found.tolist() == pytest.approx([16.0, 4.0])  # slopes 5 and 3
+
+
+def test_the_attribute_critic_pays_for_its_slope_at_real_rows(model: EventsModel) -> None:
+    class Steep(torch.nn.Module):
+        def forward(self, told):
+            return 3 * told[..., 0]
+
+    trainee, rows = adversary(model), batch(model, 6)
+    module = trainee.build()
+    module.judge = Steep()
+    told = rows["told"].float().view(6, CANDIDATES + 1, -1) / SCALE
+    soft = torch.nn.functional.softplus
+    plain = soft(-3 * told[:, 0, 0]).mean() + soft(3 * told[:, 1:, 0]).mean()
+    loss = trainee._judge(module, rows).detach()
+    assert float(loss) - float(plain) == pytest.approx(9.0, abs=1e-3)  # the slope 3, squared
 
 
 # ---- the monitor --------------------------------------------------------------------------------

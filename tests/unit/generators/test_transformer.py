@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from synth_spark.core.batch import Coded, Records
+from synth_spark.core.batch import RARE, Coded, Records
 from synth_spark.core.conditions import Clause, Condition, ImpossibleConditionError
 from synth_spark.core.local import Local
 from synth_spark.core.ports import learn
@@ -272,6 +272,24 @@ def test_hours_alone_leave_about_as_many_events_as_stand_there(model: Transforme
 
 def test_a_label_behind_the_ranks_is_kept_to(model: TransformerModel) -> None:
     assert set(texts(drawn(model, "cell=cell03|cell10"), "cell")) == {"cell03", "cell10"}
+
+
+def test_subjects_of_more_values_than_ranks_keep_to_the_asked_labels_too() -> None:
+    """Of 200 cells most are held by fewer subjects than 5, so that a rare one exists."""
+    rng = np.random.default_rng(7)
+    records = phones(50, 30)
+    share = 1 / np.arange(1, 201)
+    cells = Coded(
+        rng.choice(200, records.rows, p=share / share.sum()).astype(np.int32),
+        tuple(f"t{k:03d}" for k in range(200)),
+    )
+    held = [len(set(cells.codes[records.owners == i].tolist())) for i in range(50)]
+    assert np.median(held) > 12  # a subject tells 10 by its ranks; the others are drawn behind them
+    records = Records({**records.columns, "cell": cells}, records.offsets)
+    model = learned(records, max_epochs=1, min_subjects=5)
+    assert any(t.startswith(RARE) for t in texts(model.sample(0, 50, 3), "cell"))
+    for wanted in ({"t003", "t010"}, {f"t{k:03d}" for k in range(20)}):
+        assert set(texts(drawn(model, f"cell={'|'.join(wanted)}"), "cell")) <= wanted
 
 
 @pytest.mark.parametrize(

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
 from synth_spark.config import plan_from
-from synth_spark.core.conditions import CannotConditionError
+from synth_spark.core.conditions import CannotConditionError, Condition
+from synth_spark.core.local import Local
+from synth_spark.core.ports import learn
+from synth_spark.core.progress import silent
 from synth_spark.core.shelf import GENERATORS
 from synth_spark.errors import PlanError
+from synth_spark.generators._events_conditions import coded_objection
+from synth_spark.generators._events_decode import learn_base
+from synth_spark.generators._events_episodes import Histories
+from synth_spark.generators._gpt_prompts import undrawn
 from synth_spark.pipelines.conditions import check_conditions, shares_of
-from tests.contract.cases import EVENTS, FLAT
+from synth_spark.pipelines.folder import RunFolder
+from synth_spark.pipelines.run import Job
+from tests.contract.cases import EVENTS, FLAT, event_records
 
 
 def sizes(subjects: int, **sample: object) -> list[tuple[str, int]]:
@@ -57,3 +69,63 @@ def test_a_generator_that_cannot_says_why_before_anything_starts() -> None:
     plan = plan_from({"sample": {"where": ["hour=3"]}})
     with pytest.raises(CannotConditionError, match="cut out"):
         check_conditions(GENERATORS.get("transform"), "transform", plan.sample, EVENTS)
+
+
+# ---- what is known once the columns are coded ---------------------------------------------------
+
+
+def fitted(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch, **sample: object) -> None:
+    """Fit by a generator whose dear parts, its trees and its training, fail if they are begun."""
+
+    def begun(*args: object, **settings: object) -> None:
+        raise RuntimeError("the dear part began")
+
+    class Shop:
+        def engine(self, part: str) -> Local:
+            return Local(event_records(), train=begun)
+
+    monkeypatch.setattr(Histories, "learn", begun)
+    plan = plan_from({"generator": {"name": name}, "sample": sample})
+    check_conditions(GENERATORS.get(name), name, plan.sample, EVENTS)
+    folder = RunFolder(tmp_path)
+    folder.open(plan.to_yaml())
+    folder.complete("ingest", plan.fingerprint("ingest"), 0.0, {"identifiers": {}})
+    Job(plan, EVENTS, folder, Shop(), silent).fit()
+
+
+ASKED = [
+    {"where": ["cell=cell07|cell08"]},
+    {"quotas": [{"where": ["cell=cell07"], "share": 0.5}], "where": ["what=call"]},
+]
+
+
+@pytest.mark.parametrize("sample", ASKED, ids=["where", "quota"])
+@pytest.mark.parametrize("name", ["markov", "autoregressive", "gan"])
+def test_a_label_that_stands_behind_ranks_is_refused_before_any_tree_or_training(
+    tmp_path: Path, name: str, sample: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(CannotConditionError, match="among the subject's own") as error:
+        fitted(tmp_path, name, monkeypatch, **sample)
+    assert error.value.facts["field"] == "cell"
+    assert error.value.facts["generator"] == name
+
+
+@pytest.mark.parametrize("name", ["markov", "autoregressive", "gan", "transformer"])
+def test_what_can_be_drawn_under_is_not_refused(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = ["what=call", "region=north", "hour=8..20", "seconds=1..60"]
+    asked += ["cell=cell07"] if name == "transformer" else []
+    with pytest.raises(RuntimeError, match="dear part"):
+        fitted(tmp_path, name, monkeypatch, where=asked)
+
+
+def test_a_number_that_follows_from_the_next_events_time_is_refused_too() -> None:
+    base, _ = learn(learn_base(EVENTS, min_subjects=1, bins=8, leaf=20, trees=1, seed=0),
+                    Local(event_records()))  # fmt: skip
+    clauses = Condition.parse(["seconds=1..60", "hour=3"], EVENTS).clauses
+    followed = replace(base.coder, nums=(), dwells=base.coder.nums)
+    for objects in (coded_objection, undrawn):
+        assert [objects(base.coder, c) for c in clauses] == ["", ""]
+        assert "seconds is not drawn" in objects(followed, clauses[0])
+        assert not objects(followed, clauses[1])

@@ -15,12 +15,15 @@ from synth_spark.core.batch import Records
 from synth_spark.core.conditions import BadConditionError, Share
 from synth_spark.core.local import Local, NoRecords
 from synth_spark.core.progress import silent
+from synth_spark.core.shelf import GENERATORS
 from synth_spark.errors import NotForFamilyError, NotForShapeError, SynthError, TooFewSubjectsError
 from synth_spark.pipelines.cold import ColdStartError, cold_steps
 from synth_spark.pipelines.folder import NothingToResumeError, OtherPlanError, RunFolder
 from synth_spark.pipelines.gates import UnknownGateError
 from synth_spark.pipelines.model_folder import load_saved
+from synth_spark.pipelines.reach import check_reach
 from synth_spark.pipelines.run import Job, check, run
+from synth_spark.telling import facts, tell_notes
 from tests.contract.cases import FLAT, flat_records
 
 
@@ -149,6 +152,35 @@ def test_one_subject_to_learn_from_is_refused_after_ingest(tmp_path: Path) -> No
     assert RunFolder(tmp_path / "run").step("ingest") is None
 
 
+@pytest.mark.parametrize("name", GENERATORS.names())
+def test_one_subject_less_than_a_generator_needs_is_refused_and_says_how_many(
+    tmp_path: Path, name: str
+) -> None:
+    least = max(GENERATORS.get(name).min_subjects, 2)
+
+    class Small(Memory):
+        train = least - 1
+
+        def ingest(self, plan: Plan, schema: Any) -> dict[str, Any]:
+            facts = super().ingest(plan, schema)
+            return {**facts, "subjects_train": self.train, "subjects_holdout": 3}
+
+    with pytest.raises(TooFewSubjectsError, match=f"\\] {name} needs {least} subjects") as error:
+        job(tmp_path, Small(), generator={"name": name}).ingest()
+    assert error.value.facts["subjects"] == least - 1
+    assert error.value.facts["held_out"] == 3
+    Small.train = least
+    assert job(tmp_path, Small(), generator={"name": name}).ingest()["subjects_train"] == least
+
+
+def test_the_networks_need_twenty_subjects_and_counts_two() -> None:
+    needs = {name: GENERATORS.get(name).min_subjects for name in GENERATORS.names()}
+    assert {n for n, least in needs.items() if least == 20} == {
+        "autoregressive", "gan", "transform", "transformer", "vae",
+    }  # fmt: skip
+    assert needs["markov"] == 2
+
+
 def test_a_condition_holds_in_the_twin_which_is_scored_against_records_that_hold_it(
     tmp_path: Path,
 ) -> None:
@@ -194,6 +226,45 @@ def test_without_a_source_nothing_is_ingested_and_evaluated(tmp_path: Path) -> N
     assert shop.calls == ["draw twin"]
     assert outcome.evaluation is None
     assert load_saved(tmp_path / "run" / "models" / "twin").identifiers["#key"]["places"][0] == "=9"
+
+
+def cold(share: float) -> dict[str, Any]:
+    """COLD with a share of its 40 subjects in rings of four."""
+    ring = {"kind": "fraud_ring", "subjects": share, "ring_size": 4}
+    params = {**COLD["generator"]["params"], "scenarios": [ring]}
+    return {**COLD, "generator": {"name": "simulation", "params": params}}
+
+
+def test_a_scenario_that_takes_nobody_is_refused_before_anything_starts() -> None:
+    plan = plan_from(cold(0.01))  # 0.4 of a subject
+    with pytest.raises(SynthError, match="takes none of 40 subjects") as error:
+        check(plan, plan.schema_of())
+    assert error.value.code == "SYN-762"
+    check(plan_from(cold(0.05)), plan.schema_of())
+    parts = [{"where": ["region=north"], "share": 0.5}]  # numbered part by part: not foretold
+    check_reach(plan_from({**cold(0.01), "sample": {"subjects": 40, "quotas": parts}}), 40)
+
+
+def test_a_ring_that_is_not_whole_is_said_in_the_step_on_the_screen_and_in_the_report(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Nothing(Memory):
+        def engine(self, part: str) -> Any:
+            return NoRecords()
+
+    plan = plan_from(cold(0.05))
+    folder = RunFolder(tmp_path / "run")
+    folder.open(plan.to_yaml())
+    this = Job(plan, plan.schema_of(), folder, Nothing(), silent)
+    run(this, ("fit", "sample"), ignore)
+    notes = folder.step("sample")["facts"]["twin"]["notes"]
+    assert notes == [
+        "fraud_ring takes 2 of 40 subjects, only one of 2 in place of 4; "
+        "the next whole ring needs 70 subjects."  # 3.5 is rounded up
+    ]
+    assert notes[0] in facts(this)["not_tested"]
+    tell_notes(notes)
+    assert notes[0] in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

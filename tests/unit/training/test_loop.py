@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 
 import numpy as np
 import pytest
 import torch
 
+from synth_spark.config import plan_from
 from synth_spark.core.batch import Encoded
 from synth_spark.core.ports import Schedule
 from synth_spark.core.seeds import generator, stream_key
@@ -296,9 +298,34 @@ def test_a_loss_that_is_not_a_number_stops_and_leaves_the_last_checkpoint(tmp_pa
         fit(Exploding(PLAN), encoded(384), None, seed=1, folder=tmp_path)
     assert refused.value.facts["epoch"] == 4
     assert refused.value.facts["step"] == 20
+    assert (refused.value.facts["good_epoch"], refused.value.facts["good_step"]) == (3, 18)
+    assert f"after epoch 3 and step 18, is in {tmp_path}." in str(refused.value)
     assert [p.stem for p in sorted(tmp_path.glob("*.json"))] == [
         "checkpoint-000000012", "checkpoint-000000018",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["autoregressive", "transformer", "vae", "gan"])
+def test_what_is_advised_against_a_loss_that_is_no_number_is_a_setting(name: str) -> None:
+    class Infinite(world.Curve):
+        rate_setting = "critic_rate" if name == "gan" else "learning_rate"
+
+        def loss(self, module, batch):
+            return super().loss(module, batch) * float("inf")
+
+    with pytest.raises(LossNotFiniteError) as refused:
+        fit(Infinite(PLAN), encoded(), None, seed=1)
+    assert "No checkpoint was written." in str(refused.value)
+    settings = re.findall(r"generator\.params\.(\w+)", refused.value.hint)
+    assert len(settings) == 1
+    plan = {"generator": {"name": name, "params": {settings[0]: 1e-4}}, "records": {"drop": ["x"]}}
+    assert getattr(plan_from(plan).params(), settings[0]) == 1e-4
+
+
+def test_the_critics_of_the_gan_name_their_own_rate() -> None:
+    from synth_spark.generators._gan_train import Adversarial
+
+    assert Adversarial.rate_setting == "critic_rate"
 
 
 def test_minutes_end_the_run_in_time_and_at_the_low_end_of_the_cosine(monkeypatch) -> None:

@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal
 
 from synth_spark.choosing import chosen
-from synth_spark.config import AUTO, STEPS, Plan, Step, plan_from, read_plan
+from synth_spark.config import AUTO, STEPS, Plan, Step, parse_overrides, plan_from, read_plan
 from synth_spark.core.paths import local_path, plain, stem
 from synth_spark.core.progress import Log, Progress
 from synth_spark.core.schema import Schema
@@ -24,7 +24,7 @@ from synth_spark.core.shelf import GENERATORS
 from synth_spark.errors import SynthError
 from synth_spark.pipelines.cold import cold_steps
 from synth_spark.pipelines.folder import RunFolder, write_text
-from synth_spark.pipelines.run import Job, check
+from synth_spark.pipelines.run import Job, check, check_steps
 from synth_spark.pipelines.run import run as run_job
 from synth_spark.places import check_places
 from synth_spark.records.detect import apart_from_marks
@@ -174,6 +174,21 @@ def run(
         return _in_session(plan, spelled, folder, steps, dry_run=dry_run, fresh_twin=fresh_twin)
 
 
+def planned(file: Path, overrides: Sequence[str], steps: Sequence[Step]) -> Plan:
+    """Read the plan of some steps; to be scored alone, a run's own plan is that of its last twin.
+
+    Raises:
+        PlanError: See `read_plan`.
+    """
+    plan = read_plan(file, overrides)
+    drawn = plan.folder / "sample-plan.yaml"
+    own = drawn.exists() and file.resolve() == (plan.folder / "plan.yaml").resolve()
+    if tuple(steps) != ("evaluate",) or not own:
+        return plan
+    sample = read_plan(drawn).model_dump(mode="json")["sample"]
+    return read_plan(file, {"sample": sample, **parse_overrides(overrides)})
+
+
 def _in_session(
     plan: Plan,
     spelled: Schema | None,
@@ -296,10 +311,7 @@ def _carry_out(
     from synth_spark.spark.workshop import SparkWorkshop
 
     plan, schema, found = settled.plan, settled.schema, settled.found
-    if plan.run.resume != "never":  # before the plan that the run was made with is written over
-        for step in steps:
-            folder.resumable(step, plan.fingerprint(step))
-    folder.open(plan.to_yaml())
+    check_steps(plan, folder, steps)  # before the plan that the model was made by is written over
     kept: dict[str, Any] = {"schema": schema.to_json(), "names": plan.source_names()}
     kept["asked"] = settled.asked
     if settled.chosen is not None:
@@ -310,7 +322,9 @@ def _carry_out(
         kept |= {"why": found.why, "notes": found.notes}
         if not plan.run.quiet:
             sys.stderr.write("".join(f"{note}\n" for note in found.notes))
-    write_text(folder.path / "detected.json", json.dumps(kept, indent=1))
+    if steps[0] in ("ingest", "fit"):
+        folder.write_plan(steps[0], plan.to_yaml())
+        write_text(folder.path / "detected.json", json.dumps(kept, indent=1))
     say = Log(folder.path / "progress.jsonl", quiet=plan.run.quiet)
     say(Progress(stage="start", done=0, total=len(steps), of="steps", elapsed_s=0.0))
     shop = SparkWorkshop(spark, plan, schema, folder, settled.source, say)

@@ -196,10 +196,8 @@ def _verb(steps: tuple[Step, ...], summary: str) -> Any:
         overrides += ["--run.resume", resume] if resume else []
         overrides += ["--run.quiet", "true"] if as_json else []
         from synth_spark import app as application
-        from synth_spark.config import read_plan
 
-        read = read_plan(plan, overrides)
-
+        read = application.planned(plan, overrides, steps)
         _end(application.run(read, steps, dry_run=dry_run))
 
     command.__doc__ = f"{summary} Any setting of the plan can follow: --section.field value."

@@ -58,6 +58,7 @@ def plan_from(
     """Make a plan from plain data; see `read_plan`."""
     merged = json.loads(json.dumps(dict(data)))  # a deep copy, and proof that it is plain data
     changes = overrides if isinstance(overrides, Mapping) else parse_overrides(overrides)
+    _let_given_win(merged, changes)
     for path, value in changes.items():
         _put(merged, path, value)
     _refuse_secrets(merged)
@@ -114,6 +115,13 @@ def parse_overrides(arguments: Sequence[str]) -> dict[str, Any]:
 def changed(plan: Plan, overrides: Mapping[str, Any] | Sequence[str]) -> Plan:
     """The plan with some settings changed, checked anew."""
     return plan_from(plan.model_dump(mode="json"), overrides)
+
+
+def _let_given_win(data: dict[str, Any], changes: Mapping[str, Any]) -> None:
+    """A table of conditions that is asked for now says how many subjects, not the written plan."""
+    said, sample = changes.get("sample.given"), data.get("sample")
+    if said is not None and "sample.subjects" not in changes and isinstance(sample, dict):
+        sample.pop("subjects", None)
 
 
 def _known(shelf: Shelf, name: str) -> None:

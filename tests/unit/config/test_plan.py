@@ -279,6 +279,16 @@ def test_a_step_does_not_depend_on_the_settings_of_later_steps() -> None:
     assert changed(plan, {"fit.ranks": 2}).fingerprint("ingest") == plan.fingerprint("ingest")
 
 
+def test_a_table_of_conditions_asked_for_now_wins_over_written_subjects(tmp_path: Path) -> None:
+    written = write(tmp_path, "sample: {subjects: 7}")
+    assert read_plan(written, ["--sample.given", "w.csv"]).sample.subjects is None
+    said = read_plan(written, ["--sample.given", "w.csv", "--sample.subjects", "9"])
+    assert said.sample.subjects == 9
+    both = write(tmp_path, "sample: {subjects: 7, given: w.csv}")
+    assert read_plan(both).sample.subjects == 7
+    assert read_plan(both, ["--sample.given", "null"]).sample.subjects == 7
+
+
 def test_plans_are_frozen() -> None:
     with pytest.raises(ValueError, match="frozen"):
         plan_from(BASE).fit.ranks = 3  # type: ignore[misc]

@@ -160,8 +160,9 @@ class Plan(Section):
         dumped["ingest"].pop("id_key_file")
         for cut in ("partitions", "rows_per_wave"):
             dumped.get("sample", {}).pop(cut, None)
-        if dumped.get("sample", {}).get("given", "") is None:  # as before the setting was there
-            dumped["sample"].pop("given")
+        for later in ("given", "temperature", "top_p"):  # as before the setting was there
+            if dumped.get("sample", {}).get(later, "") is None:
+                dumped["sample"].pop(later)
         text = json.dumps(dumped, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
         return hashlib.sha256(text.encode()).hexdigest()
 

@@ -34,7 +34,7 @@ from synth_spark.errors import NotForFamilyError, NotForShapeError, TooFewSubjec
 from synth_spark.metrics.base import Evaluation
 from synth_spark.pipelines import gates, model_folder
 from synth_spark.pipelines.cold import cold_formats
-from synth_spark.pipelines.conditions import Holding, check_conditions, shares_of
+from synth_spark.pipelines.conditions import Holding, check_conditions, check_taste, shares_of
 from synth_spark.pipelines.evaluate import Dataset, evaluate
 from synth_spark.pipelines.folder import NothingToResumeError, RunFolder
 
@@ -319,6 +319,7 @@ def check(plan: Plan, schema: Schema) -> None:
     Raises:
         NotForShapeError: The generator cannot make records of this shape (SYN-701).
         BadConditionError, CannotConditionError: Of the conditions (SYN-710, SYN-712).
+        CannotTemperError: Its models have no temperature and no nucleus (SYN-715).
         NotForFamilyError: It cannot make records of this family (SYN-703).
         UnknownNameError: The baseline is not a generator (SYN-101).
         NoMinerError: There is a column of log lines and no library to mine it (SYN-780).
@@ -348,6 +349,7 @@ def _check_generator(plan: Plan, schema: Schema) -> None:
         )
     _check_family(plan, schema, kind)
     check_conditions(kind, plan.generator.name, plan.sample, schema)
+    check_taste(kind, plan.generator.name, plan.sample)
 
 
 def _check_family(plan: Plan, schema: Schema, kind: Any) -> None:

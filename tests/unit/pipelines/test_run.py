@@ -17,11 +17,12 @@ from synth_spark.core.local import Local, NoRecords
 from synth_spark.core.progress import silent
 from synth_spark.errors import NotForFamilyError, NotForShapeError, SynthError, TooFewSubjectsError
 from synth_spark.pipelines.cold import ColdStartError, cold_steps
+from synth_spark.pipelines.conditions import CannotTemperError
 from synth_spark.pipelines.folder import NothingToResumeError, OtherPlanError, RunFolder
 from synth_spark.pipelines.gates import UnknownGateError
 from synth_spark.pipelines.model_folder import load_saved
 from synth_spark.pipelines.run import Job, check, run
-from tests.contract.cases import FLAT, flat_records
+from tests.contract.cases import EVENTS, FLAT, flat_records
 
 
 @dataclass
@@ -209,6 +210,16 @@ def test_plans_that_cannot_work_are_refused_before_anything_starts() -> None:
         check(plan_from({"generator": {"name": "markov"}}), FLAT)
     with pytest.raises(UnknownGateError, match="paris"):
         check(plan_from({"evaluate": {"gates": [{"metric": "paris", "at_least": 1.0}]}}), FLAT)
+
+
+@pytest.mark.parametrize("setting", ["temperature", "top_p"])
+def test_a_temperature_is_refused_where_a_generator_has_none(setting: str) -> None:
+    asked = {"generator": {"name": "independent"}, "sample": {setting: 0.5}}
+    with pytest.raises(CannotTemperError) as error:
+        check(plan_from(asked), FLAT)
+    assert error.value.facts == {"generator": "independent", "settings": [setting]}
+    assert error.value.hint.endswith("--generator.name transformer")
+    check(plan_from({**asked, "generator": {"name": "transformer"}}), EVENTS)
 
 
 def test_one_subject_to_learn_from_is_refused_after_ingest(tmp_path: Path) -> None:

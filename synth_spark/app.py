@@ -16,7 +16,17 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal
 
 from synth_spark.choosing import chosen
-from synth_spark.config import AUTO, STEPS, Plan, Step, parse_overrides, plan_from, read_plan
+from synth_spark.config import (
+    AUTO,
+    STEPS,
+    Plan,
+    Step,
+    Tables,
+    parse_overrides,
+    plan_from,
+    read_plan,
+    read_plans,
+)
 from synth_spark.core.paths import local_path, plain, stem
 from synth_spark.core.progress import Log, Progress
 from synth_spark.core.schema import Schema
@@ -161,6 +171,20 @@ def run(
     Raises:
         SynthError: Something is refused; see the pages in docs/errors.
     """
+    steps, spelled = checked(plan, steps, dry_run=dry_run)
+    folder = RunFolder(plan.folder.absolute())
+    with nullcontext() if dry_run else folder.occupied():
+        return _in_session(plan, spelled, folder, steps, dry_run=dry_run, fresh_twin=fresh_twin)
+
+
+def checked(
+    plan: Plan, steps: Sequence[Step], *, dry_run: bool
+) -> tuple[Sequence[Step], Schema | None]:
+    """What of a plan can be refused before Spark is started; the steps left, the spelled schema.
+
+    Raises:
+        SynthError: Something is refused; see the pages in docs/errors.
+    """
     if plan.generator.name != AUTO:
         GENERATORS.get(plan.generator.name)
     if not plan.source.path:
@@ -169,18 +193,20 @@ def run(
     spelled = plan.schema_of()
     if spelled:
         check(plan, spelled)
-    folder = RunFolder(plan.folder.absolute())
-    with nullcontext() if dry_run else folder.occupied():
-        return _in_session(plan, spelled, folder, steps, dry_run=dry_run, fresh_twin=fresh_twin)
+    return steps, spelled
 
 
-def planned(file: Path, overrides: Sequence[str], steps: Sequence[Step]) -> Plan:
+def planned(
+    file: Path, overrides: Sequence[str], steps: Sequence[Step], *, table: str | None = None
+) -> Plan | Tables:
     """Read the plan of some steps; to be scored alone, a run's own plan is that of its last twin.
 
     Raises:
-        PlanError: See `read_plan`.
+        PlanError: See `read_plans`.
     """
-    plan = read_plan(file, overrides)
+    plan = read_plans(file, overrides, table=table)
+    if not isinstance(plan, Plan):
+        return plan
     drawn = plan.folder / "sample-plan.yaml"
     own = drawn.exists() and file.resolve() == (plan.folder / "plan.yaml").resolve()
     if tuple(steps) != ("evaluate",) or not own:

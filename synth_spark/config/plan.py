@@ -198,7 +198,13 @@ def generator_params(name: str, params: Mapping[str, Any]) -> Any:
 
 def json_schema() -> dict[str, Any]:
     """The JSON schema of a plan; docs/ref-plan.md is made from it."""
-    return Plan.model_json_schema()
+    schema = Plan.model_json_schema()
+    tables = {
+        "type": "object",
+        "additionalProperties": {"type": ["object", "null"]},
+        "description": "Several tables by name, each with what differs from the rest of the file.",
+    }
+    return {**schema, "properties": {**schema["properties"], "tables": tables}}
 
 
 def _column(plan: ColumnPlan, family: str) -> Column:

@@ -16,7 +16,17 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal
 
 from synth_spark.choosing import chosen, chosen_anew
-from synth_spark.config import AUTO, STEPS, Plan, Step, plan_from, read_plan
+from synth_spark.config import (
+    AUTO,
+    STEPS,
+    Plan,
+    Step,
+    Tables,
+    parse_overrides,
+    plan_from,
+    read_plan,
+    read_plans,
+)
 from synth_spark.core.paths import local_path, plain, stem
 from synth_spark.core.progress import Log, Progress
 from synth_spark.core.schema import Schema
@@ -24,7 +34,7 @@ from synth_spark.core.shelf import GENERATORS
 from synth_spark.errors import SynthError, TooFewSubjectsError
 from synth_spark.pipelines.cold import cold_steps
 from synth_spark.pipelines.folder import RunFolder, write_text
-from synth_spark.pipelines.run import Job, check
+from synth_spark.pipelines.run import Job, check, check_steps
 from synth_spark.pipelines.run import run as run_job
 from synth_spark.places import check_places
 from synth_spark.records.detect import apart_from_marks
@@ -168,6 +178,20 @@ def run(
     Raises:
         SynthError: Something is refused; see the pages in docs/errors.
     """
+    steps, spelled = checked(plan, steps, dry_run=dry_run)
+    folder = RunFolder(plan.folder.absolute())
+    with nullcontext() if dry_run else folder.occupied():
+        return _in_session(plan, spelled, folder, steps, dry_run=dry_run, fresh_twin=fresh_twin)
+
+
+def checked(
+    plan: Plan, steps: Sequence[Step], *, dry_run: bool
+) -> tuple[Sequence[Step], Schema | None]:
+    """What of a plan can be refused before Spark is started; the steps left, the spelled schema.
+
+    Raises:
+        SynthError: Something is refused; see the pages in docs/errors.
+    """
     if plan.generator.name != AUTO:
         GENERATORS.get(plan.generator.name)
     if not plan.source.path:
@@ -176,9 +200,26 @@ def run(
     spelled = plan.schema_of()
     if spelled:
         check(plan, spelled)
-    folder = RunFolder(plan.folder.absolute())
-    with nullcontext() if dry_run else folder.occupied():
-        return _in_session(plan, spelled, folder, steps, dry_run=dry_run, fresh_twin=fresh_twin)
+    return steps, spelled
+
+
+def planned(
+    file: Path, overrides: Sequence[str], steps: Sequence[Step], *, table: str | None = None
+) -> Plan | Tables:
+    """Read the plan of some steps; to be scored alone, a run's own plan is that of its last twin.
+
+    Raises:
+        PlanError: See `read_plans`.
+    """
+    plan = read_plans(file, overrides, table=table)
+    if not isinstance(plan, Plan):
+        return plan
+    drawn = plan.folder / "sample-plan.yaml"
+    own = drawn.exists() and file.resolve() == (plan.folder / "plan.yaml").resolve()
+    if tuple(steps) != ("evaluate",) or not own:
+        return plan
+    sample = read_plan(drawn).model_dump(mode="json")["sample"]
+    return read_plan(file, {"sample": sample, **parse_overrides(overrides)})
 
 
 def _in_session(
@@ -306,17 +347,16 @@ def _carry_out(
     from synth_spark.spark.workshop import SparkWorkshop
 
     plan, schema, found = settled.plan, settled.schema, settled.found
-    if plan.run.resume != "never":  # before the plan that the run was made with is written over
-        for step in steps:
-            folder.resumable(step, plan.fingerprint(step))
-    folder.open(plan.to_yaml())
+    check_steps(plan, folder, steps)  # before the plan that the model was made by is written over
     kept: dict[str, Any] = {"schema": schema.to_json(), "names": plan.source_names()}
     kept["asked"] = settled.asked
     if settled.chosen is not None:
         kept["chosen"] = settled.chosen
     if found is not None:
         kept |= {"why": found.why, "notes": found.notes}
-    write_text(folder.path / "detected.json", json.dumps(kept, indent=1))
+    if steps[0] in ("ingest", "fit"):
+        folder.write_plan(steps[0], plan.to_yaml())
+        write_text(folder.path / "detected.json", json.dumps(kept, indent=1))
     say = Log(folder.path / "progress.jsonl", quiet=plan.run.quiet)
     say(Progress(stage="start", done=0, total=len(steps), of="steps", elapsed_s=0.0))
     shop = SparkWorkshop(spark, plan, schema, folder, settled.source, say)

@@ -21,7 +21,7 @@ from synth_spark.errors import SynthError
 from synth_spark.refusals import NoSuchFileError, UsageError, of_the_machine, show
 
 if TYPE_CHECKING:
-    from synth_spark.config import Step
+    from synth_spark.config import Plan, Step
 
 DONE, REFUSED, INTERRUPTED = 0, 2, 130
 _OVERRIDES = {"allow_extra_args": True, "ignore_unknown_options": True}
@@ -46,6 +46,10 @@ app.add_typer(records_app, name="records")
 
 PlanFile = Annotated[
     Path, typer.Option("--plan", help="The plan, YAML.", dir_okay=False, show_default=False)
+]
+OnlyTable = Annotated[
+    str | None,
+    typer.Option("--table", metavar="NAME", help="Of a plan of several tables this one."),
 ]
 Resume = Annotated[
     str | None,
@@ -188,6 +192,7 @@ def _verb(steps: tuple[Step, ...], summary: str) -> Any:
     def command(
         context: typer.Context,
         plan: PlanFile,
+        table: OnlyTable = None,
         resume: Resume = None,
         dry_run: DryRun = False,
         as_json: Json = False,
@@ -196,11 +201,15 @@ def _verb(steps: tuple[Step, ...], summary: str) -> Any:
         overrides += ["--run.resume", resume] if resume else []
         overrides += ["--run.quiet", "true"] if as_json else []
         from synth_spark import app as application
-        from synth_spark.config import read_plan
+        from synth_spark.config import Plan
 
-        read = read_plan(plan, overrides)
+        read = application.planned(plan, overrides, steps, table=table)
+        if isinstance(read, Plan):
+            _end(application.run(read, steps, dry_run=dry_run))
+        else:
+            from synth_spark import several
 
-        _end(application.run(read, steps, dry_run=dry_run))
+            _end(several.run_tables(read, steps, dry_run=dry_run, as_json=as_json))
 
     command.__doc__ = f"{summary} Any setting of the plan can follow: --section.field value."
     return command
@@ -262,16 +271,31 @@ def world(
 
 
 @plan_app.command("check", context_settings=_OVERRIDES)
-def plan_check(context: typer.Context, plan: PlanFile, as_json: Json = False) -> None:
+def plan_check(
+    context: typer.Context, plan: PlanFile, table: OnlyTable = None, as_json: Json = False
+) -> None:
     """Read a plan and print it whole, defaults included, with its fingerprint."""
-    from synth_spark.config import read_plan
+    from synth_spark.config import Plan, read_plans
 
-    read = read_plan(plan, list(context.args))
-    if as_json:
-        shown = {"plan": read.model_dump(mode="json"), "fingerprint": read.fingerprint()}
-        sys.stdout.write(json.dumps(shown) + "\n")
+    read = read_plans(plan, list(context.args), table=table)
+    if isinstance(read, Plan):
+        shown, said = _shown(read), _said(read)
     else:
-        sys.stdout.write(f"{read.to_yaml()}# fingerprint {read.fingerprint()}\n")
+        from synth_spark.places import check_apart
+
+        check_apart(read.plans)
+        chosen = {name: read.plans[name] for name in read.chosen}
+        shown = {"tables": {name: _shown(one) for name, one in chosen.items()}}
+        said = "---\n".join(f"# table {name}\n{_said(one)}" for name, one in chosen.items())
+    sys.stdout.write(json.dumps(shown) + "\n" if as_json else said)
+
+
+def _shown(plan: Plan) -> dict[str, Any]:
+    return {"plan": plan.model_dump(mode="json"), "fingerprint": plan.fingerprint()}
+
+
+def _said(plan: Plan) -> str:
+    return f"{plan.to_yaml()}# fingerprint {plan.fingerprint()}\n"
 
 
 @plan_app.command("schema")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from itertools import permutations
 from pathlib import PurePath, PurePosixPath
 
 from synth_spark.config import Plan
@@ -72,6 +74,38 @@ def check_places(plan: Plan, *, dry_run: bool) -> None:
         )
     if plan.sample.out and not dry_run:
         check_target(plan.sample.out, replace=True)
+
+
+def check_apart(plans: Mapping[str, Plan]) -> None:
+    """Refuse tables of one plan that would write over, or read, what another one writes.
+
+    Raises:
+        SamePlaceError: A place of one is, or lies in, a place of another (SYN-136).
+    """
+    for (one, mine), (other, its) in permutations(plans.items(), 2):
+        written, folder = _place(mine.sample.out), mine.folder.resolve()
+        others = {
+            "twin": _place(its.sample.out),
+            "source": _place(its.source.path),
+            "given table": _place(its.sample.given),
+            "run folder": its.folder.resolve(),
+        }
+        pairs = [("twin", written, name, path) for name, path in others.items()]
+        pairs += [("run folder", folder, name, others[name]) for name in ("source", "given table")]
+        for name, path, theirs, around in pairs:
+            if path and around and (path == around or around in path.parents or path in
+                                    around.parents):  # fmt: skip
+                raise SamePlaceError(
+                    f"The {name} of {one} and the {theirs} of {other} lie in one another: {path}.",
+                    hint="a place of its own for each table (tables.NAME.sample.out)",
+                    path=str(path),
+                    tables=[one, other],
+                )
+
+
+def _place(said: str | None) -> PurePath | None:
+    """A place that a plan names; None where it names none, or a table that is made."""
+    return _resolved(said) if said and not said.startswith("world:") else None
 
 
 def _resolved(place: str) -> PurePath:

@@ -71,6 +71,7 @@ def facts(job: Job) -> dict[str, Any]:
         "not_tested": [
             *_quotas(job.plan),
             *_given(job.plan, sample),
+            *_taste(job.plan),
             *sample.get("notes", []),
             "Membership, linkage and attribute attacks: no number here is a privacy proof.",
             "Whether models trained on the twin do as well on real records.",
@@ -109,6 +110,13 @@ def _given(plan: Plan, sample: dict[str, Any]) -> list[str]:
     ]
     left = sample.get("given", {}).get("left_out", [])
     return said + ([f"Of that table {', '.join(left)} were made anew."] if left else [])
+
+
+def _taste(plan: Plan) -> list[str]:
+    """What a temperature or a nucleus of its own means for the scores."""
+    asked = {"temperature": plan.sample.temperature, "top_p": plan.sample.top_p}
+    said = ", ".join(f"{name} {value:g}" for name, value in asked.items() if value is not None)
+    return [f"The twin was drawn at {said}: shares differ on purpose."] if said else []
 
 
 def _grouped(ingest: dict[str, Any]) -> list[str]:

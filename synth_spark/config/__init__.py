@@ -6,6 +6,7 @@ into run folders and reports.
 
     plan = read_plan(Path("conf/plans/demo.yaml"), ["--sample.subjects", "500"])
     plan = plan_from({"source": {"path": "calls.parquet"}, "fit": {"ranks": 2}})
+    tables = read_plans(Path("conf/plans/two_tables.yaml"))  # a Plan, or Tables with one each
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from synth_spark.config.plan import AUTO, STEPS, Plan, Step, generator_params, j
 from synth_spark.config.reading import changed, parse_overrides, plan_from, read_plan
 from synth_spark.config.reference import reference, scenario_reference
 from synth_spark.config.sections import ColumnPlan, Gate, Quota, Sample
+from synth_spark.config.tables import Tables, UnknownTableError, in_table, read_plans
 
 __all__ = [
     "AUTO",
@@ -36,13 +38,17 @@ __all__ = [
     "Sample",
     "SecretInPlanError",
     "Step",
+    "Tables",
     "UnknownSettingError",
+    "UnknownTableError",
     "changed",
     "generator_params",
+    "in_table",
     "json_schema",
     "parse_overrides",
     "plan_from",
     "read_plan",
+    "read_plans",
     "reference",
     "scenario_reference",
     "settings",

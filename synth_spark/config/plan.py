@@ -160,8 +160,9 @@ class Plan(Section):
         dumped["ingest"].pop("id_key_file")
         for cut in ("partitions", "rows_per_wave"):
             dumped.get("sample", {}).pop(cut, None)
-        if dumped.get("sample", {}).get("given", "") is None:  # as before the setting was there
-            dumped["sample"].pop("given")
+        for later in ("given", "temperature", "top_p"):  # as before the setting was there
+            if dumped.get("sample", {}).get(later, "") is None:
+                dumped["sample"].pop(later)
         text = json.dumps(dumped, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -197,7 +198,13 @@ def generator_params(name: str, params: Mapping[str, Any]) -> Any:
 
 def json_schema() -> dict[str, Any]:
     """The JSON schema of a plan; docs/ref-plan.md is made from it."""
-    return Plan.model_json_schema()
+    schema = Plan.model_json_schema()
+    tables = {
+        "type": "object",
+        "additionalProperties": {"type": ["object", "null"]},
+        "description": "Several tables by name, each with what differs from the rest of the file.",
+    }
+    return {**schema, "properties": {**schema["properties"], "tables": tables}}
 
 
 def _column(plan: ColumnPlan, family: str) -> Column:

@@ -20,6 +20,7 @@ from synth_spark.config.faults import (
 from synth_spark.config.plan import AUTO, Plan
 from synth_spark.config.scenarios import with_scenarios_read
 from synth_spark.core.shelf import FAMILIES, GENERATORS, Shelf
+from synth_spark.errors import PlanError
 
 
 def read_plan(path: Path, overrides: Mapping[str, Any] | Sequence[str] = ()) -> Plan:
@@ -32,6 +33,15 @@ def read_plan(path: Path, overrides: Mapping[str, Any] | Sequence[str] = ()) -> 
     Raises:
         PlanFileError: The file is not there or not a YAML mapping (SYN-103).
         PlanError: The plan is refused; SYN-100, SYN-101, SYN-102, SYN-104 or SYN-105.
+    """
+    return plan_from(mapping_in(path), overrides, where=path.name)
+
+
+def mapping_in(path: Path) -> dict[str, Any]:
+    """What a plan's file holds.
+
+    Raises:
+        PlanFileError: The file is not there or not a YAML mapping (SYN-103).
     """
     try:
         data = load_yaml(path.read_text(encoding="utf-8"))
@@ -46,7 +56,7 @@ def read_plan(path: Path, overrides: Mapping[str, Any] | Sequence[str] = ()) -> 
             hint="see conf/plans/demo.yaml",
             path=str(path),
         )
-    return plan_from(data or {}, overrides, where=path.name)
+    return data or {}
 
 
 def plan_from(
@@ -56,8 +66,15 @@ def plan_from(
     where: str = "the plan",
 ) -> Plan:
     """Make a plan from plain data; see `read_plan`."""
+    if "tables" in data:
+        raise PlanError(
+            f"{where} is of several tables, and a plan of one is needed.",
+            hint="read_plans in Python, or synth-spark run --plan FILE --table NAME",
+            path="tables",
+        )
     merged = json.loads(json.dumps(dict(data)))  # a deep copy, and proof that it is plain data
     changes = overrides if isinstance(overrides, Mapping) else parse_overrides(overrides)
+    _let_given_win(merged, changes)
     for path, value in changes.items():
         _put(merged, path, value)
     _refuse_secrets(merged)
@@ -114,6 +131,13 @@ def parse_overrides(arguments: Sequence[str]) -> dict[str, Any]:
 def changed(plan: Plan, overrides: Mapping[str, Any] | Sequence[str]) -> Plan:
     """The plan with some settings changed, checked anew."""
     return plan_from(plan.model_dump(mode="json"), overrides)
+
+
+def _let_given_win(data: dict[str, Any], changes: Mapping[str, Any]) -> None:
+    """A table of conditions that is asked for now says how many subjects, not the written plan."""
+    said, sample = changes.get("sample.given"), data.get("sample")
+    if said is not None and "sample.subjects" not in changes and isinstance(sample, dict):
+        sample.pop("subjects", None)
 
 
 def _known(shelf: Shelf, name: str) -> None:

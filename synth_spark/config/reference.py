@@ -30,6 +30,47 @@ schema. This page is made from the models: `synth-spark plan schema`.
 
 """
 
+_TABLES = """## Several tables
+
+```yaml
+name: shop
+seed: 7                       # what stands beside `tables` holds for each of them
+run: {folder: runs/shop}
+tables:
+  people:                     # generator auto
+    source: {path: people.parquet}
+    sample: {out: shop/people.parquet}
+  calls:
+    source: {path: calls.parquet}
+    records: {key: subscriber_id, time: event_at}
+    generator: {name: markov}
+    sample: {out: shop/calls.parquet, subjects: 500}
+```
+
+Under `tables` each name has a plan of its own: the rest of the file, and over it what stands there,
+section by section. A key of a section counts whole (a list of columns, `generator.params`);
+`generator.params` of the file hold only for tables that have the file's generator. `name` and `run`
+belong to all. Every verb and job takes such a file (`run`, `ingest`, `fit`, `sample`, `evaluate`,
+`plan check`; `--dry-run` too) and carries out one table after the other, in the order of the file.
+
+- **Where.** `RUN_FOLDER/NAME` is a run folder like any other: its own plan, model, twin and report.
+- **`--section.field value`** holds for each table, `--tables.NAME.section.field value` for one, and
+  wins.
+- **`--table NAME`** runs this one only; an unknown name is refused with the nearest (SYN-108).
+- **Refused before anything starts:** a fault in any table, which is named, and places of two tables
+  that meet (SYN-136).
+- **A table that is refused later** ends the run with its error; those before it are complete, the
+  rest is not begun.
+- **`--resume if-possible`** skips what is complete, table by table; `always` needs one to be there.
+- **Exit code:** 0 all done, 2 refused, 3 a gate of some table was not passed (the others run on).
+- **`RUN_FOLDER/tables.json`** lists of each table its state, exit code, run folder, generator,
+  rows, subjects, twin and report; `--json` prints it too.
+
+The tables know nothing of each other: no key of one is a key of another, each makes its subjects
+anew, and the twins of two tables cannot be joined.
+
+"""
+
 
 _SCENARIOS = """# Scenarios of the simulation
 
@@ -70,7 +111,7 @@ def reference() -> str:
         ("One of `evaluate.gates`", Gate),
     ):
         parts.append(f"## {title}\n\n" + _table([_row(p, f) for p, f in settings(model)]))
-    return "\n".join(parts).rstrip()
+    return "\n".join([*parts, _TABLES]).rstrip()
 
 
 def scenario_reference() -> str:

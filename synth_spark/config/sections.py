@@ -207,6 +207,20 @@ class Sample(Section):
         description="Path of a table with columns of the records: one subject is drawn for each "
         "row and holds its values; a missing cell is drawn.",
     )
+    temperature: float | None = Field(
+        default=None,
+        ge=0.1,
+        le=10,
+        description="Of drawing (transformer): below 1 what is likely comes more often than it "
+        "did. None: as fitted.",
+    )
+    top_p: float | None = Field(
+        default=None,
+        gt=0,
+        le=1,
+        description="Share of the mass, likeliest first, that is drawn from (transformer). "
+        "None: as fitted.",
+    )
     rows_per_wave: int = Field(default=5_000_000, ge=1, description="Rows of one commit, about.")
     partitions: int | None = Field(
         default=None, ge=1, description="Spark tasks a wave; no effect on rows."

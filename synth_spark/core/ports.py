@@ -235,6 +235,16 @@ class FillsGaps(Protocol):
     fills: ClassVar[frozenset[Shape]]
 
 
+class Tempers(Protocol):
+    """A model that draws under a temperature and a nucleus, which may be changed."""
+
+    temperature: float
+    top_p: float
+
+    def tempered(self, *, temperature: float = 1.0, top_p: float = 1.0) -> Any:
+        """The same model under others."""
+
+
 class RecordGenerator(Protocol):
     """A way of making records: one file in generators/, exported as GENERATOR."""
 

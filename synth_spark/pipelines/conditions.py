@@ -18,7 +18,32 @@ from synth_spark.core.batch import Records
 from synth_spark.core.conditions import CannotConditionError, Condition, Share, held_rows
 from synth_spark.core.ports import Engine, Fold, Known, RecordGenerator, Request, Take
 from synth_spark.core.schema import Schema
-from synth_spark.errors import PlanError
+from synth_spark.core.shelf import GENERATORS
+from synth_spark.errors import PlanError, SynthError
+
+
+class CannotTemperError(SynthError):
+    """The generator's models have no temperature and no nucleus."""
+
+    code = "SYN-715"
+
+
+def check_taste(kind: RecordGenerator, name: str, sample: Sample) -> None:
+    """Refuse a temperature or a nucleus for a generator that has none.
+
+    Raises:
+        CannotTemperError: It draws as it learned and no other way (SYN-715).
+    """
+    asked = {"temperature": sample.temperature, "top_p": sample.top_p}
+    said = [setting for setting, value in asked.items() if value is not None]
+    if said and not hasattr(kind.Model, "tempered"):
+        able = [n for n in GENERATORS.names() if hasattr(GENERATORS.get(n).Model, "tempered")]
+        raise CannotTemperError(
+            f"{name} has no {' and no '.join(said)} to draw under.",
+            hint=f"leave sample.{said[0]} out, or --generator.name {' or '.join(able)}",
+            generator=name,
+            settings=said,
+        )
 
 
 def shares_of(sample: Sample, schema: Schema, subjects: int) -> tuple[Share, ...]:

@@ -20,7 +20,7 @@ from synth_spark.columns.serial import Serial
 from synth_spark.core.batch import ID_MARK, SUBJECT_MARK, Coded, Records, known_first
 from synth_spark.core.conditions import Condition
 from synth_spark.core.given import empty_like
-from synth_spark.core.ports import Completes, FillsGaps
+from synth_spark.core.ports import Completes, FillsGaps, Tempers
 from synth_spark.core.schema import EXACT, WHOLE_TYPES, Column
 from synth_spark.core.seeds import generator
 from synth_spark.core.shelf import GENERATORS
@@ -248,6 +248,23 @@ class Filler:
 def load_filler(folder: str, fields: tuple[str, ...]) -> Filler | None:
     """The filler of a model folder, None where rows that give these columns are drawn instead."""
     return Filler.of(load_drawer(folder), fields)
+
+
+@dataclass(frozen=True, slots=True)
+class Tempered:
+    """Reads a model folder as `load_drawer` does, to draw under another temperature or nucleus."""
+
+    temperature: float | None = None  # None: as fitted
+    top_p: float | None = None  # None: as fitted
+
+    def __call__(self, folder: str) -> ModelDrawer:
+        drawer = load_drawer(folder)
+        fitted: Tempers = drawer.saved.model  # type: ignore[assignment] # plans are checked for it
+        model = fitted.tempered(
+            temperature=fitted.temperature if self.temperature is None else self.temperature,
+            top_p=fitted.top_p if self.top_p is None else self.top_p,
+        )
+        return replace(drawer, saved=replace(drawer.saved, model=model))
 
 
 def load_drawer(folder: str) -> ModelDrawer:

@@ -1,12 +1,15 @@
 """The run folder: what a run has done, under which plan, so that it can go on or be done again.
 
-plan.yaml            the plan, spelled out
+plan.yaml            the plan that the model was made by, spelled out
+sample-plan.yaml     the plan that the twin was drawn by, where it was drawn on its own
+evaluate-plan.yaml   the plan that the twin was scored by, where it was scored on its own
 progress.jsonl       one JSON object a line
 steps/STEP.json      written when a step is complete: fingerprint, seconds, facts
 records/ histories/ quarantine/    Delta tables of the ingest step
 shards/ checkpoints/ models/       what fitting reads, its checkpoints, what it makes
 twin/ baseline/      Delta tables of the sample step
 report.json report.html
+.before/             the last twin, until another is begun in its place
 .lock                held by the run that is at work here; free again when its process ends
 """
 
@@ -29,6 +32,11 @@ from synth_spark.errors import SynthError
 
 MARK = ".synth_spark_run"  # an empty file: this folder is ours to overwrite
 LOCK = ".lock"
+BEFORE = ".before"
+DRAWN = "twin"  # there once a twin is begun
+_OF_SAMPLING = (  # the twin last: while it is not there, what was put aside counts
+    "steps/sample.json", "steps/evaluate.json", "sample-plan.yaml", "given", "baseline", DRAWN,
+)  # fmt: skip
 _BEFORE_A_PLAN = {MARK, LOCK, "steps", "world"}  # what may be here before a run has begun
 _NO_LOCKS = (errno.ENOTSUP, errno.ENOSYS, errno.ENOLCK)  # as on some mounted object stores
 
@@ -104,6 +112,7 @@ class RunFolder:
             missing = [p for p in (self.path, *self.path.parents) if not p.exists()]
         self.open(None)
         with self.locked():
+            self.put_back()  # where a run was killed before it drew anything
             try:
                 yield
             except BaseException:
@@ -149,6 +158,43 @@ class RunFolder:
             file.write(f"process {os.getpid()} on {platform.node()}")
             file.flush()
             yield
+
+    def write_plan(self, first: str, plan_yaml: str) -> None:
+        """Keep the plan of steps that begin with `first`.
+
+        `plan.yaml` is what the model was made by. Drawing or scoring alone leaves it as it is, so
+        that what is asked of one twin does not bear on the next.
+        """
+        if first in ("ingest", "fit"):
+            self.open(plan_yaml)
+            for step in ("sample", "evaluate"):
+                (self.path / f"{step}-plan.yaml").unlink(missing_ok=True)
+        else:
+            write_text(self.path / f"{first}-plan.yaml", plan_yaml)
+
+    @contextmanager
+    def replaced(self) -> Iterator[None]:
+        """Put the last twin and what tells of it aside; it is back if none is begun instead."""
+        with _written(self.path):
+            for name in reversed(_OF_SAMPLING):
+                if (self.path / name).exists():
+                    (self.path / BEFORE / name).parent.mkdir(parents=True, exist_ok=True)
+                    (self.path / name).rename(self.path / BEFORE / name)
+        try:
+            yield
+        except BaseException:
+            self.put_back()
+            raise
+        self.clear(BEFORE)
+
+    def put_back(self) -> None:
+        """Take back what `replaced` put aside, or drop it where another twin is begun."""
+        aside = self.path / BEFORE
+        if not (self.path / DRAWN).exists():
+            for name in (n for n in _OF_SAMPLING if (aside / n).exists()):
+                _remove(self.path / name)
+                (aside / name).rename(self.path / name)
+        self.clear(BEFORE)
 
     def step(self, name: str) -> dict[str, Any] | None:
         """What a complete step left behind; None when it is not complete."""
@@ -202,6 +248,13 @@ class RunFolder:
         """Remove tables or folders that are about to be made again."""
         for name in names:
             shutil.rmtree(self.path / name, ignore_errors=True)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 @contextmanager

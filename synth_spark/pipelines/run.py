@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -34,7 +35,13 @@ from synth_spark.errors import NotForFamilyError, NotForShapeError, TooFewSubjec
 from synth_spark.metrics.base import Evaluation
 from synth_spark.pipelines import gates, model_folder
 from synth_spark.pipelines.cold import cold_formats
-from synth_spark.pipelines.conditions import Holding, check_conditions, check_known, shares_of
+from synth_spark.pipelines.conditions import (
+    Holding,
+    check_conditions,
+    check_known,
+    check_taste,
+    shares_of,
+)
 from synth_spark.pipelines.evaluate import Dataset, evaluate
 from synth_spark.pipelines.folder import NothingToResumeError, RunFolder
 from synth_spark.pipelines.reach import check_reach, short
@@ -272,22 +279,14 @@ def run(job: Job, steps: Sequence[Step], finish: Callable[[Job, Evaluation], Non
         SynthError: A step was refused or failed; steps before it stay complete.
     """
     plan = job.plan
-    if plan.run.resume == "always" and not any(job.folder.step(s) for s in STEPS):
-        raise NothingToResumeError(
-            f"{job.folder.path} holds no run to resume.", hint="--run.resume if-possible"
-        )
-    if plan.run.resume != "never":
-        for step in steps:
-            job.folder.resumable(step, plan.fingerprint(step))
-    else:
-        job.folder.forget(
-            list(steps) + [s for s in STEPS if STEPS.index(s) > STEPS.index(steps[0])]
-        )
+    check_steps(plan, job.folder, steps)
+    again = plan.run.resume == "never"
     found = None
-    for step in steps:
-        if step == "evaluate" and (plan.cold or not plan.evaluate.enabled):
-            continue
-        _do(job, step)
+    with job.folder.replaced() if again and steps[0] == "sample" else nullcontext():
+        if again:
+            job.folder.forget(STEPS[STEPS.index(steps[0]) :])
+        for step in (s for s in steps if s != "evaluate" or _scored(plan)):
+            _do(job, step, alone=step == steps[0] and step in ("sample", "evaluate"))
     if "evaluate" in steps and (entry := job.folder.step("evaluate")):
         found = Evaluation.from_json(entry["facts"]["evaluation"])
         finish(job, found)
@@ -295,14 +294,46 @@ def run(job: Job, steps: Sequence[Step], finish: Callable[[Job, Evaluation], Non
     return Outcome(job.folder.path, found, missed)
 
 
-def _do(job: Job, step: Step) -> None:
-    """One step, unless it is complete already."""
+def _scored(plan: Plan) -> bool:
+    return plan.evaluate.enabled and not plan.cold
+
+
+BUILT_ON: dict[Step, tuple[Step, ...]] = {
+    "fit": ("ingest",), "sample": ("fit",), "evaluate": ("ingest", "sample"),
+}  # fmt: skip
+
+
+def check_steps(plan: Plan, folder: RunFolder, steps: Sequence[Step]) -> None:
+    """Refuse steps that do not go with what the run folder holds, before anything there changes.
+
+    Raises:
+        NothingToResumeError: What is to be resumed, or built on, was not done here (SYN-132).
+        OtherPlanError: It was done under another plan (SYN-131).
+    """
+    if plan.run.resume == "always" and not any(folder.step(s) for s in STEPS):
+        raise NothingToResumeError(
+            f"{folder.path} holds no run to resume.", hint="--run.resume if-possible"
+        )
+    for step in steps:
+        if plan.run.resume != "never" and folder.resumable(step, plan.fingerprint(step)):
+            continue
+        if step == "evaluate" and not _scored(plan):
+            continue
+        for below in BUILT_ON.get(step, ()):
+            if below not in steps and not (below == "ingest" and plan.cold):
+                folder.need(below, plan.fingerprint(below))
+
+
+def _do(job: Job, step: Step, *, alone: bool) -> None:
+    """One step, unless it is complete already; alone: its plan is not the one of the model."""
     fingerprint = job.plan.fingerprint(step)
     if job.folder.step(step):
         job.say(Progress(stage=step, done=1, total=1, of="step (complete before)", elapsed_s=0.0))
         return
     start = time.perf_counter()
     facts = getattr(job, step)()
+    if alone:
+        job.folder.write_plan(step, job.plan.to_yaml())
     job.folder.complete(step, fingerprint, time.perf_counter() - start, facts)
 
 
@@ -312,6 +343,7 @@ def check(plan: Plan, schema: Schema) -> None:
     Raises:
         NotForShapeError: The generator cannot make records of this shape (SYN-701).
         BadConditionError, CannotConditionError: Of the conditions (SYN-710, SYN-712).
+        CannotTemperError: Its models have no temperature and no nucleus (SYN-715).
         NotForFamilyError: It cannot make records of this family (SYN-703).
         UnknownNameError: The baseline is not a generator (SYN-101).
         SynthError: A scenario takes none of the subjects (SYN-762).
@@ -344,6 +376,7 @@ def _check_generator(plan: Plan, schema: Schema) -> None:
         )
     _check_family(plan, schema, kind)
     check_conditions(kind, plan.generator.name, plan.sample, schema)
+    check_taste(kind, plan.generator.name, plan.sample)
 
 
 def _check_family(plan: Plan, schema: Schema, kind: Any) -> None:

@@ -29,7 +29,7 @@ from synth_spark.spark.arrow import arrow_type, cast_batch, ddl, from_records, f
 
 ROWS_PER_BATCH = 131_072  # of the Arrow batches that go to the writer
 _KEPT_MODELS = 4
-_models: OrderedDict[tuple[str, str], Drawer] = OrderedDict()  # by model and condition
+_models: OrderedDict[tuple[Any, ...], Drawer] = OrderedDict()  # by model, its way, condition
 
 
 class Drawer(Protocol):
@@ -54,7 +54,7 @@ class Recipe:
     folder: str  # of the model, on this machine or on shared storage
     archive: str  # its name among the session's files, for workers that do not see the folder
     sha256: str  # of the model; names it in the workers' cache
-    load: Callable[[str], Drawer]  # a module-level function: folder -> drawer
+    load: Callable[[str], Drawer]  # folder -> drawer: a module-level function, or a frozen value
     schema: Schema
     seed: int
     shares: tuple[Share, ...]  # every condition with its subjects; each begins a block of its own
@@ -164,7 +164,7 @@ def _spread(keys: Any, owners: Any) -> pa.Array:
 
 def drawer_of(recipe: Recipe, condition: Condition) -> Drawer:
     """The model of this worker: made ready at its first task, kept for the next."""
-    name = (recipe.sha256, condition.text())
+    name = (recipe.sha256, recipe.load, condition.text())
     if name not in _models:
         _models[name] = _loaded(recipe) if not condition.clauses else drawer_of(
             recipe, Condition(())

@@ -53,7 +53,7 @@ def recipe_for(
         spark: The session.
         folder: Of the model.
         sha256: Of the model.
-        load: Reads a model folder; a module-level function.
+        load: Reads a model folder; a module-level function, or a frozen value that is called.
         schema: Of the records.
         seed: Of the sampling.
         subjects: How many, or conditions with how many hold each.

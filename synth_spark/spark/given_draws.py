@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,7 +12,7 @@ from synth_spark.config import Plan
 from synth_spark.core.conditions import Clause
 from synth_spark.core.given import BLOCK_ROWS
 from synth_spark.core.schema import Schema
-from synth_spark.pipelines.drawer import load_drawer, load_filler
+from synth_spark.pipelines.drawer import ModelDrawer, load_drawer, load_filler
 from synth_spark.pipelines.given import check_given
 from synth_spark.pipelines.model_folder import Saved
 from synth_spark.spark.blocks import Recipe
@@ -63,6 +64,7 @@ def way_of(
     *,
     saved: Saved,
     seed: int,
+    load: Callable[[str], ModelDrawer] = load_drawer,
 ) -> Way:
     """How a model draws a subject for each of the first rows of a table; impossible ones refused.
 
@@ -74,6 +76,7 @@ def way_of(
         more: Clauses that hold for every row.
         saved: The model.
         seed: Of the sampling.
+        load: Reads a model folder where subjects are drawn by condition.
 
     Raises:
         TooManyGivenError: Too many rows differ for this model (SYN-714).
@@ -81,7 +84,7 @@ def way_of(
         CannotConditionError: It cannot draw under a row (SYN-712).
     """
     common: Any = {
-        "sha256": saved.sha256, "load": load_drawer, "schema": saved.schema, "seed": seed,
+        "sha256": saved.sha256, "load": load, "schema": saved.schema, "seed": seed,
     }  # fmt: skip
     if not more and load_filler(str(model), given.asked.fields) is not None:
         recipe = recipe_for(spark, model, subjects=rows, most=BLOCK_ROWS, **common)

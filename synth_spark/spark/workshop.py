@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, is_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ from synth_spark.core.progress import Progress, Say, silent
 from synth_spark.core.schema import Column, Schema
 from synth_spark.core.shelf import CODECS, FAMILIES
 from synth_spark.errors import SynthError
-from synth_spark.pipelines.drawer import load_drawer
+from synth_spark.pipelines.drawer import ModelDrawer, Tempered, load_drawer
 from synth_spark.pipelines.folder import RunFolder
 from synth_spark.pipelines.model_folder import Saved, load_saved
 from synth_spark.records.world import materialise
@@ -169,7 +169,7 @@ class SparkWorkshop:
             self.spark,
             model,
             sha256=saved.sha256,
-            load=load_drawer,
+            load=self._way_to_load(table),
             schema=saved.schema,
             seed=seed,
             subjects=shares,
@@ -199,10 +199,18 @@ class SparkWorkshop:
         saved, asked = load_saved(model), self._given()
         self._engines.pop(table, None)
         more = Condition.parse(self.plan.sample.where, self.schema).clauses
-        way = given_draws.way_of(self.spark, model, asked, rows, more, saved=saved, seed=seed)
+        way = given_draws.way_of(
+            self.spark, model, asked, rows, more, saved=saved, seed=seed,
+            load=self._way_to_load(table),
+        )  # fmt: skip
         done = self._sampled(saved, way.recipe, table, facts, way.rows)
         said = {"fields": asked.asked.fields, "left_out": asked.asked.left_out, "how": way.how}
         return {**done, "given": said}
+
+    def _way_to_load(self, table: str) -> Callable[[str], ModelDrawer]:
+        """How the model of a table is read: the plan's temperature and nucleus are the twin's."""
+        asked = Tempered(self.plan.sample.temperature, self.plan.sample.top_p)
+        return load_drawer if table != "twin" or asked == Tempered() else asked
 
     def _sampled(
         self,

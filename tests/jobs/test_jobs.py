@@ -255,3 +255,40 @@ def test_a_twin_of_a_table_of_conditions_holds_its_rows(
     assert "[SYN-100] sample.subjects is 9" in capsys.readouterr().err
     assert command([*again, "--sample.given", data + "x"]) == 2
     assert "[SYN-220]" in capsys.readouterr().err
+
+
+def test_one_run_is_drawn_from_under_several_conditions_and_none_of_them_sticks(
+    spark: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = 120
+    real = {"plan": [("a", "b")[i % 2] for i in range(rows)], "n": [i % 40 for i in range(rows)]}
+    data, out, wanted = (str(tmp_path / n) for n in ("t.csv", "twin.csv", "wanted.csv"))
+    pa_csv.write_csv(pa.table(real), data)
+    Path(wanted).write_text("plan\nb\nb\na\n")
+    words = ["twin", data, "--out", out, "--generator", "independent", "--subjects", "50"]
+    assert command(words) == 0
+    run = tmp_path / "twin.run"
+    kept = {n: (run / n).read_text() for n in ("plan.yaml", "detected.json", "steps/sample.json")}
+
+    def again(*more: str) -> int:
+        named = ["--sample.out", str(tmp_path / "again.csv")]
+        return command(["sample", "--plan", str(run / "plan.yaml"), *named, *more])
+
+    assert again("--generator.params", '{"min_subjects": 9}') == 2
+    assert "[SYN-131]" in capsys.readouterr().err
+    assert again("--sample.where", "[plan=c]") == 2
+    assert "[SYN-711]" in capsys.readouterr().err
+    assert again("--sample.given", wanted, "--sample.subjects", "9") == 2
+    assert "[SYN-100]" in capsys.readouterr().err
+    assert {n: (run / n).read_text() for n in kept} == kept
+    assert len(spark.read.format("delta").load(str(run / "twin")).collect()) == 50
+    assert again("--sample.given", wanted) == 0
+    assert pa_csv.read_csv(tmp_path / "again.csv")["plan"].to_pylist() == ["b", "b", "a"]
+    assert again("--sample.where", "[plan=b]") == 0
+    assert pa_csv.read_csv(tmp_path / "again.csv")["plan"].to_pylist() == ["b"] * 50
+    assert {n: (run / n).read_text() for n in ("plan.yaml", "detected.json")} == {
+        n: kept[n] for n in ("plan.yaml", "detected.json")
+    }
+    assert command(["evaluate", "--plan", str(run / "plan.yaml")]) == 0
+    evaluated = json.loads((run / "report.json").read_text())["evaluation"]
+    assert evaluated["sizes"]["train"]["rows"] < rows * 0.6  # those that hold plan=b

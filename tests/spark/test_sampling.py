@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import tempfile
 import zipfile
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +20,7 @@ from synth_spark.core.ports import Fold, learn
 from synth_spark.core.shelf import GENERATORS
 from synth_spark.pipelines import model_folder
 from synth_spark.pipelines.drawer import load_drawer
-from synth_spark.spark import fanout, histories, tables
+from synth_spark.spark import blocks, fanout, histories, tables
 from synth_spark.spark.arrow import to_values
 from synth_spark.spark.blocks import block_rows
 from synth_spark.spark.engine import SparkEngine
@@ -79,6 +81,21 @@ def test_a_block_drawn_by_two_attempts_gives_the_same_bytes(recipe) -> None:
     second.draw(2, 10, recipe.seed)  # a worker that had another task before
     drawn = [block_rows(recipe, drawer, 1).serialize() for drawer in (first, second)]
     assert drawn[0].equals(drawn[1])
+
+
+@dataclass(frozen=True)
+class Named:
+    name: str
+
+    def __call__(self, folder: str) -> Any:
+        return f"{self.name} of {folder}"
+
+
+def test_a_worker_keeps_a_model_that_is_read_in_two_ways_twice(recipe) -> None:
+    ways = [replace(recipe, load=Named(name)) for name in ("a", "b", "a")]
+    drawers = [blocks.drawer_of(way, Condition(())) for way in ways]
+    assert drawers == [f"{n} of {recipe.folder}" for n in "aba"]
+    assert drawers[0] is drawers[2]
 
 
 def test_pandas_gives_the_same_rows(spark, recipe, one) -> None:

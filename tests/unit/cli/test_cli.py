@@ -89,6 +89,23 @@ def test_a_verb_hands_over_its_steps_and_the_changed_plan(
     assert (read.sample.subjects, read.run.resume, named) == (5, "always", {"dry_run": False})
 
 
+def test_scoring_a_runs_own_plan_scores_what_was_drawn_last(
+    tmp_path: Path, calls: list[tuple[Any, ...]]
+) -> None:
+    text = f"generator: {{name: independent}}\nrun: {{folder: {tmp_path / 'r'}}}\n"
+    for name in ("r", "mine"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "plan.yaml").write_text(text)
+    drawn = text + "sample: {subjects: 5, where: [a=x]}\n"
+    (tmp_path / "r" / "sample-plan.yaml").write_text(drawn)
+    for verb, folder in (("evaluate", "r"), ("sample", "r"), ("evaluate", "mine")):
+        assert cli.main([verb, "--plan", str(tmp_path / folder / "plan.yaml")]) == 0
+    more = ["--sample.where", "[]"]
+    assert cli.main(["evaluate", "--plan", str(tmp_path / "r" / "plan.yaml"), *more]) == 0
+    asked = [(made[0].sample.subjects, made[0].sample.where) for made in calls]
+    assert asked == [(5, ("a=x",)), (None, ()), (None, ()), (5, ())]
+
+
 def test_the_status_of_the_application_is_the_status_of_the_command(
     plan: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

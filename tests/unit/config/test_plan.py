@@ -279,6 +279,27 @@ def test_a_step_does_not_depend_on_the_settings_of_later_steps() -> None:
     assert changed(plan, {"fit.ranks": 2}).fingerprint("ingest") == plan.fingerprint("ingest")
 
 
+@pytest.mark.parametrize("setting", ["temperature", "top_p"])
+def test_a_taste_is_asked_of_a_sampling_and_not_of_the_model(setting: str) -> None:
+    plan = plan_from(BASE)
+    other = changed(plan, {f"sample.{setting}": 0.5})
+    assert other.fingerprint("fit") == plan.fingerprint("fit")
+    assert other.fingerprint("sample") != plan.fingerprint("sample")
+    for wrong in (0, 11, float("nan")):
+        with pytest.raises(PlanError):
+            changed(plan, {f"sample.{setting}": wrong})
+
+
+def test_a_table_of_conditions_asked_for_now_wins_over_written_subjects(tmp_path: Path) -> None:
+    written = write(tmp_path, "sample: {subjects: 7}")
+    assert read_plan(written, ["--sample.given", "w.csv"]).sample.subjects is None
+    said = read_plan(written, ["--sample.given", "w.csv", "--sample.subjects", "9"])
+    assert said.sample.subjects == 9
+    both = write(tmp_path, "sample: {subjects: 7, given: w.csv}")
+    assert read_plan(both).sample.subjects == 7
+    assert read_plan(both, ["--sample.given", "null"]).sample.subjects == 7
+
+
 def test_plans_are_frozen() -> None:
     with pytest.raises(ValueError, match="frozen"):
         plan_from(BASE).fit.ranks = 3  # type: ignore[misc]

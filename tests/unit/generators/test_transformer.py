@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,8 @@ from synth_spark.generators._gpt_rare import with_true_rates
 from synth_spark.generators._gpt_seen import pack
 from synth_spark.generators._gpt_subjects import draw_within
 from synth_spark.generators.transformer import EXAMPLE, GENERATOR, TransformerParams
+from synth_spark.pipelines.drawer import Tempered, load_drawer
+from synth_spark.pipelines.model_folder import save
 from tests.unit.generators.events_world import SCHEMA, phones
 
 RECORDS = phones(100, 8)
@@ -217,6 +220,24 @@ def test_a_low_temperature_can_be_asked_for_when_sampling(model: TransformerMode
 
     assert kinds(model.tempered(temperature=0.2)) < kinds(model)
     assert kinds(model.tempered(top_p=0.3)) < kinds(model)
+
+
+def test_a_saved_model_is_read_under_a_taste_and_keeps_what_is_not_said(
+    model: TransformerModel, tmp_path: Path
+) -> None:
+    save(
+        tmp_path / "m", model.tempered(top_p=0.5), generator="transformer", schema=SCHEMA,
+        identifiers={}, facts={},
+    )  # fmt: skip
+    drawer = Tempered(temperature=0.2)(str(tmp_path / "m"))
+    condition = Condition.parse(["hour=18..20"], SCHEMA)
+    for read in (drawer, drawer.conditioned(condition)):
+        taste = read.saved.model
+        assert isinstance(taste, TransformerModel)
+        assert (taste.temperature, taste.top_p) == (0.2, 0.5)
+    fitted = load_drawer(str(tmp_path / "m")).saved.model
+    assert isinstance(fitted, TransformerModel)
+    assert (fitted.temperature, fitted.top_p) == (1.0, 0.5)
 
 
 def test_bytes_do_not_depend_on_the_number_of_threads(model: TransformerModel) -> None:

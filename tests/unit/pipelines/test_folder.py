@@ -107,6 +107,27 @@ def test_what_is_refused_in_a_runs_folder_leaves_that_run_alone(folder: RunFolde
     assert folder.need("ingest", "a") == {"rows_in": 3}
 
 
+def test_a_twin_put_aside_by_a_run_that_was_killed_is_back_at_the_next(folder: RunFolder) -> None:
+    folder.complete("sample", "a", 1.0, {"rows": 3})
+    (folder.path / "twin").mkdir()
+    killed = folder.replaced()
+    killed.__enter__()
+    assert folder.step("sample") is None
+    assert not (folder.path / "twin").exists()
+    with folder.occupied():
+        assert folder.need("sample", "a") == {"rows": 3}
+        assert (folder.path / "twin").is_dir()
+    assert not (folder.path / ".before").exists()
+
+
+def test_fitting_again_drops_the_plans_of_later_steps(folder: RunFolder) -> None:
+    folder.write_plan("sample", "name: one\n")
+    assert (folder.path / "plan.yaml").read_text() == "name: x\n"
+    folder.write_plan("fit", "name: two\n")
+    assert (folder.path / "plan.yaml").read_text() == "name: two\n"
+    assert not (folder.path / "sample-plan.yaml").exists()
+
+
 def test_a_place_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(FolderError):

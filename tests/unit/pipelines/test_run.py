@@ -12,19 +12,20 @@ import pytest
 
 from synth_spark.config import STEPS, NoSourceError, Plan, plan_from
 from synth_spark.core.batch import Records
-from synth_spark.core.conditions import BadConditionError, Share
+from synth_spark.core.conditions import BadConditionError, ImpossibleConditionError, Share
 from synth_spark.core.local import Local, NoRecords
 from synth_spark.core.progress import silent
 from synth_spark.core.shelf import GENERATORS
 from synth_spark.errors import NotForFamilyError, NotForShapeError, SynthError, TooFewSubjectsError
 from synth_spark.pipelines.cold import ColdStartError, cold_steps
+from synth_spark.pipelines.conditions import CannotTemperError
 from synth_spark.pipelines.folder import NothingToResumeError, OtherPlanError, RunFolder
 from synth_spark.pipelines.gates import UnknownGateError
 from synth_spark.pipelines.model_folder import load_saved
 from synth_spark.pipelines.reach import check_reach
 from synth_spark.pipelines.run import Job, check, run
 from synth_spark.telling import facts, tell_notes
-from tests.contract.cases import FLAT, flat_records
+from tests.contract.cases import EVENTS, FLAT, flat_records
 
 
 @dataclass
@@ -127,6 +128,78 @@ def test_doing_a_step_again_takes_back_the_later_ones(tmp_path: Path) -> None:
     assert [bool(folder.step(s)) for s in STEPS] == [True, True, False, False]
 
 
+def files(folder: Path) -> dict[str, str]:
+    """Every file below a folder that is text, by its path."""
+    kept = (p for p in sorted(folder.rglob("*")) if p.suffix in (".json", ".yaml", ".txt"))
+    return {str(p.relative_to(folder)): p.read_text() for p in kept}
+
+
+def whole_run(folder: Path) -> None:
+    """A run as it lies on a disk, with a twin."""
+    made = job(folder, Memory())
+    run(made, STEPS, ignore)
+    (folder / "twin").mkdir()
+    (folder / "twin" / "rows.txt").write_text("the first twin")
+
+
+def sampling(folder: Path, shop: Memory, **settings: Any) -> Job:
+    """A job that only draws: the folder's plan is not written again."""
+    plan = plan_from({"generator": {"name": "independent"}, **settings})
+    return Job(plan, FLAT, RunFolder(folder), shop, silent)
+
+
+@pytest.mark.parametrize(
+    ("settings", "error"),
+    [
+        ({"generator": {"name": "independent", "params": {"min_subjects": 7}}}, OtherPlanError),
+        ({"sample": {"where": ["plan=gold"]}}, ImpossibleConditionError),
+    ],
+)
+def test_a_refused_sampling_leaves_the_run_folder_as_it_was(
+    settings: dict[str, Any], error: type[SynthError], tmp_path: Path
+) -> None:
+    whole_run(tmp_path)
+    before = files(tmp_path)
+    with pytest.raises(error):
+        run(sampling(tmp_path, Memory(), **settings), ("sample",), ignore)
+    assert files(tmp_path) == before
+
+
+def test_what_is_asked_of_one_sampling_is_not_asked_of_the_next(tmp_path: Path) -> None:
+    whole_run(tmp_path)
+    plan = (tmp_path / "plan.yaml").read_text()
+    shop = Memory()
+    run(sampling(tmp_path, shop, sample={"where": ["months=12..24"]}), ("sample",), ignore)
+    assert shop.tables["twin"].columns["months"].max() <= 24
+    assert (tmp_path / "plan.yaml").read_text() == plan
+    assert "months=12..24" in (tmp_path / "sample-plan.yaml").read_text()
+    run(sampling(tmp_path, shop), ("sample",), ignore)
+    assert shop.tables["twin"].columns["months"].max() > 24
+    assert "months" not in (tmp_path / "sample-plan.yaml").read_text()
+
+
+def test_a_twin_that_failed_once_it_was_begun_takes_the_place_of_the_last(tmp_path: Path) -> None:
+    class Breaks(Memory):
+        def draw(self, *args: Any, **named: Any) -> dict[str, Any]:
+            (tmp_path / "twin").mkdir()
+            raise RuntimeError("a worker is lost")
+
+    whole_run(tmp_path)
+    with pytest.raises(RuntimeError):
+        run(sampling(tmp_path, Breaks()), ("sample",), ignore)
+    assert RunFolder(tmp_path).step("sample") is None
+    assert list((tmp_path / "twin").iterdir()) == []
+    assert not (tmp_path / ".before").exists()
+
+
+def test_a_refused_scoring_leaves_the_run_folder_as_it_was(tmp_path: Path) -> None:
+    whole_run(tmp_path)
+    before = files(tmp_path)
+    with pytest.raises(OtherPlanError):
+        run(sampling(tmp_path, Memory(), sample={"subjects": 5}), ("evaluate",), ignore)
+    assert files(tmp_path) == before
+
+
 @pytest.mark.parametrize(("limit", "code"), [(0.5, 0), (0.9999, 3)])
 def test_a_missed_gate_gives_exit_code_3(tmp_path: Path, limit: float, code: int) -> None:
     gates = [{"metric": "pairs", "at_least": limit}]
@@ -140,6 +213,16 @@ def test_plans_that_cannot_work_are_refused_before_anything_starts() -> None:
         check(plan_from({"generator": {"name": "markov"}}), FLAT)
     with pytest.raises(UnknownGateError, match="paris"):
         check(plan_from({"evaluate": {"gates": [{"metric": "paris", "at_least": 1.0}]}}), FLAT)
+
+
+@pytest.mark.parametrize("setting", ["temperature", "top_p"])
+def test_a_temperature_is_refused_where_a_generator_has_none(setting: str) -> None:
+    asked = {"generator": {"name": "independent"}, "sample": {setting: 0.5}}
+    with pytest.raises(CannotTemperError) as error:
+        check(plan_from(asked), FLAT)
+    assert error.value.facts == {"generator": "independent", "settings": [setting]}
+    assert error.value.hint.endswith("--generator.name transformer")
+    check(plan_from({**asked, "generator": {"name": "transformer"}}), EVENTS)
 
 
 def test_one_subject_to_learn_from_is_refused_after_ingest(tmp_path: Path) -> None:

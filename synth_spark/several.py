@@ -1,0 +1,131 @@
+"""A plan of several tables: one run after the other, and what became of each.
+
+RUN_FOLDER/NAME         the run of a table, see `pipelines/folder.py`
+RUN_FOLDER/tables.json  of each table its state, exit code, folder, generator, rows, twin, report
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from synth_spark import app
+from synth_spark.config import STEPS, Plan, Step, Tables, in_table, read_plan
+from synth_spark.errors import SynthError
+from synth_spark.pipelines.folder import RunFolder, write_text
+from synth_spark.places import check_apart
+
+SUMMARY = "tables.json"
+_STATES = {0: "done", 3: "gate not passed"}
+
+
+def run_tables(
+    tables: Tables,
+    steps: Sequence[Step] = STEPS,
+    *,
+    dry_run: bool = False,
+    as_json: bool = False,
+) -> int:
+    """Carry out the named steps of one table after the other.
+
+    Args:
+        tables: What to run.
+        steps: Some of ingest, fit, sample, evaluate, in that order; of every table.
+        dry_run: Check everything, print what would be done, and do none of it.
+        as_json: Print the summary on standard output.
+
+    Returns:
+        0 done, 3 a gate of some table was not passed.
+
+    Raises:
+        SamePlaceError: Places of two tables meet (SYN-136).
+        SynthError: A table is refused, and named; those before it are complete.
+    """
+    check_apart(tables.plans)
+    plans = _resumed({name: tables.plans[name] for name in tables.chosen})
+    for name, plan in plans.items():
+        _named(name, app.checked, plan, steps, dry_run=dry_run)
+    if dry_run:
+        for name, plan in plans.items():
+            sys.stdout.write(f"Table {name}: ")
+            _named(name, app.run, plan, steps, dry_run=True)
+        return 0
+    entries = {**_known(tables), **{n: _entry(n, p, "not begun") for n, p in plans.items()}}
+    try:
+        for number, (name, plan) in enumerate(plans.items(), start=1):
+            _say(plan, f"table {number}/{len(plans)} {name}: {', '.join(steps)}")
+            entries[name] = _entry(name, plan, "stopped")
+            _carry_out(entries, name, plan, steps)
+    finally:
+        listed = {"tables": [entries[name] for name in tables.plans if name in entries]}
+        if tables.folder.is_dir():
+            write_text(tables.folder / SUMMARY, json.dumps(listed, indent=1) + "\n")
+        if as_json:
+            sys.stdout.write(json.dumps(listed) + "\n")
+    _say(next(iter(plans.values())), f"Tables: {tables.folder / SUMMARY}")
+    return max(int(entries[name]["exit_code"]) for name in plans)
+
+
+def _carry_out(
+    entries: dict[str, dict[str, Any]], name: str, plan: Plan, steps: Sequence[Step]
+) -> None:
+    """Run one table and note what became of it."""
+    try:
+        code = _named(name, app.run, plan, steps, dry_run=False)
+    except SynthError as error:
+        entries[name] = _entry(name, plan, "refused", 2, error=str(error))
+        raise
+    entries[name] = _entry(name, plan, _STATES[code], code)
+
+
+def _named(name: str, do: Any, *args: Any, **named: Any) -> Any:
+    """What `do` returns; what it refuses names the table."""
+    try:
+        return do(*args, **named)
+    except SynthError as error:
+        raise in_table(error, name) from error.__cause__
+
+
+def _resumed(plans: dict[str, Plan]) -> dict[str, Plan]:
+    """The plans; where some table is begun, `always` lets the others begin."""
+    begun = {n for n, p in plans.items() if any(RunFolder(p.folder).step(s) for s in STEPS)}
+    late = {n for n, p in plans.items() if begun and n not in begun and p.run.resume == "always"}
+    freely = {n: plans[n].run.model_copy(update={"resume": "if-possible"}) for n in late}
+    return {n: p.model_copy(update={"run": freely.get(n, p.run)}) for n, p in plans.items()}
+
+
+def _known(tables: Tables) -> dict[str, dict[str, Any]]:
+    """What the summary says of tables that are not run this time."""
+    file = tables.folder / SUMMARY
+    said = json.loads(file.read_text())["tables"] if file.exists() else []
+    return {entry["table"]: entry for entry in said if entry["table"] in tables.plans}
+
+
+def _entry(
+    name: str, plan: Plan, state: str, code: int | None = None, **more: str
+) -> dict[str, Any]:
+    """One table of the summary, as far as its run got."""
+    folder = RunFolder(plan.folder)
+    file, report = folder.path / "plan.yaml", folder.path / "report.html"
+    kept = state in _STATES.values() and file.exists()
+    drawn = (folder.step("sample") or {"facts": {}})["facts"].get("twin", {}) if kept else {}
+    return {
+        "table": name,
+        "state": state,
+        "exit_code": code,
+        "run_folder": str(folder.path),
+        "generator": read_plan(file).generator.name if kept else plan.generator.name,
+        "rows": drawn.get("rows"),
+        "subjects": drawn.get("subjects"),
+        "twin": plan.sample.out if drawn else None,
+        "report": str(report) if kept and report.exists() else None,
+        **more,
+    }
+
+
+def _say(plan: Plan, line: str) -> None:
+    if not plan.run.quiet:
+        sys.stderr.write(f"{line}\n")
+        sys.stderr.flush()

@@ -1,0 +1,169 @@
+"""Several tables by one command: in order, each in its folder, and all that became of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from synth_spark import app, cli
+from synth_spark.config import Plan, plan_from
+from synth_spark.errors import TooFewSubjectsError
+from synth_spark.pipelines.folder import RunFolder
+from synth_spark.places import SamePlaceError, check_apart
+
+NAMES = ("people", "calls", "cells")
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> str:
+    path = tmp_path / "plan.yaml"
+    tables = "".join(f"  {n}: {{source: {{path: {tmp_path}/{n}.csv}}}}\n" for n in NAMES)
+    path.write_text(
+        f"name: shop\ngenerator: {{name: independent}}\nrun: {{folder: {tmp_path}/run}}\n"
+        f"tables:\n{tables}"
+    )
+    return str(path)
+
+
+@pytest.fixture
+def ran(monkeypatch: pytest.MonkeyPatch) -> list[Plan]:
+    """The plans that were carried out: calls misses a gate, each leaves a finished step."""
+    plans: list[Plan] = []
+
+    def run(plan: Plan, steps: Any, *, dry_run: bool = False) -> int:
+        plans.append(plan)
+        if not dry_run:
+            folder = RunFolder(plan.folder)
+            folder.open(plan.to_yaml())
+            folder.complete("sample", "f", 1.0, {"twin": {"rows": 5, "subjects": 2}})
+        return 3 if plan.name == "shop.calls" else 0
+
+    monkeypatch.setattr(app, "run", run)
+    return plans
+
+
+def summary(folder: Path) -> dict[str, dict[str, Any]]:
+    listed = json.loads((folder / "run" / "tables.json").read_text())["tables"]
+    return {entry["table"]: entry for entry in listed}
+
+
+def test_tables_run_in_order_and_a_missed_gate_stops_none(
+    file: str, ran: list[Plan], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["run", "--plan", file]) == 3
+    assert [p.name for p in ran] == ["shop.people", "shop.calls", "shop.cells"]
+    found = summary(tmp_path)
+    assert [(e["state"], e["exit_code"]) for e in found.values()] == [
+        ("done", 0), ("gate not passed", 3), ("done", 0),
+    ]  # fmt: skip
+    assert found["calls"]["run_folder"] == str(tmp_path / "run" / "calls")
+    assert (found["calls"]["rows"], found["calls"]["generator"]) == (5, "independent")
+    said = capsys.readouterr().err.splitlines()
+    assert said[0] == "table 1/3 people: ingest, fit, sample, evaluate"
+
+
+def test_one_table_alone_leaves_what_is_known_of_the_others(
+    file: str, ran: list[Plan], tmp_path: Path
+) -> None:
+    assert cli.main(["run", "--plan", file, "--table", "people"]) == 0
+    assert [*summary(tmp_path)] == ["people"]
+    assert cli.main(["run", "--plan", file, "--table", "calls"]) == 3
+    assert [e["state"] for e in summary(tmp_path).values()] == ["done", "gate not passed"]
+
+
+def test_with_json_the_summary_is_one_object_on_standard_output(
+    file: str, ran: list[Plan], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["run", "--plan", file, "--json"]) == 3
+    said = capsys.readouterr()
+    assert [e["table"] for e in json.loads(said.out)["tables"]] == list(NAMES)
+    assert said.err == ""
+
+
+def test_a_table_that_is_refused_ends_the_run_and_is_named(
+    file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    def run(plan: Plan, steps: Any, *, dry_run: bool) -> int:
+        RunFolder(plan.folder).open(plan.to_yaml())
+        if plan.name == "shop.calls":
+            raise TooFewSubjectsError("There is one.", subjects=1)
+        return 0
+
+    monkeypatch.setattr(app, "run", run)
+    assert cli.main(["run", "--plan", file, "--json"]) == 2
+    said = capsys.readouterr()
+    error = json.loads(said.err)
+    assert (error["code"], error["message"]) == ("SYN-202", "Table calls: There is one.")
+    assert error["facts"] == {"subjects": 1, "table": "calls"}
+    found = summary(tmp_path)
+    assert [e["state"] for e in found.values()] == ["done", "refused", "not begun"]
+    assert found["calls"]["error"] == "[SYN-202] Table calls: There is one."
+
+
+def test_every_table_is_checked_before_the_first_is_begun(
+    file: str, ran: list[Plan], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["run", "--plan", file, "--tables.cells.source.path", "''"]) == 2
+    assert "[SYN-106] Table cells: " in capsys.readouterr().err
+    assert ran == []
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_dry_run_of_several_tables_writes_nothing(
+    file: str, ran: list[Plan], tmp_path: Path
+) -> None:
+    assert cli.main(["run", "--plan", file, "--dry-run"]) == 0
+    assert len(ran) == 3
+    assert [p.name for p in tmp_path.iterdir()] == ["plan.yaml"]
+
+
+def test_always_to_resume_lets_tables_begin_where_another_was_begun(
+    file: str, ran: list[Plan]
+) -> None:
+    cli.main(["run", "--plan", file, "--table", "people"])
+    ran.clear()
+    cli.main(["run", "--plan", file, "--resume", "always"])
+    assert [p.run.resume for p in ran] == ["always", "if-possible", "if-possible"]
+
+
+def test_plan_check_shows_each_table(file: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["plan", "check", "--plan", file, "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)["tables"]
+    assert [shown[n]["plan"]["name"] for n in NAMES] == [f"shop.{n}" for n in NAMES]
+    assert cli.main(["plan", "check", "--plan", file, "--table", "cells"]) == 0
+    assert "name: shop.cells" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"sample.out": "t.csv"}, {"sample.out": "t.csv"}),
+        ({"sample.out": "t"}, {"sample.out": "t/x.csv"}),
+        ({"sample.out": "t.csv"}, {"source.path": "t.csv"}),
+        ({"sample.out": "r/b/x.csv"}, {}),
+        ({}, {"source.path": "r/a/twin"}),
+        ({"sample.out": "w.csv"}, {"sample.given": "w.csv"}),
+    ],
+)
+def test_places_of_two_tables_that_meet_are_refused(
+    one: Mapping[str, str], other: Mapping[str, str]
+) -> None:
+    base = {"generator": {"name": "independent"}}
+    plans = {
+        name: plan_from(base, {"run.folder": f"r/{name}", "source.path": f"{name}.csv", **more})
+        for name, more in (("a", one), ("b", other))
+    }
+    with pytest.raises(SamePlaceError) as caught:
+        check_apart(plans)
+    assert sorted(caught.value.facts["tables"]) == ["a", "b"]  # type: ignore[call-overload]
+
+
+def test_tables_may_share_a_source_and_a_made_world() -> None:
+    base = {"generator": {"name": "independent"}, "source": {"path": "world:cdr"}}
+    check_apart({n: plan_from(base, {"run.folder": f"r/{n}"}) for n in ("a", "b")})
+    same = {"source.path": "x.csv", "sample.given": "w.csv"}
+    check_apart({n: plan_from(base, {"run.folder": f"r/{n}", **same}) for n in ("a", "b")})

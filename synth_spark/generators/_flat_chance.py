@@ -69,9 +69,9 @@ def log_probability(model: FlatModel, records: Records) -> Reals:
     Numbers count as the bin (or single value) that they lie in. A number that follows others counts
     as its residual, by density in units of the column; one that lies far off its relation is all
     but impossible. A label that is not told counts as any rare one, where there were rare ones. Of
-    an id it counts whether there is one; which, never: ids are made anew. A number that is computed
-    from others adds nothing. A row that the model could never draw has -inf, see `impossible`,
-    and so has one with labels that never occur together.
+    an id, if the records have the column, it counts whether there is one; which, never. A number
+    that is computed from others adds nothing. A row that the model could never draw has -inf, see
+    `_impossible`, and so has one with labels that never occur together.
 
     Args:
         model: Of a flat table.
@@ -95,11 +95,13 @@ def log_probability(model: FlatModel, records: Records) -> Reals:
         logits[weights == 0] = -np.inf
         total = np.log(weights.sum(axis=1, dtype=np.float64))
         if drawn.field.part == "id":
-            out += _of_an_id(drawn, logits, tokens[c]) - total
+            of_id = _of_an_id(drawn, logits, tokens[c])
+            out += of_id - total if drawn.field.column in records.columns else 0.0
             continue
         out += logits[np.arange(records.rows), tokens[c]] - total
         out -= log_width(drawn, tokens[c], values)
-    out[impossible(coder, values)] = -np.inf
+    for wrong in _impossible(coder, values, records):
+        out[wrong] = -np.inf
     return out
 
 
@@ -136,29 +138,42 @@ def needed(coder: Coder, records: Records) -> None:
         )
 
 
-def impossible(coder: Coder, values: Mapping[str, Values]) -> NDArray[np.bool_]:
-    """Rows that hold a cell which the model could never draw; shape (rows,).
+def _impossible(
+    coder: Coder, values: Mapping[str, Values], records: Records
+) -> Iterator[NDArray[np.bool_]]:
+    """Rows that hold a cell which the model could never draw; each of shape (rows,).
 
     A label that it does not know, where no label was rare; a number that is not on its column's
     step or far beyond its ends; a missing value where none was ever seen, or a value where there
     can be none; a number that is computed from others and is not what they give.
     """
-    out: Any = False
-    for _, wrong in _never_drawn(coder, values, rare=True):
-        out = out | wrong
+    yield from (wrong for _, wrong in _never_drawn(coder, values, rare=True))
+    yield from (wrong for _, wrong in never_missing(coder, values, records))
     for drawn in coder.drawn:
-        gone = missing(values[drawn.field.name])
         if drawn.relation is not None and not drawn.open_plain:
-            out = out | (~gone & np.isnan(drawn.relation.residual(values)))
-        if drawn.codec.missing_token < 0:
-            out = out | gone
+            there = ~missing(values[drawn.field.name])
+            yield there & np.isnan(drawn.relation.residual(values))
     for relation in coder.computed:
         y, wanted = np.asarray(values[relation.child], np.float64), relation.center(values)
         drawn_as = relation.value(values)  # within its bounds
         differs = off(relation, y, wanted) & off(relation, y, drawn_as)
-        out = out | (np.isfinite(y) != np.isfinite(wanted)) | differs
-    rows = len(next(iter(values.values()))) if values else 0
-    return np.broadcast_to(out, (rows,))
+        yield (np.isfinite(y) != np.isfinite(wanted)) | differs
+
+
+def never_missing(
+    coder: Coder, values: Mapping[str, Values], records: Records
+) -> Iterator[tuple[str, NDArray[np.bool_]]]:
+    """By column the rows, (rows,), without a value that no row ever lacked; ids if they are there.
+
+    Args:
+        coder: Of the model.
+        values: The fields of the records.
+        records: With every column that the model draws, ids aside.
+    """
+    for drawn in coder.drawn:
+        column = drawn.field.column
+        if drawn.codec.missing_token < 0 and column in records.columns:
+            yield column, missing(values[drawn.field.name])
 
 
 def unknown_cells(

@@ -14,8 +14,8 @@ from synth_spark.core.conditions import Condition
 from synth_spark.core.given import refuse_cells
 from synth_spark.core.seeds import generator
 from synth_spark.errors import SynthError
-from synth_spark.generators._flat_chance import needed, unknown_cells
-from synth_spark.generators._flat_fields import join
+from synth_spark.generators._flat_chance import needed, never_missing, unknown_cells
+from synth_spark.generators._flat_fields import join, split
 from synth_spark.generators._flat_tokens import Coder
 from synth_spark.generators._vae_conditioned import ConditionedVae
 from synth_spark.generators._vae_draw import draw_columns
@@ -138,6 +138,8 @@ class VaeModel:
         for end in (a, b):
             needed(self.coder, end)
             refuse_cells(unknown_cells(self.coder, end, rare=True), end)
+            values = split(self.coder.schema, self.coder.fields, end)
+            refuse_cells(dict(never_missing(self.coder, values, end)), end)
         tokens = np.concatenate([self.coder.encode(a), self.coder.encode(b)])
         ends, _ = self.net.encoder.codes(tokens)
         share = np.linspace(0, 1, steps, dtype=np.float32)[:, None]

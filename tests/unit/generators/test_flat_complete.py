@@ -242,3 +242,19 @@ def test_which_id_a_row_has_does_not_count_and_a_saved_model_says_the_same() -> 
     assert len(set(nats[:4].tolist())) == 1
     assert np.exp(nats[4] - nats[0]) == pytest.approx(0.25, abs=0.1)  # 120 rows to 480
     np.testing.assert_array_equal(FlatModel.from_state(own.state()).log_probability(rows), nats)
+
+
+def test_ids_that_are_left_out_do_not_count() -> None:
+    """Accounts of three rows each, in every row."""
+    schema = replace(LABELS, columns=(*LABELS.columns, Column(name="account", kind="identifier")))
+    rng = np.random.default_rng(8)
+    plain = labelled(*(f"{a}pu" for a in rng.choice(list("xyz"), 600)))
+    ids = Coded.of([f"A{i // 3}" for i in range(600)])
+    kind = GENERATORS.get("autoregressive")
+    params = kind.Params(max_epochs=2, valid_share=0.0)
+    with_ids = Records.flat({**plain.columns, "account": ids})
+    own = learn(kind.learn(schema, params, 1), Local(with_ids, train=train_local))
+    bare = labelled("xpu", "ypu", "zpu")
+    assert np.exp(own.log_probability(bare)).sum() == pytest.approx(1, abs=1e-5)
+    gone = Records.flat({**bare.columns, "account": Coded.of([None, "A1", "A2"])})
+    np.testing.assert_array_equal(np.isfinite(own.log_probability(gone)), [False, True, True])

@@ -264,6 +264,9 @@ def test_an_end_with_a_label_that_is_not_known_is_refused():
     odd = Records.flat({**end.columns, "plan": Coded.of(["N"])})
     with pytest.raises(ImpossibleConditionError, match="plan=N"):
         learned().interpolate(end, odd, 5, 1)
+    gone = Records.flat({**end.columns, "months": np.array([np.nan])})
+    with pytest.raises(ImpossibleConditionError, match="months"):
+        learned().interpolate(gone, end, 5, 1)
 
 
 # ---- conditions ---------------------------------------------------------------------------------

@@ -248,7 +248,8 @@ def _in_session(
         if fresh_twin and out and local_path(out) is None and tables.there(spark, out):
             raise _taken(out)
         opened = partial(open_plan, spark, world=Path(scratch) if dry_run else None)
-        settled = chosen(opened, settle(opened, plan, spelled))
+        anew = "ingest" in steps and plan.run.resume == "never"
+        settled = chosen(opened, settle(opened, plan, spelled, anew=anew))
         tell_choice(settled.plan, settled.chosen)
         check(settled.plan, settled.schema)
         if "ingest" in steps and (plan.run.resume == "never" or not folder.step("ingest")):
@@ -354,8 +355,9 @@ def _carry_out(
         kept["chosen"] = settled.chosen
     if found is not None:
         kept |= {"why": found.why, "notes": found.notes}
-    if steps[0] in ("ingest", "fit"):
-        folder.write_plan(steps[0], plan.to_yaml())
+    begun = next((s for s in steps if plan.run.resume == "never" or not folder.step(s)), None)
+    if begun in ("ingest", "fit"):
+        folder.write_plan(begun, plan.kept())
         write_text(folder.path / "detected.json", json.dumps(kept, indent=1))
     say = Log(folder.path / "progress.jsonl", quiet=plan.run.quiet)
     say(Progress(stage="start", done=0, total=len(steps), of="steps", elapsed_s=0.0))

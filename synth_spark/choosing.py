@@ -103,8 +103,8 @@ def chosen_anew(settled: Settled, error: TooFewSubjectsError) -> Settled | None:
     Returns:
         None where the plan named its generator, or no other needs fewer.
     """
-    if settled.chosen is None:
-        return None
+    if settled.chosen is None or not {"subjects", "held_out"} <= set(error.facts):
+        return None  # what has too few is not what ingest left
     train, held_out = (int(str(error.facts[n])) for n in ("subjects", "held_out"))
     in_all = train + held_out
     rows = in_all if settled.schema.shape == "flat" else int(str(error.facts["rows"]))

@@ -32,10 +32,15 @@ class Settled:
     chosen: dict[str, str] | None = None  # the generator and why, where the plan says `auto`
 
 
-def settle(opened: Callable[[Plan], Source], plan: Plan, spelled: Schema | None) -> Settled:
-    """The plan with its schema: its own, that of a run to be resumed, or a detected one."""
+def settle(
+    opened: Callable[[Plan], Source], plan: Plan, spelled: Schema | None, *, anew: bool
+) -> Settled:
+    """The plan with its schema: its own, what its run had before unless `anew`, or a detected one.
+
+    Steps that build on an ingest take what that one did: its schema, and what `auto` chose.
+    """
     asked = _asked(plan)
-    before = _before(plan, asked)
+    before = {} if anew else _before(plan, asked)
     if spelled:
         return Settled(plan, spelled, asked, chosen=before.get("chosen"))
     if before:
@@ -49,9 +54,9 @@ def settle(opened: Callable[[Plan], Source], plan: Plan, spelled: Schema | None)
 
 
 def _before(plan: Plan, asked: dict[str, Any]) -> dict[str, Any]:
-    """What a run that is resumed had found, if it was about the same; else nothing."""
+    """What a run had found, if it was about the same; else nothing."""
     kept = plan.folder / "detected.json"
-    if plan.run.resume == "never" or not kept.exists():
+    if not kept.exists():
         return {}
     found: dict[str, Any] = json.loads(kept.read_text())
     return found if found.get("asked") == asked else {}

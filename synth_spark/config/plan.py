@@ -176,6 +176,11 @@ class Plan(Section):
         ]
         return yaml.safe_dump(dumped, sort_keys=False, allow_unicode=True, width=100)
 
+    def kept(self) -> str:
+        """The plan for a run's folder, without what is said of one call: resumed, quiet."""
+        run = self.run.model_copy(update={"resume": "never", "quiet": False})
+        return self.model_copy(update={"run": run}).to_yaml()
+
 
 def generator_params(name: str, params: Mapping[str, Any]) -> Any:
     """The settings of one generator as its `Params`; see `Plan.params`."""

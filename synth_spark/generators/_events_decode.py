@@ -85,7 +85,7 @@ def learn_base(
     if cannot is not None:
         yield Known(partial(cannot, coder))
     histories, units = Histories.learn(coder, sample, leaf=leaf, seed=seed, trees=trees)
-    identities = told_by(coder, sample, units)
+    identities = told_by(coder, sample, units, min_subjects)
     every = (*coder.cats, *coder.nums, *coder.subject, *coder.dwells)
     facts = {
         "unit": coder.mode,

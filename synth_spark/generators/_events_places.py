@@ -65,8 +65,11 @@ class Places:
     likely: NDArray[np.float64]  # (DIRECT, BINS), how much likelier so many ways are so far apart
 
     @classmethod
-    def learn(cls, column: EventColumn, coder: Coder, sample: Records) -> Self:
-        """Count homes, first visits and returns in a sample of subjects."""
+    def learn(cls, column: EventColumn, coder: Coder, sample: Records, min_subjects: int) -> Self:
+        """Count homes, first visits and returns in a sample of subjects.
+
+        A place speaks for those of a home where `min_subjects` subjects of it go there.
+        """
         source = coder.schema.column(column.name)
         identity = Identity.learn(column, coder, sample)
         codes, owners = identity_codes(source, sample), sample.owners
@@ -85,8 +88,12 @@ class Places:
         common = np.zeros((DIRECT, size))
         np.add.at(common, (level, tokens[rows]), 1.0)
         home_token = tokens[kernels.homes(ranks, sample.offsets)[owners[rows]]].astype(np.int64)
+        pair = home_token * size + tokens[rows]
+        holders = np.unique(np.column_stack([pair, owners[rows]]), axis=0)[:, 0]
+        there, held = np.unique(holders, return_counts=True)
+        enough = held[np.searchsorted(there, pair)] >= min_subjects
         own, many = np.unique(
-            (home_token * DIRECT + level) * size + tokens[rows], return_counts=True
+            ((home_token * DIRECT + level) * size + tokens[rows])[enough], return_counts=True
         )
         joint, seen = np.unique(tokens[before] * size + tokens[rows], return_counts=True)
         start = np.searchsorted(joint // size, np.arange(size + 1))

@@ -266,7 +266,9 @@ def _drawn(  # type: ignore[no-untyped-def]
     """
     home, last = where[0], where[before]
     size = len(weight)
-    candidate, within, bins = _candidates(size, goal, home, last, centre, reach, upper, state)
+    candidate, worth, within, bins = _candidates(
+        size, goal, home, last, centre, reach, upper, state
+    )
     chance = np.empty(len(candidate))
     kept, place, total = -1, 0.0, 0.0
     for g in range(len(goal)):
@@ -274,7 +276,7 @@ def _drawn(  # type: ignore[no-untyped-def]
         if k >= 0:
             at = uniform(state) if reach[k, 0] > 0 else 0.0
         else:
-            c, t = _near(weight, used, goal[g], candidate, bins, chance, reach, state)
+            c, t = _near(weight, used, goal[g], candidate, worth, bins, chance, reach, state)
             if c < 0:
                 continue
             k, at = candidate[c], within[c, t]
@@ -298,20 +300,23 @@ def _drawn(  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
 def _candidates(size, goal, home, last, centre, reach, upper, state):  # type: ignore[no-untyped-def]
-    """Labels, places in them, and the levels of these places' distances from home and last place.
+    """Labels, what each is worth, places in them, and the levels of these places' distances.
 
-    A wide cell is looked at by a few places inside, at drawn distances from the last place where
-    the cell reaches so far; of others there is one. Shapes (looked,), (looked, tries),
-    (looked, tries, 2).
+    Of too many labels some are drawn by popularity, each worth the less the more popular it is. A
+    wide cell is looked at by a few places inside, at drawn distances from the last place where the
+    cell reaches so far; of others there is one. Distances are those from home and from the last
+    place. Shapes (looked,) twice, (looked, tries), (looked, tries, 2).
     """
     slow = size > _SLOW
     looked = _SLOW if slow else size
-    candidate, within = np.empty(looked, np.int64), np.zeros((looked, _TRIES))
+    candidate, worth = np.empty(looked, np.int64), np.ones(looked)
+    within = np.zeros((looked, _TRIES))
     bins = np.empty((looked, _TRIES, 2), np.int64)
     for c in range(looked):
         k = c
         if slow:
             k = min(np.searchsorted(upper, uniform(state) * upper[-1], side="right"), size - 1)
+            worth[c] = 1.0 / max(upper[k] - (upper[k - 1] if k else 0.0), 1e-12)
         candidate[c] = k
         wide = reach[k, 0] >= _WIDE
         for t in range(_TRIES if wide else 1):
@@ -323,11 +328,13 @@ def _candidates(size, goal, home, last, centre, reach, upper, state):  # type: i
             within[c, t] = at
             bins[c, t, 0] = bin_of(apart_km(x, y, home[0], home[1]))
             bins[c, t, 1] = bin_of(apart_km(x, y, last[0], last[1]))
-    return candidate, within, bins
+    return candidate, worth, within, bins
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
-def _near(weight, used, goal, candidate, bins, chance, reach, state):  # type: ignore[no-untyped-def]
+def _near(  # type: ignore[no-untyped-def]
+    weight, used, goal, candidate, worth, bins, chance, reach, state
+):  # fmt: skip
     """Which candidate, by its weight and by how near it is to the goal's distances; and its place.
 
     Writes `chance`. Gives -1 where there is none.
@@ -342,7 +349,7 @@ def _near(weight, used, goal, candidate, bins, chance, reach, state):  # type: i
         elif not used[k]:
             miss = abs(bins[c, 0, 0] - goal[0]) + abs(bins[c, 0, 1] - goal[1])
         if miss < _FAR_OFF:
-            chance[c] = (weight[k] + 1e-12) * _OFF[miss]
+            chance[c] = (weight[k] + 1e-12) * worth[c] * _OFF[miss]
             total += chance[c]
     rest = uniform(state) * total
     for c in range(len(candidate)):

@@ -20,17 +20,18 @@ MOST_SUBJECTS = 2_048
 Told = Identity | Places | Runs | None  # None: its codec
 
 
-def told_by(coder: Coder, sample: Records, units: Units) -> tuple[Told, ...]:
+def told_by(coder: Coder, sample: Records, units: Units, min_subjects: int) -> tuple[Told, ...]:
     """What tells the values of each category, learned from a sample and its units."""
-    return tuple(_learned(j, coder, sample, units) for j in range(len(coder.cats)))
+    many = range(len(coder.cats))
+    return tuple(_learned(j, coder, sample, units, min_subjects) for j in many)
 
 
-def _learned(j: int, coder: Coder, sample: Records, units: Units) -> Told:
+def _learned(j: int, coder: Coder, sample: Records, units: Units, min_subjects: int) -> Told:
     column = coder.cats[j]
     if column.how == "runs":
         return Runs.learn(units.cats[:, j], units)
     if isinstance(column.codec, Place):
-        return Places.learn(column, coder, sample)
+        return Places.learn(column, coder, sample, min_subjects)
     return Identity.learn(column, coder, sample) if column.how == "ranked" else None
 
 

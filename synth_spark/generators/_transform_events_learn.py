@@ -64,7 +64,7 @@ def learn_events(schema: Schema, params: TransformParams, seed: int) -> Learning
     sample = sample.take(np.flatnonzero(sample.lengths > 0))
     check_group(sample.subjects, params.histories)
     coder = learn_coder(schema, survey, sample, min_subjects=params.min_subjects, bins=_BINS)
-    identities = told_by(coder, sample, coder.units(sample))
+    identities = told_by(coder, sample, coder.units(sample), params.min_subjects)
     rng = generator(seed, "transform/protect")
     donors = donors_of(coder, sample, params, rng, alike="microaggregate" in chain)
     jitter_s = 60 * params.jitter_minutes if "jitter" in chain else 0.0

@@ -35,7 +35,8 @@ LOCK = ".lock"
 BEFORE = ".before"
 DRAWN = "twin"  # there once a twin is begun
 _OF_SAMPLING = (  # the twin last: while it is not there, what was put aside counts
-    "steps/sample.json", "steps/evaluate.json", "sample-plan.yaml", "given", "baseline", DRAWN,
+    "steps/sample.json", "steps/evaluate.json", "sample-plan.yaml", "evaluate-plan.yaml",
+    "given", "baseline", DRAWN,
 )  # fmt: skip
 _BEFORE_A_PLAN = {MARK, LOCK, "steps", "world"}  # what may be here before a run has begun
 _NO_LOCKS = (errno.ENOTSUP, errno.ENOSYS, errno.ENOLCK)  # as on some mounted object stores
@@ -167,8 +168,6 @@ class RunFolder:
         """
         if first in ("ingest", "fit"):
             self.open(plan_yaml)
-            for step in ("sample", "evaluate"):
-                (self.path / f"{step}-plan.yaml").unlink(missing_ok=True)
         else:
             write_text(self.path / f"{first}-plan.yaml", plan_yaml)
 
@@ -202,9 +201,10 @@ class RunFolder:
         return json.loads(file.read_text()) if file.exists() else None
 
     def forget(self, names: Sequence[str]) -> None:
-        """Take back that these steps are complete, before they are done again."""
+        """Take back that these steps are complete, with plans of their own, to do them again."""
         for name in names:
             (self.path / "steps" / f"{name}.json").unlink(missing_ok=True)
+            (self.path / f"{name}-plan.yaml").unlink(missing_ok=True)
 
     def complete(self, name: str, fingerprint: str, seconds: float, facts: dict[str, Any]) -> None:
         """Note that a step is complete."""

@@ -113,6 +113,11 @@ class Job:
         tables = ("records", "histories", "quarantine", "twin", "baseline", "given")
         self.folder.clear(*tables, "shards", "checkpoints", "models")
         facts = self.shop.ingest(self.plan, self.schema)
+        self._enough(facts)
+        return facts
+
+    def _enough(self, facts: dict[str, Any]) -> None:
+        """Refuse what leaves the plan's generator too few subjects, by what ingest found."""
         kind = GENERATORS.get(self.plan.generator.name)
         least = max(kind.min_subjects, LEAST_SUBJECTS)
         if facts["subjects_train"] < least:
@@ -124,10 +129,11 @@ class Job:
                 held_out=facts["subjects_holdout"],
                 rows=facts["rows_kept"],
             )
-        return facts
 
     def fit(self) -> dict[str, Any]:
         identifiers = cold_formats(self.schema) if self.plan.cold else self._split()["identifiers"]
+        if not self.plan.cold:
+            self._enough(self._split())
         if self.plan.run.resume == "never":
             self.folder.clear("shards", "checkpoints", "models")
         facts: dict[str, Any] = {}
@@ -285,8 +291,9 @@ def run(job: Job, steps: Sequence[Step], finish: Callable[[Job, Evaluation], Non
     with job.folder.replaced() if again and steps[0] == "sample" else nullcontext():
         if again:
             job.folder.forget(STEPS[STEPS.index(steps[0]) :])
+        begun = next((s for s in steps if not job.folder.step(s)), None)
         for step in (s for s in steps if s != "evaluate" or _scored(plan)):
-            _do(job, step, alone=step == steps[0] and step in ("sample", "evaluate"))
+            _do(job, step, alone=step == begun and step in ("sample", "evaluate"))
     if "evaluate" in steps and (entry := job.folder.step("evaluate")):
         found = Evaluation.from_json(entry["facts"]["evaluation"])
         finish(job, found)
@@ -333,7 +340,7 @@ def _do(job: Job, step: Step, *, alone: bool) -> None:
     start = time.perf_counter()
     facts = getattr(job, step)()
     if alone:
-        job.folder.write_plan(step, job.plan.to_yaml())
+        job.folder.write_plan(step, job.plan.kept())
     job.folder.complete(step, fingerprint, time.perf_counter() - start, facts)
 
 

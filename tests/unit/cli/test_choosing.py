@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 
 from synth_spark import choosing
@@ -10,7 +13,7 @@ from synth_spark.config import plan_from
 from synth_spark.core.schema import Schema
 from synth_spark.core.shelf import GENERATORS
 from synth_spark.errors import PlanError, TooFewSubjectsError
-from synth_spark.settling import Settled
+from synth_spark.settling import Settled, settle
 from synth_spark.telling import print_dry
 from tests.contract.cases import EVENTS, FLAT
 
@@ -69,6 +72,22 @@ def test_whatever_is_held_out_auto_ends_with_a_generator_that_can_learn_from_the
     if train < 20:
         assert "too few" in found.chosen["why"]
         assert "held out" in found.chosen["why"]
+
+
+def test_steps_after_an_ingest_keep_the_generator_that_it_chose(tmp_path: Path) -> None:
+    plan = plan_from({"run": {"folder": str(tmp_path)}}).with_schema(FLAT, {})
+    asked = settle(lambda p: None, plan, FLAT, anew=True).asked
+    kept = {"schema": FLAT.to_json(), "names": {}, "asked": asked}
+    choice = {"name": "independent", "why": "few"}
+    (tmp_path / "detected.json").write_text(json.dumps(kept | {"chosen": choice}))
+    assert settle(lambda p: None, plan, FLAT, anew=False).chosen == choice
+    assert settle(lambda p: None, plan, FLAT, anew=True).chosen is None
+
+
+def test_what_else_has_too_few_subjects_is_not_mended_by_another_generator(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert chosen_anew(settled(monkeypatch, 40), TooFewSubjectsError("places of few")) is None
 
 
 @pytest.mark.parametrize(("subjects", "share"), [(20, 0.1), (19, 0.0)])

@@ -95,3 +95,55 @@ def test_a_wide_cell_is_entered_at_the_drawn_distance() -> None:
             np.zeros(1, np.int32), np.array([at])
         )[0]
         assert abs(kernels.bin_of(kernels.apart_km(*last, *where)) - level) <= 1
+
+
+def settled(size: int, *, own: int = 0, residents: int = 600) -> np.ndarray:
+    """The second place of each of so many residents of label 0, where all labels are one spot.
+
+    Args:
+        size: Labels; their popularity falls with their number.
+        own: What real residents of label 0 have, -1: nothing is known of them.
+        residents: Drawn subjects.
+    """
+    bins, none = kernels.BINS, (np.zeros(0, np.int64), np.zeros(0))
+    popular = np.arange(1, size + 1) ** -0.8
+    popular /= popular.sum()
+    centre, reach = np.tile([45.0, 7.0], (size, 1)), np.zeros((size, 2))
+    far = np.cumsum(np.full((8, 6, bins * bins), 1.0 / bins**2), axis=-1)
+    start = np.zeros(size * 8 + 1, np.int64)
+    labels, counts = none
+    if own >= 0:
+        start[2:] = 1  # of home 0, at one visit
+        labels, counts = np.array([own]), np.array([20.0])
+    number = np.tile([0, 1], residents)
+    label, _ = kernels.settle(
+        number, np.arange(residents + 1) * 2, np.int64(5), np.append(1.0, np.ones(size - 1)),
+        popular, np.tile(popular, (8, 1)), start, labels, counts, far,
+        np.zeros(size + 1, np.int64), *none, np.full(8, bins), np.ones((8, bins)), centre, reach,
+    )  # fmt: skip
+    return label[1::2]
+
+
+def test_labels_are_as_frequent_where_all_are_looked_at_as_where_some_are() -> None:
+    """Share of the 20 most popular beside the home; five deviations of 600 draws are .09."""
+    shares = [(settled(size, own=-1) < 20).mean() for size in (4_096, 4_097)]
+    popular = np.arange(1, 4_097) ** -0.8
+    wanted = popular[1:20].sum() / popular[1:].sum()  # the home is a subject's only once
+    assert abs(np.array(shares) - wanted).max() < 0.09
+
+
+def test_a_place_that_those_of_a_home_have_is_theirs_by_how_many_they_are() -> None:
+    """20 real residents: 20 of 25 draws, plus what popularity gives it (next to nothing)."""
+    assert abs((settled(400, own=300) == 300).mean() - 0.8) < 0.09
+
+
+def test_a_place_of_too_few_residents_of_a_home_speaks_for_nobody() -> None:
+    """Towns of one home cell: everybody goes to 3 masts, one alone to a fourth."""
+    records = towns()
+    model = learn(GENERATOR.learn(SCHEMA, MarkovParams(leaf=15, trees=5), 1), Local(records))
+    strict = learn(
+        GENERATOR.learn(SCHEMA, MarkovParams(leaf=15, trees=5, min_subjects=61), 1), Local(records)
+    )
+    held, none = (m.base.identities[0] for m in (model, strict))
+    assert held.own_count.sum() > 0
+    assert none.own_count.sum() == 0  # 60 live in each town

@@ -89,7 +89,9 @@ def fitted(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch, **sample:
     check_conditions(GENERATORS.get(name), name, plan.sample, EVENTS)
     folder = RunFolder(tmp_path)
     folder.open(plan.to_yaml())
-    folder.complete("ingest", plan.fingerprint("ingest"), 0.0, {"identifiers": {}})
+    counts = {"subjects_train": 99, "subjects_holdout": 1, "rows_kept": 999}
+    facts = {"identifiers": {}, **counts}
+    folder.complete("ingest", plan.fingerprint("ingest"), 0.0, facts)
     Job(plan, EVENTS, folder, Shop(), silent).fit()
 
 

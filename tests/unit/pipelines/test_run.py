@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 
 from synth_spark.config import STEPS, NoSourceError, Plan, plan_from
 from synth_spark.core.batch import Records
@@ -198,6 +199,33 @@ def test_a_refused_scoring_leaves_the_run_folder_as_it_was(tmp_path: Path) -> No
     with pytest.raises(OtherPlanError):
         run(sampling(tmp_path, Memory(), sample={"subjects": 5}), ("evaluate",), ignore)
     assert files(tmp_path) == before
+
+
+def test_learning_again_takes_back_the_plans_of_later_steps_and_a_skipped_one_does_not(
+    tmp_path: Path,
+) -> None:
+    whole_run(tmp_path)
+    shop = Memory()
+    run(sampling(tmp_path, shop, sample={"where": ["months=12..24"]}), ("sample",), ignore)
+    assert (tmp_path / "sample-plan.yaml").exists()
+    run(sampling(tmp_path, shop, run={"resume": "if-possible"}), ("fit",), ignore)  # is complete
+    assert (tmp_path / "sample-plan.yaml").exists()
+    RunFolder(tmp_path).forget(STEPS[1:])
+    assert not (tmp_path / "sample-plan.yaml").exists()
+
+
+def test_a_kept_plan_does_not_say_that_a_call_was_resumed_or_quiet() -> None:
+    plan = plan_from({"seed": 3, "run": {"resume": "always", "quiet": True}})
+    kept = plan_from(yaml.safe_load(plan.kept()))
+    assert (kept.run.resume, kept.run.quiet, kept.seed) == ("never", False, 3)
+
+
+def test_learning_alone_needs_as_many_subjects_as_its_generator(tmp_path: Path) -> None:
+    made = job(tmp_path, Memory())
+    facts = {"subjects_train": 1, "subjects_holdout": 30, "rows_kept": 31, "identifiers": {}}
+    made.folder.complete("ingest", made.plan.fingerprint("ingest"), 0.0, facts)
+    with pytest.raises(TooFewSubjectsError, match="needs 2 subjects"):
+        run(made, ("fit",), ignore)
 
 
 @pytest.mark.parametrize(("limit", "code"), [(0.5, 0), (0.9999, 3)])

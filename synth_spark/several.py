@@ -47,13 +47,14 @@ def run_tables(
 
     Raises:
         SamePlaceError: Places of two tables meet (SYN-136).
+        NoSourceError: Nothing is at the local path of a source that is to be read (SYN-220).
         NotARunError: The summary in the folder is none of ours (SYN-130).
         SynthError: A table is refused, and named; those before it are complete.
     """
     check_apart(tables.plans)
     plans = _resumed({name: tables.plans[name] for name in tables.chosen})
     for name, plan in plans.items():
-        _named(name, app.checked, plan, steps, dry_run=dry_run)
+        _named(name, _check, plan, steps, dry_run=dry_run)
     before = _known(tables)
     if dry_run:
         for name, plan in plans.items():
@@ -72,6 +73,19 @@ def run_tables(
             sys.stdout.write(json.dumps(listed) + "\n")
     _say(next(iter(plans.values())), f"Tables: {tables.folder / SUMMARY}")
     return max(int(entries[name]["exit_code"]) for name in plans)
+
+
+def _check(plan: Plan, steps: Sequence[Step], *, dry_run: bool) -> None:
+    """Refuse of a table what can be refused without Spark, its source not being there included."""
+    from synth_spark.spark.source import must_be_readable
+
+    steps, spelled = app.checked(plan, steps, dry_run=dry_run)
+    again = plan.run.resume == "never"
+    ingests = "ingest" in steps and (again or not RunFolder(plan.folder).step("ingest"))
+    read = ingests or (again and spelled is None)  # else its columns are known of a run before
+    path = plan.source.path
+    if read and path and not path.startswith("world:"):
+        must_be_readable(path)
 
 
 def _carry_out(

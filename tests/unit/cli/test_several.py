@@ -30,7 +30,10 @@ sys.exit(cli.main(["run", "--plan", sys.argv[1], "--table", "calls"]))
 @pytest.fixture
 def file(tmp_path: Path) -> str:
     path = tmp_path / "plan.yaml"
-    tables = "".join(f"  {n}: {{source: {{path: {tmp_path}/{n}.csv}}}}\n" for n in NAMES)
+    tables = "".join(f"  {n}: {{source: {{path: {tmp_path}/in/{n}.csv}}}}\n" for n in NAMES)
+    (tmp_path / "in").mkdir()
+    for name in NAMES:
+        (tmp_path / "in" / f"{name}.csv").write_text("a\n1\n")
     path.write_text(
         f"name: shop\ngenerator: {{name: independent}}\nrun: {{folder: {tmp_path}/run}}\n"
         f"tables:\n{tables}"
@@ -180,12 +183,40 @@ def test_every_table_is_checked_before_the_first_is_begun(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize("more", [(), ("--dry-run",)])
+@pytest.mark.parametrize("verb", ["run", "ingest"])
+def test_a_source_that_is_not_there_is_found_before_the_first_table_is_begun(
+    file: str, ran: list[Plan], tmp_path: Path, capsys: Any, verb: str, more: tuple[str, ...]
+) -> None:
+    (tmp_path / "in" / "cells.csv").unlink()
+    assert cli.main([verb, "--plan", file, *more]) == 2
+    assert "[SYN-220] Table cells: There is nothing at " in capsys.readouterr().err
+    assert ran == []
+    assert not (tmp_path / "run").exists()
+    assert cli.main([verb, "--plan", file, "--table", "people", *more]) == 0
+
+
+def test_a_source_that_is_not_read_again_need_not_be_there(
+    file: str, ran: list[Plan], tmp_path: Path
+) -> None:
+    for name in NAMES:
+        folder = RunFolder(tmp_path / "run" / name)
+        folder.open("")
+        folder.complete("ingest", "f", 1.0, {})
+    (tmp_path / "in" / "cells.csv").unlink()
+    assert cli.main(["run", "--plan", file, "--resume", "if-possible"]) == 3
+    elsewhere = ["--tables.cells.source.path", "s3a://bucket/cells"]
+    made = ["--tables.people.source.path", "world:cdr"]
+    assert cli.main(["run", "--plan", file, *elsewhere, *made]) == 3
+    assert len(ran) == 2 * len(NAMES)
+
+
 def test_a_dry_run_of_several_tables_writes_nothing(
     file: str, ran: list[Plan], tmp_path: Path
 ) -> None:
     assert cli.main(["run", "--plan", file, "--dry-run"]) == 0
     assert len(ran) == 3
-    assert [p.name for p in tmp_path.iterdir()] == ["plan.yaml"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["in", "plan.yaml"]
 
 
 def test_always_to_resume_lets_tables_begin_where_another_was_begun(

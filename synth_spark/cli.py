@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
 import typer
 from typer._click.exceptions import ClickException  # the Click that Typer brings
 
-from synth_spark.core.paths import local_path
+from synth_spark.cli_model import model_app
+from synth_spark.cli_parts import Drop, end, must_be_there
 from synth_spark.errors import SynthError
-from synth_spark.refusals import NoSuchFileError, UsageError, of_the_machine, show
+from synth_spark.refusals import UsageError, of_the_machine, show
 
 if TYPE_CHECKING:
     from synth_spark.config import Plan, Step
@@ -36,7 +37,6 @@ app = typer.Typer(
 )
 plan_app = typer.Typer(no_args_is_help=True, help="Look at plans without running them.")
 generators_app = typer.Typer(no_args_is_help=True, help="What can learn records.")
-model_app = typer.Typer(no_args_is_help=True, help="Look into models that were learned.")
 records_app = typer.Typer(no_args_is_help=True, help="What kinds of records are known.")
 app.add_typer(plan_app, name="plan")
 app.add_typer(generators_app, name="generators")
@@ -59,9 +59,6 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Check everything, run n
 Json = Annotated[bool, typer.Option("--json", help="Errors as JSON, and no progress lines.")]
 Key = Annotated[str | None, typer.Option(help="Column that names the subject of each event.")]
 Time = Annotated[str | None, typer.Option(help="Column that orders a subject's events.")]
-Drop = Annotated[
-    list[str] | None, typer.Option(metavar="COLUMN", help="Column to leave out; may be repeated.")
-]
 Where = Annotated[
     list[str] | None,
     typer.Option(
@@ -110,13 +107,13 @@ def twin(
     from synth_spark import app as application
     from synth_spark.core.shelf import GENERATORS
 
-    _must_be_there(data)
+    must_be_there(data)
     if given is not None:
-        _must_be_there(given)
+        must_be_there(given)
     chosen = _one_of("resume", resume or "never", get_args(application.Resume))
     if generator not in ("auto", *GENERATORS.names()):
         GENERATORS.get(generator)  # raises with the nearest name
-    _end(
+    end(
         application.twin(
             data,
             out,
@@ -156,7 +153,7 @@ def simulate(
     from synth_spark import app as application
 
     chosen = _one_of("resume", resume or "never", get_args(application.Resume))
-    _end(
+    end(
         application.simulate(
             family,
             out,
@@ -182,10 +179,10 @@ def detect(
     out: Annotated[Path | None, typer.Option(help="Write the plan to this file.")] = None,
 ) -> None:
     """Guess what a table is and why, and write a first plan for it."""
-    _must_be_there(source)
+    must_be_there(source)
     from synth_spark import app as application
 
-    _end(application.detect(source, key=key, time=time, drop=tuple(drop or ()), out=out))
+    end(application.detect(source, key=key, time=time, drop=tuple(drop or ()), out=out))
 
 
 def _verb(steps: tuple[Step, ...], summary: str) -> Any:
@@ -205,11 +202,11 @@ def _verb(steps: tuple[Step, ...], summary: str) -> Any:
 
         read = application.planned(plan, overrides, steps, table=table)
         if isinstance(read, Plan):
-            _end(application.run(read, steps, dry_run=dry_run))
+            end(application.run(read, steps, dry_run=dry_run))
         else:
             from synth_spark import several
 
-            _end(several.run_tables(read, steps, dry_run=dry_run, as_json=as_json))
+            end(several.run_tables(read, steps, dry_run=dry_run, as_json=as_json))
 
     command.__doc__ = f"{summary} Any setting of the plan can follow: --section.field value."
     return command
@@ -236,7 +233,7 @@ def doctor(
 
     found = checks.run_checks(folder)
     sys.stdout.write(checks.to_json(found) + "\n") if as_json else checks.show(found)
-    _end(checks.exit_code(found))
+    end(checks.exit_code(found))
 
 
 @app.command()
@@ -322,83 +319,6 @@ def generators_list() -> None:
         sys.stdout.write(f" at least {kind.min_subjects} subjects; settings: {fields}\n")
 
 
-@model_app.command("show")
-def model_show(
-    folder: Annotated[Path, typer.Argument(help="A run's folder, or a model's own.")],
-) -> None:
-    """What a model learned: the table of its transitions if it has one, else its facts."""
-    from synth_spark.pipelines.model_folder import load_saved
-
-    found = (p.parent for p in folder.glob("models/*/model.json"))
-    inner = sorted(found, key=lambda p: (p.name == "baseline", p.name))  # the twin's model first
-    for path in inner or [folder]:
-        saved = load_saved(path)
-        table = getattr(saved.model, "table", None)
-        told = table() if table else json.dumps(saved.model.about(), indent=2)
-        sys.stdout.write(f"{path} ({saved.generator})\n\n{told}\n")
-
-
-ModelFolder = Annotated[Path, typer.Argument(help="A run's folder, or a model's own.")]
-KnownRows = Annotated[str, typer.Argument(help="Rows in the model's columns: CSV or Parquet.")]
-Summary = Annotated[bool, typer.Option("--json", help="Errors and the summary as JSON.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
-
-
-@model_app.command("score")
-def model_score(
-    folder: ModelFolder,
-    file: KnownRows,
-    out: Annotated[
-        Path | None, typer.Option(help="The rows with their nats: CSV, Parquet.")
-    ] = None,
-    drop: Drop = None,
-    overwrite: Overwrite = False,
-    as_json: Summary = False,
-) -> None:
-    """How likely each row is under a model: the column log_probability_nats; -inf: it cannot be."""
-    _must_be_there(str(folder))
-    from synth_spark import known
-
-    _end(known.score(folder, file, out=out, drop=drop or (), overwrite=overwrite, as_json=as_json))
-
-
-@model_app.command("complete")
-def model_complete(
-    folder: ModelFolder,
-    file: KnownRows,
-    out: Annotated[Path, typer.Option(help="The rows without gaps: CSV, Parquet.")],
-    seed: Annotated[int, typer.Option(min=0)] = 1,
-    drop: Drop = None,
-    overwrite: Overwrite = False,
-    as_json: Summary = False,
-) -> None:
-    """Fill the empty cells of rows, each given the row's others; known cells are kept."""
-    _must_be_there(str(folder))
-    from synth_spark import known
-
-    asked: dict[str, Any] = {"out": out, "seed": seed, "drop": drop or ()}
-    _end(known.complete(folder, file, **asked, overwrite=overwrite, as_json=as_json))
-
-
-@model_app.command("interpolate")
-def model_interpolate(
-    folder: ModelFolder,
-    file: KnownRows,
-    steps: Annotated[int, typer.Option(min=2, max=1_000, help="Rows of a way, with its ends.")],
-    out: Annotated[Path, typer.Option(help="The rows on the way: CSV, Parquet.")],
-    seed: Annotated[int, typer.Option(min=0)] = 1,
-    drop: Drop = None,
-    overwrite: Overwrite = False,
-    as_json: Summary = False,
-) -> None:
-    """Rows on the way from the first row to the second, the third to the fourth (vae)."""
-    _must_be_there(str(folder))
-    from synth_spark import known
-
-    asked: dict[str, Any] = {"steps": steps, "out": out, "seed": seed, "drop": drop or ()}
-    _end(known.interpolate(folder, file, **asked, overwrite=overwrite, as_json=as_json))
-
-
 @records_app.command("list")
 def records_list(
     markdown: Annotated[bool, typer.Option("--markdown", help="As docs/ref-records.md.")] = False,
@@ -473,20 +393,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return INTERRUPTED
 
 
-def _must_be_there(place: str) -> None:
-    local = local_path(place)
-    if local is not None and not local.exists():
-        raise NoSuchFileError(f"There is no {place}.", path=place)
-
-
 def _one_of(option: str, said: str, choices: Sequence[str]) -> str:
     if said not in choices:
         raise UsageError(f"--{option} {said} is not a choice.", hint=f"one of {', '.join(choices)}")
     return said
-
-
-def _end(code: int) -> None:
-    raise typer.Exit(code)
 
 
 def _refuse(error: SynthError, *, as_json: bool) -> int:

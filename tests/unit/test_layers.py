@@ -18,7 +18,8 @@ FLOORS = {
     **dict.fromkeys(("records", "columns", "config", "privacy"), 2),
     **dict.fromkeys(("generators", "models", "metrics", "attacks", "tasks", "federation"), 3),
     **dict.fromkeys(("pipelines", "spark", "training", "report"), 4),
-    **dict.fromkeys(("app", "choosing", "cli", "doctor", "places"), 5),
+    **dict.fromkeys(("app", "choosing", "doctor", "places"), 5),
+    **dict.fromkeys(("cli", "cli_model", "cli_parts"), 5),
     **dict.fromkeys(("cells", "frames", "known"), 5),
     **dict.fromkeys(("refusals", "settling", "several", "telling", "warming"), 5),
 }
@@ -33,7 +34,7 @@ HEAVY = {
     "sklearn": {"generators", "metrics", "attacks", "tasks"},
     "pydantic": {"config"},
     "yaml": {"config"},
-    "typer": {"cli"},
+    "typer": {"cli", "cli_model", "cli_parts"},
     "rich": {"cli", "doctor"},
     "jinja2": {"report"},
     "h3": {"columns", "metrics"},

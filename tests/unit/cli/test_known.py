@@ -149,6 +149,7 @@ def test_parquet_types_and_texts_of_csv_give_the_same_nats(run: str, tmp_path: P
         (HEADER + "a,maybe,7,05/01/2024,\n", "SYN-792", {"columns": ["churned"], "rows": [0]}),
         (HEADER + "a,1,7,05/01/2024,\na,1,x,05/01/2024,\n", "SYN-792", {"rows": [1]}),
         (HEADER + "a,1,7,2024-01-05,\n", "SYN-792", {"columns": ["joined"]}),
+        (HEADER + "a,1,1e999,05/01/2024,\n", "SYN-792", {"columns": ["months"], "rows": [0]}),
         (HEADER, "SYN-201", {}),
     ],
 )

@@ -9,6 +9,7 @@ import json
 import os
 import sys
 import tempfile
+from bisect import bisect
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +26,7 @@ from synth_spark.app import TwinTakenError
 from synth_spark.cells import array_of, is_text
 from synth_spark.columns._determined_given import among
 from synth_spark.config import read_plan
-from synth_spark.core.batch import Coded, Records, missing
+from synth_spark.core.batch import ID_MARK, Coded, Records, Values, missing
 from synth_spark.core.given import BLOCK_ROWS, refuse_cells
 from synth_spark.core.schema import Column
 from synth_spark.core.shelf import GENERATORS
@@ -262,18 +263,52 @@ def _filled(saved: Saved, known: Records, seed: int) -> tuple[Records, dict[str,
             hint="give what the columns are looked up from too, or --drop them",
             columns=looked_up,
         )
-    known = Records(given, known.offsets)
-    unknown = filler.unknown(known)
-    refuse_cells(unknown, known)
+    around = Records(given, known.offsets)
+    unknown = filler.unknown(around)
+    refuse_cells(unknown, around)
     size = min(BLOCK_ROWS, saved.model.block_size)
     parts, made = [], []
     for block, start in enumerate(range(0, known.rows, size)):
-        some = known.take(np.arange(start, min(start + size, known.rows)))
+        some = around.take(np.arange(start, min(start + size, known.rows)))
         records, ids = filler.fill(block, some, seed)
         parts.append(records)
         made.append(ids)
     ids = {n: np.concatenate([np.asarray(m[n], object) for m in made]) for n in made[0]}
-    return Records.joined(parts), ids
+    return _apart(Records.joined(parts), ids, known, columns, key)
+
+
+def _apart(
+    records: Records, ids: dict[str, Any], known: Records, columns: dict[str, Column], key: str
+) -> tuple[Records, dict[str, Any]]:
+    """The same, no gap filled with an id that another row has and that no two rows may share."""
+    drawn, made = dict(records.columns), dict(ids)
+    for name, values in known.columns.items():
+        numbered = drawn.get(name)  # of an id: the numbers that rows share, if they do
+        if name == key:
+            made["#key"] = _own_ids(ids["#key"], values)
+        elif columns[name].unique:
+            drawn[name] = _own_ids(np.asarray(numbered, np.float64), values)
+        elif name in ids and (not isinstance(numbered, Coded) or numbered.labels == (ID_MARK,)):
+            made[name] = _own_ids(ids[name], values)
+    return Records(drawn, records.offsets), made
+
+
+def _own_ids(drawn: NDArray[Any], known: Values) -> NDArray[Any]:
+    """Drawn ids, where a row has none of its own, that no row has: shape (rows,).
+
+    A taken one is exchanged for the next that was drawn for a row that has its own. There are
+    enough of them but for what is drawn as missing; then the gap stays as missing too.
+    """
+    gone, out = missing(known), drawn.copy()
+    own = known.texts() if isinstance(known, Coded) else np.asarray(known)
+    taken = set(own[~gone].tolist())
+    unused = [v for v in drawn[~gone].tolist() if v is not None and v == v]  # noqa: PLR0124 (NaN)
+    spare = sorted(v for v in unused if v not in taken)
+    for row in np.flatnonzero(gone).tolist():
+        if drawn[row] in taken:
+            next_one = min(bisect(spare, drawn[row]), len(spare) - 1)
+            out[row] = spare.pop(next_one) if spare else None
+    return out
 
 
 def _in_place(

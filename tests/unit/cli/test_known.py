@@ -230,6 +230,63 @@ def test_a_cell_that_can_never_be_is_refused_with_its_row(
     assert "plan=N" in said["message"]
 
 
+def test_no_id_is_filled_that_another_row_has(tmp_path: Path) -> None:
+    """What would be drawn for the last rows stands in the first one: they get the first one's."""
+    folder = str(saved_to(tmp_path, "independent"))
+    file, out = tmp_path / "in.csv", tmp_path / "out.csv"
+    words = ["model", "complete", folder, str(file), "--out", str(out), "--overwrite"]
+    row = "a,false,3,05/01/2024,"
+    file.write_text(HEADER + f"{row}\n" * 4)
+    assert cli.main(words) == 0
+    drawn = pd.read_csv(out, dtype=str)["account"].tolist()
+    file.write_text(HEADER + f"{row}{drawn[2]}\n{row}{drawn[3]}\n{row}\n{row}\n")
+    assert cli.main(words) == 0
+    back = pd.read_csv(out, dtype=str)["account"].tolist()
+    assert back[:2] == drawn[2:]
+    assert sorted(back[2:]) == sorted(drawn[:2])
+
+
+def test_serial_numbers_and_keys_are_filled_once_each(tmp_path: Path) -> None:
+    schema = Schema(
+        family="table",
+        shape="flat",
+        key=Column(name="person", kind="identifier"),
+        columns=(
+            Column(name="ticket", kind="number", source_type="bigint", unique=True),
+            Column(name="plan", kind="category"),
+        ),
+    )
+    rng = np.random.default_rng(4)
+    known = Records.flat(
+        {
+            "person": Coded.of([f"P{i:05d}" for i in range(600)]),
+            "ticket": 5000 + np.arange(600.0),
+            "plan": Coded.of([("a", "b")[i] for i in rng.integers(0, 2, 600)]),
+        }
+    )
+    kind = GENERATORS.get("independent")
+    model = learn(kind.learn(schema, kind.Params(), 1), Local(known, train=train_local))
+    (tmp_path / "models").mkdir()
+    place, facts = tmp_path / "models" / "twin", dict[str, Any]()
+    model_folder.save(
+        place, model, generator="independent", schema=schema, identifiers=facts, facts={}
+    )
+    file, out = tmp_path / "in.csv", tmp_path / "out.csv"
+    words = ["model", "complete", str(tmp_path), str(file), "--out", str(out), "--overwrite"]
+    file.write_text("person,ticket,plan\n" + ",,a\n" * 4)
+    assert cli.main(words) == 0
+    drawn = pd.read_csv(out, dtype=str)
+    mixed = [f"{drawn['person'][2]},,a", f"{drawn['person'][3]},{drawn['ticket'][2]},a"]
+    file.write_text("\n".join(["person,ticket,plan", *mixed, ",,b", ",,b"]) + "\n")
+    assert cli.main(words) == 0
+    back = pd.read_csv(out, dtype=str)
+    for name in ("person", "ticket"):
+        assert back[name].notna().all()
+        assert back[name].is_unique, name
+    assert back["person"].tolist()[:2] == drawn["person"].tolist()[2:]
+    assert back["ticket"][1] == drawn["ticket"][2]
+
+
 # ---- interpolate --------------------------------------------------------------------------------
 
 

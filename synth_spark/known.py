@@ -34,7 +34,7 @@ from synth_spark.errors import SynthError
 from synth_spark.frames import Rows, rows_of, table_of
 from synth_spark.pipelines.drawer import Filler, ModelDrawer
 from synth_spark.pipelines.model_folder import Saved, load_saved
-from synth_spark.refusals import UsageError
+from synth_spark.refusals import NoSuchFileError, UsageError
 from synth_spark.spark.csv_text import delimiter_of
 from synth_spark.spark.source import SourceFormatError, guess_format, must_be_readable
 
@@ -413,6 +413,12 @@ def _check_out(out: Path | None, *, overwrite: bool) -> None:
         return
     if out.suffix.lower() not in (".csv", ".tsv", ".parquet"):
         raise UsageError(f"--out {out} is no CSV or Parquet file.", hint="NAME.csv or NAME.parquet")
+    if not out.parent.is_dir():
+        raise NoSuchFileError(
+            f"There is no folder {out.parent} for --out {out}.",
+            hint="make the folder, or name another file",
+            path=str(out),
+        )
     if out.exists() and (not overwrite or out.is_dir()):
         raise TwinTakenError(
             f"{out} is there already.", hint="--overwrite, or another --out", out=str(out)
@@ -430,7 +436,9 @@ def write_file(table: pa.Table, out: Path, delimiter: str = ",") -> None:
             sign = "\t" if out.suffix.lower() == ".tsv" else delimiter
             options = pa_csv.WriteOptions(delimiter=sign, quoting_style="needed")
             pa_csv.write_csv(_plain(table), fresh, options)
-        Path(fresh).chmod(0o644)
+        masked = os.umask(0)
+        os.umask(masked)
+        Path(fresh).chmod(0o666 & ~masked)  # as any new file of the user's
         Path(fresh).replace(out)
     except BaseException:
         Path(fresh).unlink(missing_ok=True)

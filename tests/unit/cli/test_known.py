@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -21,7 +23,7 @@ from synth_spark.core.ports import learn
 from synth_spark.core.schema import Column, Schema
 from synth_spark.core.shelf import GENERATORS
 from synth_spark.frames import rows_of
-from synth_spark.known import opened
+from synth_spark.known import opened, write_file
 from synth_spark.pipelines import model_folder
 from synth_spark.training.loop import train_local
 
@@ -337,6 +339,31 @@ def test_columns_have_the_names_and_the_zone_of_the_runs_plan(run: str, tmp_path
     found = rows_of(pd.DataFrame(rows), model.saved, names=model.names, zone=model.zone)
     assert found.names["plan"] == "Tariff"
     assert found.records.columns["joined"][0] == np.datetime64("2024-01-05T00:30")
+
+
+# ---- what is written ----------------------------------------------------------------------------
+
+
+def test_a_folder_that_is_not_there_is_found_before_all_else(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before the model is looked for, here; the message names the file that was asked for."""
+    for verb, more in (("score", []), ("complete", []), ("interpolate", ["--steps", "3"])):
+        out = str(tmp_path / "none" / "out.csv")
+        said = refused(capsys, verb, str(tmp_path), "in.csv", "--out", out, *more)
+        assert (said["code"], said["facts"]["path"]) == ("SYN-812", out)
+        assert out in said["message"]
+
+
+@pytest.mark.parametrize("masked", [0o077, 0o002])
+def test_a_written_file_is_open_to_whom_the_users_files_are(masked: int, tmp_path: Path) -> None:
+    before = os.umask(masked)
+    try:
+        write_file(pa.table({"a": [1]}), tmp_path / "out.csv")
+        assert os.umask(masked) == masked  # stays as it was
+    finally:
+        os.umask(before)
+    assert (tmp_path / "out.csv").stat().st_mode & 0o777 == 0o666 & ~masked
 
 
 # ---- what is not offered ------------------------------------------------------------------------

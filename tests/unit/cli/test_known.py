@@ -23,8 +23,9 @@ from synth_spark.core.ports import learn
 from synth_spark.core.schema import Column, Schema
 from synth_spark.core.shelf import GENERATORS
 from synth_spark.frames import rows_of
-from synth_spark.known import opened, write_file
+from synth_spark.known import opened
 from synth_spark.pipelines import model_folder
+from synth_spark.table_files import write_file
 from synth_spark.training.loop import train_local
 
 SCHEMA = Schema(

@@ -6,6 +6,7 @@ does not fit is told apart from what is missing.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -31,6 +32,7 @@ _ZONED = re.compile(r"(?:Z|[+-]\d{2}:?\d{2})$")
 _TRUTH = {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False}
 _LONGER = {"%T": "%H:%M:%S", "%D": "%m/%d/%y", "%F": "%Y-%m-%d", "%R": "%H:%M", "%e": "%-d"}
 _MILLION = 1_000_000
+_MOST_DECIMAL = Decimal(10) ** 38  # Spark's decimals have 38 digits
 
 
 def values_of(array: pa.Array, column: Column, zone: str = "UTC") -> tuple[Values, Bools]:
@@ -104,7 +106,7 @@ def _read(texts: Coded, column: Column, reader: Reader) -> tuple[Values, Bools]:
     for i, text in enumerate(texts.labels):
         try:
             found.append(reader(text))
-        except (ValueError, OverflowError):
+        except (ValueError, ArithmeticError, OSError):  # OSError: a clock beyond the system's
             found.append(None)
             wrong[i] = True
     found.append(None)
@@ -143,7 +145,8 @@ def _number(text: str, column: Column) -> float | None:
         text = text.replace(",", "")
     elif text.lower() in ("true", "false"):
         return float(_TRUTH[text.lower()])
-    return float(text) if _NUMBER.fullmatch(text) else _none(text)
+    number = float(text) if _NUMBER.fullmatch(text) else _none(text)
+    return number if math.isfinite(number) else _none(text)  # 1e999
 
 
 def _none(text: str) -> Any:
@@ -166,6 +169,8 @@ def _label(text: str, source_type: str) -> str | None:
         if source_type in WHOLE_TYPES:
             _none(text)
         if source_type.startswith("decimal"):
+            if abs(exact) >= _MOST_DECIMAL:
+                _none(text)
             places = source_type.rstrip(")").rpartition(",")[2]
             return f"{exact:.{int(places)}f}"
         return _as_java(float(text))

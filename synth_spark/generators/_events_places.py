@@ -15,7 +15,7 @@ distances and steps counted.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -51,7 +51,7 @@ BACKOFF = 1.0  # weight, in first visits, of the coarser table
 class Places:
     """One ranked column of places: home, steps, distances, and how other values return."""
 
-    identity: Identity  # of homes, company, popularity and returns
+    identity: Identity  # of homes, popularity and returns; no pairs
     steps: NDArray[np.float64]  # (DIRECT, AWAY, BINS * BINS), cumulative, bins from home and before
     step_start: NDArray[np.int64]  # (labels + 1,), where the first visits from a label begin
     step_label: NDArray[np.int64]  # (steps,)
@@ -71,7 +71,12 @@ class Places:
         A place speaks for those of a home where `min_subjects` subjects of it go there.
         """
         source = coder.schema.column(column.name)
-        identity = Identity.learn(column, coder, sample)
+        none = np.zeros(0)
+        identity = replace(  # which places go together is told by `own`, of enough subjects
+            Identity.learn(column, coder, sample),
+            pair_start=np.zeros(column.codec.vocabulary + 1, np.int64),
+            pair_label=none.astype(np.int64), pair_share=none,
+        )  # fmt: skip
         codes, owners = identity_codes(source, sample), sample.owners
         ranks = np.where(codes >= 0, own_ranks(codes, owners), -1)
         values = np.asarray(values_of(source, sample), np.float64)

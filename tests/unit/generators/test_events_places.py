@@ -147,3 +147,4 @@ def test_a_place_of_too_few_residents_of_a_home_speaks_for_nobody() -> None:
     held, none = (m.base.identities[0] for m in (model, strict))
     assert held.own_count.sum() > 0
     assert none.own_count.sum() == 0  # 60 live in each town
+    assert len(held.identity.pair_share) == 0  # nor are pairs of single subjects kept

@@ -7,7 +7,8 @@ discounting with the labels' own shares behind (Ney, Essen and Kneser, "On struc
 dependences in stochastic language modelling", Computer Speech and Language 8, 1994, section 2), and
 the network learns what they leave. So do labels beside an earlier number on whose single values
 they hang more than on its groups. Pairs of single values of two numbers would take a twin nearer to
-its records than to new ones; a number enters beside another by neighbours (`_flat_near.py`).
+its records than to new ones; a number enters beside another by neighbours (`_flat_near.py`), as
+does a place beside anything and what hangs on it.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ def beside(coder: Coder, tokens: Tokens) -> tuple[Tables, ...]:
                 least = _LEAST_NATS_OF_NUMBERS + discounted(_counts(_grouped(left), right))[1]
             if nats - least > best:
                 best, found = nats - least, ((g, table),)
-        out.append(near(coder, tokens, c) if number[c] else found)
+        out.append(found or near(coder, tokens, c))
     return tuple(out)
 
 

@@ -1,10 +1,11 @@
-"""Tables of which number goes with which value of an earlier column, by neighbours.
+"""Tables of which number or place goes with which value of an earlier column, by neighbours.
 
-An income that lies in the band of its level, lines that grow with the characters of a mail: a
-network of some thousand rows learns such a strip slowly and leaves too much beside it. The pairs
-of tokens are counted, and each count speaks for the tokens near by too (a kernel estimate of the
-conditional density; Rosenblatt, "Conditional probability density and regression estimators",
-Multivariate Analysis II, 1969). How near is what other rows are likeliest under.
+An income that lies in the band of its level, lines that grow with the characters of a mail, sites
+that lie in their region: a network of some thousand rows learns such a strip slowly and leaves too
+much beside it. The pairs of tokens are counted, and each count speaks for the tokens near by too (a
+kernel estimate of the conditional density; Rosenblatt, "Conditional probability density and
+regression estimators", Multivariate Analysis II, 1969). How near is what other rows are likeliest
+under. A label that hangs on a place is told by the places near by in the same way.
 """
 
 from __future__ import annotations
@@ -35,12 +36,12 @@ Tables = tuple[tuple[int, NDArray[np.float32]], ...]
 
 
 def near(coder: Coder, tokens: Tokens, column: int) -> Tables:
-    """Earlier columns that tell most of a number, and what their tokens add to the logits.
+    """Earlier columns that tell most of a column, and what their tokens add to the logits.
 
     Args:
         coder: Of the table.
         tokens: Of a sample of its rows, (rows, token columns).
-        column: The number.
+        column: A number, a place, or a label, of which only places tell.
 
     Returns:
         Positions of earlier columns, each with a table (its vocabulary, own vocabulary).
@@ -49,14 +50,16 @@ def near(coder: Coder, tokens: Tokens, column: int) -> Tables:
     if not _fits(coder.drawn[column]) or len(some) < _LEAST_ROWS:
         return ()
     own = _Axis.of(coder.drawn[column], some[:, column])
-    axes = {g: _Axis.of(coder.drawn[g], some[:, g]) for g in range(column) if _fits(coder.drawn[g])}
+    every = coder.drawn[column].field.kind != "category"
+    asked = [g for g in range(column) if every or coder.drawn[g].field.kind == "place"]
+    axes = {g: _Axis.of(coder.drawn[g], some[:, g]) for g in asked if _fits(coder.drawn[g])}
     told = {g: _grouped_nats(some[:, g], some[:, column], left, own) for g, left in axes.items()}
     tried = sorted(axes, key=lambda g: (-told[g], g))[:_TRIED]
     half = np.arange(len(some)) % 2 == 0
     parts = [_Rows(some[half], column, own), _Rows(some[~half], column, own)]
     whole: _Rows | None = None
     found: list[tuple[int, NDArray[np.float32]]] = []
-    while len(found) < _MOST_TABLES:
+    while len(found) < (_MOST_TABLES if every else 1):
         best, chosen = _LEAST_NATS, None
         for g in tried:
             if g in dict(found):
@@ -120,24 +123,34 @@ def _fits(drawn: Drawn) -> bool:
 class _Axis:
     """Where the tokens of a column lie among its rows, and which have no neighbours."""
 
-    def __init__(self, shares: Reals, alone: NDArray[np.bool_]) -> None:
-        self.shares = shares
+    def __init__(
+        self, shares: Reals, alone: NDArray[np.bool_], degrees: Reals | None = None
+    ) -> None:
+        """`degrees` are those of places, (tokens, 2): latitude and longitude."""
+        self.shares, self.alone = shares, alone
         self.place = np.cumsum(shares) - shares / 2
-        self.alone = alone
+        if degrees is None:
+            self.apart = np.abs(self.place[:, None] - self.place[None, :])
+        else:
+            self.apart = _between(degrees, np.where(alone, 0, shares))
+        groups = self.place if degrees is None else _split(degrees, shares)
+        self.group = np.minimum((groups * _GROUPS).astype(np.int32), _GROUPS - 1)
 
     @classmethod
     def of(cls, drawn: Drawn, tokens: Tokens) -> _Axis:
         rows = np.bincount(tokens, minlength=drawn.vocabulary) + 0.5
-        alone = np.full(drawn.vocabulary, drawn.field.kind != "number")
+        alone = np.full(drawn.vocabulary, drawn.field.kind == "category")
         missing = getattr(drawn.codec, "missing_token", -1)
         if missing >= 0:
             alone[missing] = True
-        return cls(rows / rows.sum(), alone)
+        degrees = drawn.codec.centre if drawn.field.kind == "place" else None
+        if degrees is not None and missing >= 0:
+            degrees = np.vstack([degrees, np.zeros((1, 2))])
+        return cls(rows / rows.sum(), alone, degrees)
 
     def kernel(self, width: float) -> Reals:
         """What each token has to say of each other, (tokens, tokens), 1 of itself."""
-        apart = (self.place[:, None] - self.place[None, :]) / width
-        out = np.exp(-0.5 * apart**2)
+        out = np.exp(-0.5 * (self.apart / width) ** 2)
         out[self.alone, :] = 0.0
         out[:, self.alone] = 0.0
         np.fill_diagonal(out, 1.0)
@@ -170,7 +183,33 @@ def _table(counts: Reals, expected: Reals, left: _Axis, right: _Axis, width: flo
 
 def _grouped_nats(left: Tokens, right: Tokens, axis: _Axis, own: _Axis) -> float:
     """Mutual information of a column's tokens and groups of a number's, less what chance gives."""
-    group = np.minimum((own.place * _GROUPS).astype(np.int32), _GROUPS - 1)[right]
     size = len(axis.shares)
     by_chance = (size - 1) * (_GROUPS - 1) / (2 * max(len(left), 1))
-    return mutual_nats(counts_of(left, group, (size, _GROUPS))) - by_chance
+    return mutual_nats(counts_of(left, own.group[right], (size, _GROUPS))) - by_chance
+
+
+def _between(degrees: Reals, shares: Reals) -> Reals:
+    """Share of the rows that lie nearer to a place than another does, (places, places)."""
+    flat = degrees * np.array([1.0, np.cos(np.radians(np.mean(degrees[:, 0])))])
+    away = ((flat[:, None] - flat[None]) ** 2).sum(axis=2)
+    order = np.argsort(away, axis=1, kind="stable")
+    nearer = np.empty_like(away)
+    np.put_along_axis(nearer, order, np.cumsum(shares[order], axis=1) - shares[order] / 2, axis=1)
+    nearer -= np.diag(nearer)[:, None]
+    return np.asarray((nearer + nearer.T) / 2)
+
+
+def _split(degrees: Reals, shares: Reals) -> Reals:
+    """Places in an order in which neighbours mostly stay together, as a share of rows before."""
+    south = _before(degrees[:, 0], shares) < 0.5
+    east = np.where(south, _before(degrees[:, 1], shares * south), 0)
+    east += np.where(south, 0, _before(degrees[:, 1], shares * ~south))
+    return np.asarray(np.where(south, 0, 0.5) + east / 2)
+
+
+def _before(at: Reals, shares: Reals) -> Reals:
+    """Share of the rows below each, half of its own included."""
+    order = np.argsort(at, kind="stable")
+    out = np.empty_like(shares)
+    out[order] = np.cumsum(shares[order]) - shares[order] / 2
+    return np.asarray(out / max(shares.sum(), 1e-12))

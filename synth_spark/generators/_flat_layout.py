@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synth_spark.columns.number import Number
-from synth_spark.columns.place import Place
 from synth_spark.generators import _flat_zeros as zeros
 from synth_spark.generators._flat_days import Week
-from synth_spark.generators._flat_near import Tables, counts_of, mutual_nats
+from synth_spark.generators._flat_near import OWN_TABLES, Tables, counts_of, mutual_nats
+from synth_spark.generators._flat_places import basis
 from synth_spark.generators._flat_tokens import Coder, Drawn
 from synth_spark.generators._flat_week import WEEK_DAYS
 
@@ -30,7 +30,7 @@ _REACH = 32  # so many of them
 _GROUPS = 32  # at most, of a column's tokens, for mutual information
 _MUTUAL_ROWS = 20_000
 _CHANCE = 3.0  # spreads above the mutual information of shuffled rows
-_MOST_PLACES = 1_000  # more of them leave through learned vectors
+_MOST_PARTS = 512  # of the map, by which places enter
 _OWN_SHARE = 0.05  # a token with this share of the rows has a feature of its own
 
 
@@ -101,10 +101,16 @@ def _slots(coder: Coder, hats: Hats) -> tuple[Slot, ...]:
 
 
 def _out(drawn: Drawn, hats: Hats) -> tuple[Basis | None, int]:
-    """How a column's logits are made: (basis or None, width of learned vectors or 0)."""
-    if drawn.field.kind == "number" or (
-        drawn.field.kind == "place" and drawn.vocabulary <= _MOST_PLACES
-    ):
+    """How a column's logits are made: (basis or None, width of learned vectors or 0).
+
+    Learned vectors begin with the basis, if there is one.
+    """
+    if drawn.field.kind == "place":
+        if drawn.vocabulary <= OWN_TABLES:
+            return _basis(drawn, hats, 0.03), 0
+        begin = basis(drawn.codec, _LEARNED_OUT // 2)
+        return begin, begin.shape[1]
+    if drawn.field.kind == "number":
         return _basis(drawn, hats, 0.03), 0
     return None, _LEARNED_OUT if drawn.vocabulary > _MOST_PLAIN else 0
 
@@ -112,9 +118,11 @@ def _out(drawn: Drawn, hats: Hats) -> tuple[Basis | None, int]:
 def _basis(drawn: Drawn, hats: Hats, own: float) -> Basis | None:
     if drawn.field.kind != "number":
         size = drawn.vocabulary
-        if drawn.field.kind == "place":
-            return place_basis(drawn.codec, hats[1][1], size <= _MOST_PLAIN, 512)
-        return np.eye(size, dtype=np.float32) if size <= _MOST_PLAIN else None
+        itself = np.eye(size, dtype=np.float32) if size <= _MOST_PLAIN else None
+        if drawn.field.kind != "place":
+            return itself
+        parts = basis(drawn.codec, _MOST_PARTS, hats[1][1])
+        return parts if itself is None else np.hstack([parts, itself])
     first = number_basis(drawn.codec, hats, own)
     if not drawn.open_plain or drawn.plain is None:
         return first
@@ -146,43 +154,6 @@ def number_basis(codec: Number, hats: Hats, own: float) -> Basis:
     alone = np.where(shares >= _OWN_SHARE, 1.0, own)
     alone[codec.missing_token :] = 1.0 if codec.missing_token >= 0 else alone[-1]
     return np.hstack([smooth, np.diag(alone)]).astype(np.float32)
-
-
-def place_basis(codec: Place, finer: float, own: bool, most: int) -> Basis:
-    """Where a place lies: its ranks, the halves, quarters, eighths ... that it is in, and itself.
-
-    Each part is cut in two halves of as many places across its longer side (a k-d tree; Bentley,
-    CACM 18, 1975). Shape (vocabulary, features); the missing place has a feature of its own.
-
-    Args:
-        codec: Of the places.
-        finer: Scale of the parts of one cut more, beside the last.
-        own: Whether each place has a feature of its own.
-        most: Parts of the last cut, at most.
-    """
-    count = len(codec.centre)
-    ways = codec.centre * np.array([1.0, np.cos(np.radians(codec.centre[:, :1].mean()))])
-    rank = ways.argsort(axis=0, kind="stable").argsort(axis=0)
-    blocks = [(2 * rank + 1) / max(count, 1) - 1]
-    part, scale = np.zeros(count, np.int64), 1.0
-    for cut in range(1, int(np.log2(max(min(count, most), 1))) + 1):
-        part = _halved(ways, part)
-        blocks.append(scale * (part[:, None] == np.arange(2**cut)))
-        scale *= finer
-    smooth = np.pad(np.hstack(blocks), ((0, codec.vocabulary - count), (0, 0)))
-    itself = np.eye(codec.vocabulary)[:, 0 if own else count :]
-    return np.hstack([smooth, itself]).astype(np.float32)
-
-
-def _halved(ways: NDArray[np.float64], part: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Two parts of each, with as many places, parted across its longer side."""
-    out = 2 * part
-    for each in np.unique(part):
-        inside = np.flatnonzero(part == each)
-        longer = int(np.argmax(np.ptp(ways[inside], axis=0)))
-        order = np.argsort(ways[inside, longer], kind="stable")
-        out[inside[order[(len(inside) + 1) // 2 :]]] += 1
-    return np.asarray(out)
 
 
 def _log_shares(tokens: NDArray[np.int32], size: int) -> NDArray[np.float32]:

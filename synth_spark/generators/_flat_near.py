@@ -15,7 +15,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from synth_spark.generators._flat_places import flat_map, parts
+
 if TYPE_CHECKING:
+    from synth_spark.columns.place import Place
     from synth_spark.generators._flat_tokens import Coder, Drawn
 
 _WIDTHS = (0.01, 0.03, 0.08)  # of the kernel, in shares of the rows that lie between
@@ -27,6 +30,8 @@ _ROWS = 10_000  # of the sample that tables are chosen on, fewer of wide ones; a
 _CELLS = 400_000
 _LEAST_ROWS = 200
 _MOST_TOKENS = 400
+_MOST_PLACES = 20_000  # which are parts of the map where there are more than `_MOST_TOKENS`
+OWN_TABLES = 1_000  # more places leave a network through learned vectors, and have one table
 _OPEN = 0.02  # of every token's rows stay with the column's own shares
 
 Tokens = NDArray[np.int32]
@@ -55,19 +60,20 @@ def near(coder: Coder, tokens: Tokens, column: int) -> Tables:
     axes = {g: _Axis.of(coder.drawn[g], some[:, g]) for g in asked if _fits(coder.drawn[g])}
     told = {g: _grouped_nats(some[:, g], some[:, column], left, own) for g, left in axes.items()}
     tried = sorted(axes, key=lambda g: (-told[g], g))[:_TRIED]
+    most = _MOST_TABLES if every and coder.drawn[column].vocabulary <= OWN_TABLES else 1
     half = np.arange(len(some)) % 2 == 0
-    parts = [_Rows(some[half], column, own), _Rows(some[~half], column, own)]
+    halves = [_Rows(some[half], column, own), _Rows(some[~half], column, own)]
     whole: _Rows | None = None
     found: list[tuple[int, NDArray[np.float32]]] = []
-    while len(found) < (_MOST_TABLES if every else 1):
+    while len(found) < most:
         best, chosen = _LEAST_NATS, None
         for g in tried:
             if g in dict(found):
                 continue
-            left, pairs = axes[g], [rows.pairs(g, axes[g]) for rows in parts]
+            left, pairs = axes[g], [rows.pairs(g, axes[g]) for rows in halves]
             for width in _WIDTHS:
                 tables = [_table(*both, left, own, width) for both in pairs]
-                gains = [r.gain(g, t) for r, t in zip(parts, tables[::-1], strict=True)]
+                gains = [r.gain(g, left, t) for r, t in zip(halves, tables[::-1], strict=True)]
                 if np.mean(gains) > best:
                     best, chosen = float(np.mean(gains)), (g, left, width, tables)
         if chosen is None:
@@ -75,39 +81,38 @@ def near(coder: Coder, tokens: Tokens, column: int) -> Tables:
         g, left, width, tables = chosen
         whole = whole or _Rows(tokens, column, own)
         table = _table(*whole.pairs(g, left), left, own, width)
-        found.append((g, table.astype(np.float32)))
-        for rows, one in ((parts[0], tables[1]), (parts[1], tables[0]), (whole, table)):
-            rows.lean(g, one)
+        found.append((g, table[left.unit][:, own.unit].astype(np.float32)))
+        for rows, one in ((halves[0], tables[1]), (halves[1], tables[0]), (whole, table)):
+            rows.lean(g, left, one)
     return tuple(found)
 
 
 class _Rows:
-    """Some rows, and what is thought of their number: shape (rows, tokens)."""
+    """Some rows, and what is thought of their column: shape (rows, units)."""
 
     def __init__(self, tokens: Tokens, column: int, own: _Axis) -> None:
-        self.tokens, self.column = tokens, column
+        self.tokens, self.own = tokens, own.unit[tokens[:, column]]
         self.given = np.tile(own.shares, (len(tokens), 1))
 
     def pairs(self, other: int, left: _Axis) -> tuple[Reals, Reals]:
-        """Rows of each pair of tokens, and as many as there would be by what is thought."""
+        """Rows of each pair of units, and as many as there would be by what is thought."""
         size = len(left.shares), self.given.shape[1]
-        place = self.tokens[:, other]
+        place = left.unit[self.tokens[:, other]]
         order = np.argsort(place, kind="stable")
         there, start = np.unique(place[order], return_index=True)
         expected = np.zeros(size)
         expected[there] = np.add.reduceat(self.given[order], start, axis=0)
-        counts = counts_of(place, self.tokens[:, self.column], size)
-        return counts.astype(np.float64), expected
+        return counts_of(place, self.own, size).astype(np.float64), expected
 
-    def gain(self, other: int, table: Reals) -> float:
+    def gain(self, other: int, left: _Axis, table: Reals) -> float:
         """Mean nats of a row that a table tells beyond what is thought."""
-        lift = table[self.tokens[:, other]]
-        rows = np.arange(len(lift)), self.tokens[:, self.column]
+        lift = table[left.unit[self.tokens[:, other]]]
+        rows = np.arange(len(lift)), self.own
         return float(np.mean(lift[rows] - np.log((self.given * np.exp(lift)).sum(axis=1))))
 
-    def lean(self, other: int, table: Reals) -> None:
+    def lean(self, other: int, left: _Axis, table: Reals) -> None:
         """Take a table into account."""
-        self.given *= np.exp(table[self.tokens[:, other]])
+        self.given *= np.exp(table[left.unit[self.tokens[:, other]]])
         self.given /= self.given.sum(axis=1, keepdims=True)
 
 
@@ -116,37 +121,59 @@ def _fits(drawn: Drawn) -> bool:
         drawn.relation is None
         and not drawn.open_plain
         and drawn.field.part != "id"
-        and 2 <= drawn.vocabulary <= _MOST_TOKENS
+        and 2 <= drawn.vocabulary <= (_MOST_PLACES if drawn.field.kind == "place" else _MOST_TOKENS)
     )
 
 
 class _Axis:
-    """Where the tokens of a column lie among its rows, and which have no neighbours."""
+    """Where the units of a column lie among its rows, and which have no neighbours.
+
+    A unit is a token; of many places it is a part of the map.
+    """
 
     def __init__(
-        self, shares: Reals, alone: NDArray[np.bool_], degrees: Reals | None = None
+        self,
+        shares: Reals,
+        alone: NDArray[np.bool_],
+        degrees: Reals | None = None,
+        unit: NDArray[np.int64] | None = None,
     ) -> None:
-        """`degrees` are those of places, (tokens, 2): latitude and longitude."""
+        """`degrees` are those of places, (units, 2); `unit` is that of each token."""
         self.shares, self.alone = shares, alone
+        self.unit = np.arange(len(shares)) if unit is None else unit
         self.place = np.cumsum(shares) - shares / 2
+        self.group = np.minimum((self.place * _GROUPS).astype(np.int32), _GROUPS - 1)
         if degrees is None:
             self.apart = np.abs(self.place[:, None] - self.place[None, :])
         else:
             self.apart = _between(degrees, np.where(alone, 0, shares))
-        groups = self.place if degrees is None else _split(degrees, shares)
-        self.group = np.minimum((groups * _GROUPS).astype(np.int32), _GROUPS - 1)
+            self.group = _group(degrees)
 
     @classmethod
     def of(cls, drawn: Drawn, tokens: Tokens) -> _Axis:
-        rows = np.bincount(tokens, minlength=drawn.vocabulary) + 0.5
-        alone = np.full(drawn.vocabulary, drawn.field.kind == "category")
         missing = getattr(drawn.codec, "missing_token", -1)
+        if drawn.field.kind == "place":
+            return cls._of_places(drawn.codec, tokens)
+        rows = np.bincount(tokens, minlength=drawn.vocabulary) + 0.5
+        alone = np.full(drawn.vocabulary, drawn.field.kind != "number")
         if missing >= 0:
             alone[missing] = True
-        degrees = drawn.codec.centre if drawn.field.kind == "place" else None
-        if degrees is not None and missing >= 0:
-            degrees = np.vstack([degrees, np.zeros((1, 2))])
-        return cls(rows / rows.sum(), alone, degrees)
+        return cls(rows / rows.sum(), alone)
+
+    @classmethod
+    def _of_places(cls, codec: Place, tokens: Tokens) -> _Axis:
+        count, unit = len(codec.centre), np.arange(codec.vocabulary)
+        if count > _MOST_TOKENS:
+            *_, part = parts(codec.centre, _MOST_TOKENS)
+            unit[count:] = part.max() + 1
+            unit[:count] = part
+        units = int(unit[-1]) + 1
+        rows = np.bincount(unit[tokens], minlength=units) + 0.5
+        cells = np.bincount(unit[:count], minlength=units)
+        degrees = np.column_stack(
+            [np.bincount(unit[:count], way, units) for way in codec.centre.T]
+        ) / np.maximum(cells, 1)[:, None]  # fmt: skip
+        return cls(rows / rows.sum(), cells == 0, degrees, unit)
 
     def kernel(self, width: float) -> Reals:
         """What each token has to say of each other, (tokens, tokens), 1 of itself."""
@@ -185,31 +212,24 @@ def _grouped_nats(left: Tokens, right: Tokens, axis: _Axis, own: _Axis) -> float
     """Mutual information of a column's tokens and groups of a number's, less what chance gives."""
     size = len(axis.shares)
     by_chance = (size - 1) * (_GROUPS - 1) / (2 * max(len(left), 1))
-    return mutual_nats(counts_of(left, own.group[right], (size, _GROUPS))) - by_chance
+    group = own.group[own.unit[right]]
+    return mutual_nats(counts_of(axis.unit[left], group, (size, _GROUPS))) - by_chance
+
+
+def _group(degrees: Reals) -> NDArray[np.int32]:
+    """Which of `_GROUPS` parts of the map each place is in."""
+    out = np.zeros(len(degrees), np.int64)
+    for out in parts(degrees, _GROUPS):  # noqa: B007 -- the last of them
+        pass
+    return out.astype(np.int32)
 
 
 def _between(degrees: Reals, shares: Reals) -> Reals:
     """Share of the rows that lie nearer to a place than another does, (places, places)."""
-    flat = degrees * np.array([1.0, np.cos(np.radians(np.mean(degrees[:, 0])))])
-    away = ((flat[:, None] - flat[None]) ** 2).sum(axis=2)
+    ways = flat_map(degrees)
+    away = ((ways[:, None] - ways[None]) ** 2).sum(axis=2)
     order = np.argsort(away, axis=1, kind="stable")
     nearer = np.empty_like(away)
     np.put_along_axis(nearer, order, np.cumsum(shares[order], axis=1) - shares[order] / 2, axis=1)
     nearer -= np.diag(nearer)[:, None]
     return np.asarray((nearer + nearer.T) / 2)
-
-
-def _split(degrees: Reals, shares: Reals) -> Reals:
-    """Places in an order in which neighbours mostly stay together, as a share of rows before."""
-    south = _before(degrees[:, 0], shares) < 0.5
-    east = np.where(south, _before(degrees[:, 1], shares * south), 0)
-    east += np.where(south, 0, _before(degrees[:, 1], shares * ~south))
-    return np.asarray(np.where(south, 0, 0.5) + east / 2)
-
-
-def _before(at: Reals, shares: Reals) -> Reals:
-    """Share of the rows below each, half of its own included."""
-    order = np.argsort(at, kind="stable")
-    out = np.empty_like(shares)
-    out[order] = np.cumsum(shares[order]) - shares[order] / 2
-    return np.asarray(out / max(shares.sum(), 1e-12))

@@ -37,7 +37,8 @@ class Layout:
     slots: tuple[Slot, ...]
     outs: tuple[NDArray[np.float32] | None, ...]  # per column (vocabulary, features), None: plain
     sizes: tuple[int, ...]  # vocabularies of the columns
-    ranks: tuple[int, ...]  # per column: width of its learned output vectors, 0: none
+    ranks: tuple[int, ...]  # per column: width of its learned output vectors, 0: none; of such a
+    # column `outs` are those that learning begins with
     parents: tuple[tuple[int, ...], ...]  # per column: slots with a direct table
     bias: tuple[NDArray[np.float32], ...]  # log shares
     class_of: tuple[NDArray[np.int64], ...]  # per token column: row of `never` of each token
@@ -104,8 +105,10 @@ class Columns(nn.Module):
             self.direct.append(nn.Parameter(torch.zeros(len(rows), widths[-1])))
             self.bias.append(nn.Parameter(torch.tensor(layout.bias[c])))
             learned = torch.randn(rank, size) / rank**0.5 if rank else torch.zeros(0)
+            if rank and basis is not None:
+                learned = torch.tensor(basis.T.copy())
             self.out.append(nn.Parameter(learned, requires_grad=bool(rank)))
-            if basis is not None:
+            if basis is not None and not rank:
                 self._keep(f"out{c}", basis.T.copy())
         self._forbid()
         for c, told in enumerate(layout.beside):

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 WAVE_ROWS = 5_000_000
+_FEW = 8  # blocks a task: below, a core has one task
 LONGEST_SAID = 4_000  # characters of the conditions in a table's properties; more are hashed
 
 
@@ -169,7 +170,7 @@ def sample_table(
         if wave in done:
             continue
         first, last = wave * size, min((wave + 1) * size, recipe.blocks)
-        frame = rows(spark, recipe, first, last, partitions or tasks(spark))
+        frame = rows(spark, recipe, first, last, partitions or tasks(spark, last - first))
         said = {"app": app, "wave": wave}
         if tables.exists(path):
             tables.append_once(frame, path, app=app, version=wave, facts=said)
@@ -224,9 +225,13 @@ def _cut(spark: SparkSession, path: Path, stated: Mapping[str, object]) -> tuple
     return int(found["wave_blocks"]), tables.FIRST in found
 
 
-def tasks(spark: SparkSession) -> int:
-    """Tasks of a wave: two a core, so that a slow one does not hold up the rest."""
+def tasks(spark: SparkSession, blocks: int) -> int:
+    """Tasks of a wave: two a core, so that a slow one does not hold up the rest; of few blocks one.
+
+    A task costs a twentieth of a second or more, and of ten blocks in four tasks one of two cores
+    would draw six.
+    """
     slots = spark.conf.get("spark.default.parallelism", "") or spark.conf.get(
         "spark.sql.shuffle.partitions", "8"
     )
-    return 2 * int(slots)
+    return max(1, min(blocks, int(slots) * (1 if blocks < 2 * _FEW * int(slots) else 2)))

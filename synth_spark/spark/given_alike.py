@@ -91,7 +91,7 @@ def refuse_impossible(asked: Asked, alike: Alike, spark: SparkSession, recipe: R
         ImpossibleConditionError: The model gives one no chance (SYN-711).
         CannotConditionError: It cannot draw under one (SYN-712).
     """
-    shares = spark.range(0, len(alike.shares), 1, min(tasks(spark), len(alike.shares)))
+    shares = spark.range(0, len(alike.shares), 1, tasks(spark, len(alike.shares)))
     found = shares.mapInArrow(partial(_tried, recipe), "at bigint, code string, said string")
     worst = found.orderBy("at").first()
     if worst is None:

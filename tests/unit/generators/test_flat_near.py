@@ -13,7 +13,7 @@ from synth_spark.core.ports import learn
 from synth_spark.core.schema import Column, Schema
 from synth_spark.generators import _flat_near as flat_near
 from synth_spark.generators._flat_learn import FlatTrainee
-from synth_spark.generators._flat_near import _Axis, _between, _split, _table
+from synth_spark.generators._flat_near import _Axis, _between, _table
 from synth_spark.generators.autoregressive import GENERATOR
 from synth_spark.training.loop import train_local
 
@@ -176,8 +176,3 @@ def test_between_two_places_are_the_rows_nearer_to_them_than_the_other_is():
     # from the second the first is nearer than the third; from the third not
     np.testing.assert_allclose(apart[1, 2], ((0.15 + 0.2 + 0.25) + (0.25 + 0.15)) / 2)
     np.testing.assert_array_equal(np.diag(apart), 0)
-
-
-def test_a_split_keeps_the_corners_of_a_square_apart():
-    corners = np.array([[50.0, 5.0], [51.0, 6.0], [50.0, 6.0], [51.0, 5.0]])
-    np.testing.assert_allclose(_split(corners, np.full(4, 0.25)), [0.125, 0.875, 0.375, 0.625])

@@ -1,4 +1,4 @@
-"""A number or a place beside another column is told by its neighbours, from few rows."""
+"""A number beside another is told by its neighbours, from few rows."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from synth_spark.core.batch import Coded, Records
+from synth_spark.core.batch import Records
 from synth_spark.core.local import Local
 from synth_spark.core.ports import learn
 from synth_spark.core.schema import Column, Schema
@@ -127,44 +127,6 @@ def test_a_checkpoint_of_other_tables_is_known_by_its_mark():
     marks.append(mark(1.0, (0, table + 1)))
     assert len(set(marks)) == len(marks)
     assert mark(1.0, (0, table.copy())) == marks[2]
-
-
-SITES = Schema(
-    family="table", shape="flat",
-    columns=(
-        Column(name="lat", kind="place", source_type="double", partner="lon"),
-        Column(name="lon", kind="place", source_type="double"),
-        Column(name="region", kind="category", source_type="string"),
-    ),
-)  # fmt: skip
-CENTRES = np.array([[52.0, 5.0], [51.0, 4.0], [52.0, 6.5], [53.0, 5.5], [50.5, 6.0]])
-
-
-def elsewhere(records: Records) -> float:
-    """Share of the sites that lie nearest to the centre of another region than theirs."""
-    at = np.column_stack([records.columns["lat"], records.columns["lon"]]).astype(float)
-    nearest = ((at[:, None] - CENTRES) ** 2).sum(axis=2).argmin(axis=1)
-    region = np.array([int(r) for r in records.columns["region"].texts()])
-    return float(np.mean(nearest != region))
-
-
-def test_sites_lie_in_their_region_from_few_rows():
-    """450 sites; on their own four in five would lie elsewhere."""
-    rng = np.random.default_rng(8)
-    region = rng.integers(0, 5, 450)
-    at = CENTRES[region] + rng.normal(0, 0.15, (450, 2))
-    records = Records.flat(
-        {
-            "lat": np.round(at[:, 0], 5),
-            "lon": np.round(at[:, 1], 5),
-            "region": Coded.of([str(r) for r in region]),
-        }
-    )
-    assert elsewhere(records) < 0.02
-    model = learn(
-        GENERATOR.learn(SITES, GENERATOR.Params(), 0), Local(records, train=train_local, seed=0)
-    )
-    assert elsewhere(model.sample(0, 1_000, 0)) < 0.08
 
 
 def test_between_two_places_are_the_rows_nearer_to_them_than_the_other_is():

@@ -54,8 +54,8 @@ def beside(coder: Coder, tokens: Tokens) -> tuple[Tables, ...]:
     ]
     out: list[Tables] = []
     for c in range(len(coder.drawn)):
+        told, found = near(coder, tokens, c)
         best = 0.0
-        found: Tables = ()
         for g in range(c) if many[c] and not number[c] else ():
             if not many[g] or vocabulary[g] * vocabulary[c] > _MOST_CELLS:
                 continue
@@ -64,9 +64,9 @@ def beside(coder: Coder, tokens: Tokens) -> tuple[Tables, ...]:
             least = _LEAST_NATS
             if number[g]:
                 least = _LEAST_NATS_OF_NUMBERS + discounted(_counts(_grouped(left), right))[1]
-            if nats - least > best:
+            if nats - least > best and nats > told:
                 best, found = nats - least, ((g, table),)
-        out.append(found or near(coder, tokens, c))
+        out.append(found)
     return tuple(out)
 
 

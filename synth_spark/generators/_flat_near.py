@@ -40,7 +40,7 @@ Reals = NDArray[np.float64]
 Tables = tuple[tuple[int, NDArray[np.float32]], ...]
 
 
-def near(coder: Coder, tokens: Tokens, column: int) -> Tables:
+def near(coder: Coder, tokens: Tokens, column: int) -> tuple[float, Tables]:
     """Earlier columns that tell most of a column, and what their tokens add to the logits.
 
     Args:
@@ -49,11 +49,12 @@ def near(coder: Coder, tokens: Tokens, column: int) -> Tables:
         column: A number, a place, or a label, of which only places tell.
 
     Returns:
-        Positions of earlier columns, each with a table (its vocabulary, own vocabulary).
+        The nats that they tell of a row; positions of earlier columns, each with a table (its
+        vocabulary, own vocabulary).
     """
     some = tokens[: min(_ROWS, _CELLS // len(coder.drawn))]
     if not _fits(coder.drawn[column]) or len(some) < _LEAST_ROWS:
-        return ()
+        return 0.0, ()
     own = _Axis.of(coder.drawn[column], some[:, column])
     every = coder.drawn[column].field.kind != "category"
     asked = [g for g in range(column) if every or coder.drawn[g].field.kind == "place"]
@@ -64,6 +65,7 @@ def near(coder: Coder, tokens: Tokens, column: int) -> Tables:
     half = np.arange(len(some)) % 2 == 0
     halves = [_Rows(some[half], column, own), _Rows(some[~half], column, own)]
     whole: _Rows | None = None
+    nats = 0.0
     found: list[tuple[int, NDArray[np.float32]]] = []
     while len(found) < most:
         best, chosen = _LEAST_NATS, None
@@ -79,12 +81,13 @@ def near(coder: Coder, tokens: Tokens, column: int) -> Tables:
         if chosen is None:
             break
         g, left, width, tables = chosen
+        nats += best
         whole = whole or _Rows(tokens, column, own)
         table = _table(*whole.pairs(g, left), left, own, width)
         found.append((g, table[left.unit][:, own.unit].astype(np.float32)))
         for rows, one in ((halves[0], tables[1]), (halves[1], tables[0]), (whole, table)):
             rows.lean(g, left, one)
-    return tuple(found)
+    return nats, tuple(found)
 
 
 class _Rows:

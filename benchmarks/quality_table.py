@@ -207,7 +207,8 @@ def _part(
     beside = [bar, _short(floor), _short(base)]
     while beside and beside[-1] == "-":
         beside.pop()
-    drawn = [f"{_short(d['mean'][name])} ± {_short(d['sd'][name])}" for d in many if missed]
+    told = [d for d in many if missed and name in d["mean"]]
+    drawn = [f"{_short(d['mean'][name])} ± {_short(d['sd'][name])}" for d in told]
     beside += [f"draws {', '.join(drawn)}"] if drawn else []
     return f"{text} ({'; '.join(beside)})" if beside else text
 

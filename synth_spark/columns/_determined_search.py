@@ -39,6 +39,7 @@ from synth_spark.core.schema import Column, Schema
 SAMPLE_ROWS = 50_000
 _SCREEN_ROWS = 2_000
 _EVIDENCE_NATS = 30.0
+_COVERED_UNUSUAL = 0.5  # share of the rows without the child's usual value whose key is told
 _MOST_VALUES = 512  # of a number that is a key
 _MOST_RANGES = 64
 _MOST_HALF = 4_096  # labels of a column that is half of a pair
@@ -87,7 +88,7 @@ def search(schema: Schema, sample: Records, min_subjects: int) -> tuple[Candidat
     computed = written(schema, sample, min_subjects)
     removed: dict[str, Candidate | Formula] = {f.child: f for f in computed}
     every = [key for column in columns for key in _keys(schema, column, sample, coded)]
-    every = [k for k in every if k.how == "range" or _covered(k, sample.owners, min_subjects)]
+    every = [k for k in every if k.how == "range" or _covers(k, sample.owners, min_subjects)]
     keys = [k for k in every if k.parent not in removed]
     wanted = [c for c in columns if _may_follow(schema, c) and coded[c.name][1] >= 2]
     # what is removed first may hang on what is removed later, never the other way round
@@ -137,7 +138,7 @@ def _best(
     options = []
     for i, key in enumerate(keys):
         edges = _follows(key, child, size, owners, min_subjects)
-        if edges is not None:
+        if edges is not None and _tells(key, child, owners, min_subjects):
             found = Candidate(key.parent, key.part, key.how, (), edges, key.second)
             width = len(edges) if key.how == "range" else key.size
             twice = any(p in removed for p in found.parents)
@@ -200,17 +201,31 @@ def _pairs(keys: Sequence[_Key], owners: Codes, min_subjects: int) -> list[_Key]
     for a, b in combinations(sorted(single, key=lambda k: -k.size), 2):
         codes, size = codes_of(a.codes * b.size + b.codes)
         key = _Key(a.parent, "", "pair", codes, size, a.real, b.parent)
-        if max(a.size, b.size) < size <= MOST_KEYS and _covered(key, owners, min_subjects):
+        if max(a.size, b.size) < size <= MOST_KEYS and _covers(key, owners, min_subjects):
             out.append(key)
     return out
 
 
-def _covered(key: _Key, owners: Codes, min_subjects: int) -> bool:
+def _covers(key: _Key, owners: Codes, min_subjects: int) -> bool:
     """Whether the keys that enough subjects hold cover the rows."""
+    return bool(_known(key, owners, min_subjects).mean() >= COVERED)
+
+
+def _known(key: _Key, owners: Codes, min_subjects: int) -> NDArray[np.bool_]:
+    """Whether enough subjects hold a row's key; shape (rows,)."""
     subjects = int(owners.max(initial=0)) + 1
     holders = np.bincount(np.unique(key.codes * subjects + owners) // subjects, minlength=key.size)
-    rows = np.bincount(key.codes, minlength=key.size)
-    return bool(rows[holders >= min_subjects].sum() >= COVERED * rows.sum())
+    return np.asarray(holders[key.codes] >= min_subjects)
+
+
+def _tells(key: _Key, child: Codes, owners: Codes, min_subjects: int) -> bool:
+    """Whether the keys that enough subjects hold cover rows without the child's usual value too.
+
+    An overage is looked up by its charge in all rows without one, and in few of the others.
+    """
+    unusual = child != np.bincount(child).argmax()
+    known = _known(key, owners, min_subjects)[unusual]
+    return key.how == "range" or bool(known.mean() >= _COVERED_UNUSUAL)
 
 
 def _follows(

@@ -327,3 +327,21 @@ def test_a_clause_on_a_child_becomes_one_on_its_parent() -> None:
     assert found.asked(Condition((north, low)), schema).of("cell").labels == ("c1",)
     with pytest.raises(ImpossibleConditionError):
         found.asked(Condition((Clause(field="region", labels=("west",)),)), schema)
+
+
+def test_an_amount_that_only_its_usual_value_is_known_of_is_learned(
+    rng: np.random.Generator,
+) -> None:
+    """Nobody without a charge has an overage; of those with one few share the charge."""
+    minutes = np.where(rng.random(ROWS) < 0.06, rng.integers(1, 3_000, ROWS), 0).astype(float)
+    rate = rng.choice([0.12, 0.19], ROWS)
+    schema, records = flat(
+        {"charge": "number", "overage": "number"},
+        charge=np.round(minutes * rate, 2), overage=minutes,
+    )  # fmt: skip
+    assert not found(schema, records).groups
+    coarse = np.ceil(minutes / 1_000)  # of 0 to 3 thousands all are held by many
+    schema, records = flat(
+        {"charge": "number", "overage": "number"}, charge=coarse * 20, overage=-coarse
+    )
+    assert found(schema, records).children == ("overage",)

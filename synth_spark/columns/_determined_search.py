@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from synth_spark.columns._calendar import DAY_US, PARTS
 from synth_spark.columns._determined_tables import (
     COVERED,
+    COVERED_UNUSUAL,
     MOST_KEYS,
     Candidate,
     Codes,
@@ -39,7 +40,6 @@ from synth_spark.core.schema import Column, Schema
 SAMPLE_ROWS = 50_000
 _SCREEN_ROWS = 2_000
 _EVIDENCE_NATS = 30.0
-_COVERED_UNUSUAL = 0.5  # share of the rows without the child's usual value whose key is told
 _MOST_VALUES = 512  # of a number that is a key
 _MOST_RANGES = 64
 _MOST_HALF = 4_096  # labels of a column that is half of a pair
@@ -223,9 +223,12 @@ def _tells(key: _Key, child: Codes, owners: Codes, min_subjects: int) -> bool:
 
     An overage is looked up by its charge in all rows without one, and in few of the others.
     """
+    if key.how == "range":
+        return True
+    if len(owners) >= SAMPLE_ROWS:  # of a larger table: `finish` counts all that hold a key
+        min_subjects = min(min_subjects, 2)
     unusual = child != np.bincount(child).argmax()
-    known = _known(key, owners, min_subjects)[unusual]
-    return key.how == "range" or bool(known.mean() >= _COVERED_UNUSUAL)
+    return bool(_known(key, owners, min_subjects)[unusual].mean() >= COVERED_UNUSUAL)
 
 
 def _follows(

@@ -24,6 +24,7 @@ Codes = NDArray[np.int64]
 EXCEPTIONS = 1e-4  # share of the rows that may disagree: a rare mark must not be smoothed away
 MANY_VALUES = 20
 COVERED = 0.8  # share of the rows whose key is held by enough subjects
+COVERED_UNUSUAL = 0.5  # the same, of the rows without a child's usual value
 MOST_KEYS = 65_536
 
 
@@ -204,9 +205,11 @@ def _group(
         if chosen is None:
             continue
         off = rows.sum() - sum(n for _, n, _ in chosen)
-        if off <= exceptions(len({v for v, _, _ in chosen})) * rows.sum():
-            best[name] = [value for value, _, _ in chosen]
-            held &= np.array([h >= min_subjects for _, _, h in chosen])
+        told = np.array([h >= min_subjects for _, _, h in chosen])
+        values = [value for value, _, _ in chosen]
+        if off <= exceptions(len(set(values))) * rows.sum() and _tells(values, rows, told):
+            best[name] = values
+            held &= told
     order = sorted((i for i in range(len(keys)) if held[i]), key=lambda i: _rank(keys[i]))
     if candidate.how == "range" and (len(order) != len(keys) or not _whole(keys, candidate)):
         return None  # a range held by too few cannot be left out: the ones beside it would grow
@@ -225,6 +228,14 @@ def _group(
     labels = tuple(key[0] if pairs else key for key in named)
     seconds = tuple(key[1] for key in named) if pairs else ()
     return Group(*head, tuple(children), labels, seconds, real, rows[order], tuple(tables))
+
+
+def _tells(values: list[Any], rows: NDArray[np.float64], told: NDArray[np.bool_]) -> bool:
+    """Whether the keys that are told cover half of the rows without the usual value too."""
+    place = {value: i for i, value in enumerate(dict.fromkeys(values))}
+    which = np.array([place[value] for value in values])
+    unusual = which != np.bincount(which, rows).argmax()
+    return bool(rows[told & unusual].sum() >= COVERED_UNUSUAL * rows[unusual].sum())
 
 
 def _heaviest(values: dict[Any, list[int]]) -> tuple[Any, int, int]:

@@ -46,25 +46,26 @@ def beside(coder: Coder, tokens: Tokens) -> tuple[Tables, ...]:
     """
     vocabulary = [d.vocabulary for d in coder.drawn]
     number = [d.field.kind == "number" for d in coder.drawn]
+    plain = [d.relation is None and d.field.part != "id" for d in coder.drawn]
     many = [
-        d.relation is None
-        and d.field.part != "id"
-        and len(np.unique(tokens[:, c])) >= _LEAST_TOKENS
-        for c, d in enumerate(coder.drawn)
+        plain[c] and len(np.unique(tokens[:, c])) >= _LEAST_TOKENS for c in range(len(coder.drawn))
     ]
+    place = [d.field.kind == "place" for d in coder.drawn]
     out: list[Tables] = []
     for c in range(len(coder.drawn)):
         told, found = near(coder, tokens, c)
         best = 0.0
-        for g in range(c) if many[c] and not number[c] else ():
-            if not many[g] or vocabulary[g] * vocabulary[c] > _MOST_CELLS:
+        for g in range(c) if plain[c] and not number[c] else ():
+            if not many[g] or not (many[c] or place[g]):
+                continue
+            if vocabulary[g] * vocabulary[c] > _MOST_CELLS:
                 continue
             left, right = tokens[:, g], tokens[:, c]
             table, nats = discounted(_counts(left, right, vocabulary[g], vocabulary[c]))
             least = _LEAST_NATS
             if number[g]:
                 least = _LEAST_NATS_OF_NUMBERS + discounted(_counts(_grouped(left), right))[1]
-            if nats - least > best and nats > told:
+            if nats - least > max(best, told):
                 best, found = nats - least, ((g, table),)
         out.append(found)
     return tuple(out)

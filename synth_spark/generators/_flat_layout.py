@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from synth_spark.columns.number import Number
 from synth_spark.generators import _flat_zeros as zeros
 from synth_spark.generators._flat_days import Week
-from synth_spark.generators._flat_near import OWN_TABLES, Tables, counts_of, mutual_nats
-from synth_spark.generators._flat_places import basis
+from synth_spark.generators._flat_near import MOST_PLAIN, Tables, counts_of, mutual_nats
+from synth_spark.generators._flat_places import basis, parts
 from synth_spark.generators._flat_tokens import Coder, Drawn
 from synth_spark.generators._flat_week import WEEK_DAYS
 
@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 
 Basis = NDArray[np.float32]
 Hats = tuple[tuple[int, float], ...]  # how many hat functions, and their scale
-_MOST_PLAIN = 200  # a category with more labels enters and leaves through learned vectors
-_LEARNED_OUT = 32
+_LEARNED_IN, _LEARNED_OUT = 16, 32
 _DIRECT_BUDGET = 4_000_000  # weights of all direct tables
 _FIRST_BUDGET = 6_000_000  # weights of the first layer
 _WIDE = 50  # a table with more columns is wide: each column sees its strongest slots only
@@ -31,6 +30,7 @@ _GROUPS = 32  # at most, of a column's tokens, for mutual information
 _MUTUAL_ROWS = 20_000
 _CHANCE = 3.0  # spreads above the mutual information of shuffled rows
 _MOST_PARTS = 512  # of the map, by which places enter
+_MOST_NUMBERS = 4_000_000  # that say which places are in which parts
 _OWN_SHARE = 0.05  # a token with this share of the rows has a feature of its own
 
 
@@ -63,14 +63,14 @@ def layout_of(
     slots = _slots(coder, scales)
     outs, ranks = zip(*(_out(d, scales) for d in coder.drawn), strict=True)
     sizes = tuple(d.vocabulary for d in coder.drawn)
-    costs_in = [16 if s.basis is None else s.basis.shape[1] for s in slots]
+    costs_in = [_features(s) for s in slots]
     costs_out = [
         r or (v if b is None else b.shape[1]) for r, v, b in zip(ranks, sizes, outs, strict=True)
     ]
     class_of, never = _never(coder, tokens, pairs, sizes)
     width = 12 if columns <= 40 or columns > _WIDE else 8
     large = sum(costs_in) * columns * width > _FIRST_BUDGET
-    parents, reach = _parents(slots, tokens, costs_in, costs_out)
+    parents, reach = _parents(slots, _in_order(coder, tokens), costs_in, costs_out)
     return Layout(
         slots=slots,
         outs=outs,
@@ -84,6 +84,7 @@ def layout_of(
         dropout=dropout,
         squeeze=8 if large else 0,
         reach=reach,
+        learned=_LEARNED_IN,
         beside=told,
         strength=strength,
     )
@@ -92,12 +93,23 @@ def layout_of(
 def _slots(coder: Coder, hats: Hats) -> tuple[Slot, ...]:
     from synth_spark.models.columns import Slot
 
-    out = [Slot(i, _basis(d, hats, 0.02), d.vocabulary) for i, d in enumerate(coder.drawn)]
+    out = [
+        Slot(
+            i, _basis(d, hats, 0.02), d.vocabulary,
+            learned=d.field.kind == "place" and d.vocabulary > MOST_PLAIN,
+        )
+        for i, d in enumerate(coder.drawn)
+    ]  # fmt: skip
     for i in coder.seen:
         plain = coder.drawn[i].plain
         assert plain is not None
         out.append(Slot(i, number_basis(plain, hats, 0.02), plain.vocabulary))
     return tuple(out)
+
+
+def _features(slot: Slot) -> int:
+    fixed = 0 if slot.basis is None else slot.basis.shape[1]
+    return fixed + _LEARNED_IN * (slot.learned or slot.basis is None)
 
 
 def _out(drawn: Drawn, hats: Hats) -> tuple[Basis | None, int]:
@@ -106,23 +118,23 @@ def _out(drawn: Drawn, hats: Hats) -> tuple[Basis | None, int]:
     Learned vectors begin with the basis, if there is one.
     """
     if drawn.field.kind == "place":
-        if drawn.vocabulary <= OWN_TABLES:
+        if drawn.vocabulary <= MOST_PLAIN:
             return _basis(drawn, hats, 0.03), 0
         begin = basis(drawn.codec, _LEARNED_OUT // 2)
         return begin, begin.shape[1]
     if drawn.field.kind == "number":
         return _basis(drawn, hats, 0.03), 0
-    return None, _LEARNED_OUT if drawn.vocabulary > _MOST_PLAIN else 0
+    return None, _LEARNED_OUT if drawn.vocabulary > MOST_PLAIN else 0
 
 
 def _basis(drawn: Drawn, hats: Hats, own: float) -> Basis | None:
     if drawn.field.kind != "number":
         size = drawn.vocabulary
-        itself = np.eye(size, dtype=np.float32) if size <= _MOST_PLAIN else None
+        itself = np.eye(size, dtype=np.float32) if size <= MOST_PLAIN else None
         if drawn.field.kind != "place":
             return itself
-        parts = basis(drawn.codec, _MOST_PARTS, hats[1][1])
-        return parts if itself is None else np.hstack([parts, itself])
+        told = basis(drawn.codec, min(_MOST_PARTS, _MOST_NUMBERS // (2 * size)), hats[1][1])
+        return told if itself is None else np.hstack([told, itself])
     first = number_basis(drawn.codec, hats, own)
     if not drawn.open_plain or drawn.plain is None:
         return first
@@ -198,6 +210,18 @@ def _parents(
             reach[c].append(s)
     near = tuple(tuple(sorted(r)) for r in reach) if columns > _WIDE else ()
     return tuple(tuple(sorted(k)) for k in kept), near
+
+
+def _in_order(coder: Coder, tokens: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Some rows, places numbered so that neighbours on the map mostly follow each other."""
+    some = tokens[:_MUTUAL_ROWS]
+    for c, drawn in enumerate(coder.drawn):
+        if drawn.field.kind == "place":
+            *_, order = (np.zeros(len(drawn.codec.centre), np.int64), *parts(drawn.codec.centre))
+            place = np.append(np.argsort(np.argsort(order, kind="stable")), len(order))
+            some = some.copy()
+            some[:, c] = place[some[:, c]]
+    return some
 
 
 def _coarse(tokens: NDArray[np.int32], groups: int) -> NDArray[np.int64]:

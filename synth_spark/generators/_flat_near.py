@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 _WIDTHS = (0.01, 0.03, 0.08)  # of the kernel, in shares of the rows that lie between
 _LEAST_NATS = 0.1  # a row that a table has to tell of other rows
-_MOST_TABLES = 3  # of a number
+_MOST_TABLES = 3  # of a number or a place
+_MOST_PAIRS = 4_000_000  # of tokens, that a table has
 _TRIED = 8  # columns that tell most by their groups
 _GROUPS = 8
 _ROWS = 10_000  # of the sample that tables are chosen on, fewer of wide ones; all are counted
@@ -31,7 +32,7 @@ _CELLS = 400_000
 _LEAST_ROWS = 200
 _MOST_TOKENS = 400
 _MOST_PLACES = 20_000  # which are parts of the map where there are more than `_MOST_TOKENS`
-OWN_TABLES = 1_000  # more places leave a network through learned vectors, and have one table
+MOST_PLAIN = 200  # more labels or places leave a network through learned vectors, with one table
 _OPEN = 0.02  # of every token's rows stay with the column's own shares
 
 Tokens = NDArray[np.int32]
@@ -58,10 +59,14 @@ def near(coder: Coder, tokens: Tokens, column: int) -> tuple[float, Tables]:
     own = _Axis.of(coder.drawn[column], some[:, column])
     every = coder.drawn[column].field.kind != "category"
     asked = [g for g in range(column) if every or coder.drawn[g].field.kind == "place"]
+    cells = coder.drawn[column].vocabulary
+    asked = [g for g in asked if coder.drawn[g].vocabulary * cells <= _MOST_PAIRS]
     axes = {g: _Axis.of(coder.drawn[g], some[:, g]) for g in asked if _fits(coder.drawn[g])}
     told = {g: _grouped_nats(some[:, g], some[:, column], left, own) for g, left in axes.items()}
     tried = sorted(axes, key=lambda g: (-told[g], g))[:_TRIED]
-    most = _MOST_TABLES if every and coder.drawn[column].vocabulary <= OWN_TABLES else 1
+    place = coder.drawn[column].field.kind == "place"
+    ranked = place and coder.drawn[column].vocabulary > MOST_PLAIN
+    most = _MOST_TABLES if every and not ranked else 1
     half = np.arange(len(some)) % 2 == 0
     halves = [_Rows(some[half], column, own), _Rows(some[~half], column, own)]
     whole: _Rows | None = None
@@ -84,7 +89,7 @@ def near(coder: Coder, tokens: Tokens, column: int) -> tuple[float, Tables]:
         nats += best
         whole = whole or _Rows(tokens, column, own)
         table = _table(*whole.pairs(g, left), left, own, width)
-        found.append((g, table[left.unit][:, own.unit].astype(np.float32)))
+        found.append((g, table.astype(np.float32)[left.unit][:, own.unit]))
         for rows, one in ((halves[0], tables[1]), (halves[1], tables[0]), (whole, table)):
             rows.lean(g, left, one)
     return nats, tuple(found)
@@ -95,6 +100,7 @@ class _Rows:
 
     def __init__(self, tokens: Tokens, column: int, own: _Axis) -> None:
         self.tokens, self.own = tokens, own.unit[tokens[:, column]]
+        self.labels = bool(own.alone.all())
         self.given = np.tile(own.shares, (len(tokens), 1))
 
     def pairs(self, other: int, left: _Axis) -> tuple[Reals, Reals]:
@@ -105,7 +111,12 @@ class _Rows:
         there, start = np.unique(place[order], return_index=True)
         expected = np.zeros(size)
         expected[there] = np.add.reduceat(self.given[order], start, axis=0)
-        return counts_of(place, self.own, size).astype(np.float64), expected
+        counts = counts_of(place, self.own, size).astype(np.float64)
+        if self.labels:  # nothing near by softens what one row says: it goes with the shares
+            once = np.where(counts == 1, 1.0, 0.0)
+            share = expected / np.maximum(expected.sum(axis=1, keepdims=True), 1e-12)
+            counts += once.sum(axis=1, keepdims=True) * share - once
+        return counts, expected
 
     def gain(self, other: int, left: _Axis, table: Reals) -> float:
         """Mean nats of a row that a table tells beyond what is thought."""
@@ -146,11 +157,11 @@ class _Axis:
         self.unit = np.arange(len(shares)) if unit is None else unit
         self.place = np.cumsum(shares) - shares / 2
         self.group = np.minimum((self.place * _GROUPS).astype(np.int32), _GROUPS - 1)
-        if degrees is None:
-            self.apart = np.abs(self.place[:, None] - self.place[None, :])
-        else:
-            self.apart = _between(degrees, np.where(alone, 0, shares))
-            self.group = _group(degrees)
+        self.apart = np.abs(self.place[:, None] - self.place[None, :])
+        if degrees is not None:
+            there = np.flatnonzero(~alone)
+            self.apart[np.ix_(there, there)] = _between(degrees[there], shares[there])
+            self.group[there] = _group(degrees[there])
 
     @classmethod
     def of(cls, drawn: Drawn, tokens: Tokens) -> _Axis:
@@ -212,7 +223,7 @@ def _table(counts: Reals, expected: Reals, left: _Axis, right: _Axis, width: flo
 
 
 def _grouped_nats(left: Tokens, right: Tokens, axis: _Axis, own: _Axis) -> float:
-    """Mutual information of a column's tokens and groups of a number's, less what chance gives."""
+    """Mutual information of two columns, one in groups, less what chance gives."""
     size = len(axis.shares)
     by_chance = (size - 1) * (_GROUPS - 1) / (2 * max(len(left), 1))
     group = own.group[own.unit[right]]

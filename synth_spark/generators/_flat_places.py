@@ -8,7 +8,7 @@ k-d tree (Bentley, "Multidimensional binary search trees used for associative se
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,8 +25,10 @@ def flat_map(degrees: Reals) -> Reals:
     return np.asarray(degrees * [1.0, np.cos(np.radians(np.mean(degrees[:, 0])))])
 
 
-def parts(degrees: Reals, most: int) -> Iterator[Whole]:
+def parts(degrees: Reals, most: int = 1 << 16) -> Iterator[Whole]:
     """Which half, quarter, eighth ... each place is in, (n,); `most` parts, and no empty ones."""
+    if len(degrees) < 2:
+        return
     ways, part = flat_map(degrees), np.zeros(len(degrees), np.int64)
     for _ in range(int(np.log2(max(min(len(degrees), most), 1)))):
         part = _halved(ways, part)
@@ -45,12 +47,13 @@ def basis(codec: Place, most: int, finer: float = 1.0) -> NDArray[np.float32]:
     """
     count = len(codec.centre)
     rank = codec.centre.argsort(axis=0, kind="stable").argsort(axis=0)
-    blocks: list[NDArray[Any]] = [(2 * rank + 1) / max(count, 1) - 1]
+    blocks = [((2 * rank + 1) / max(count, 1) - 1).astype(np.float32)]
     for cut, part in enumerate(parts(codec.centre, most)):
-        blocks.append(finer**cut * (part[:, None] == np.arange(part.max() + 1)))
+        inside = (part[:, None] == np.arange(part.max() + 1)).astype(np.float32)
+        blocks.append(inside * np.float32(finer**cut))
     out = np.pad(np.hstack(blocks), ((0, codec.vocabulary - count),) * 2)
     out[count:, -1:] = 1.0 if codec.vocabulary > count else out[count:, -1:]
-    return np.asarray(out, np.float32)
+    return out
 
 
 def _halved(ways: Reals, part: Whole) -> Whole:

@@ -58,9 +58,7 @@ def fold(layout: Layout, weights: Mapping[str, NDArray[Any]]) -> tuple[ColumnTab
 class _Folded:
     def __init__(self, layout: Layout, weights: Mapping[str, NDArray[Any]]) -> None:
         self.layout, self.weights = layout, weights
-        self.enter: list[Array] = []
-        for i, slot in enumerate(layout.slots):
-            self.enter.append(weights[f"vectors.{i}"] if slot.basis is None else slot.basis)
+        self.enter = layout.entered(weights)
         self.starts = np.cumsum([0, *(e.shape[1] for e in self.enter)])
         self.low = self.enter
         if layout.squeeze:
@@ -83,6 +81,7 @@ class _Folded:
         direct, direct_slots = self._direct(c, leave)
         up = w[f"up.{c}"]
         told = layout.beside[c] if layout.beside and rank else ()  # else it is in `direct`
+        assert len(told) < 2, "a column of learned vectors has one table at most"
         return ColumnTables(
             **_stacked("hidden", hidden, slots, h),
             hidden_bias=_f32(w["first_bias"][own]),

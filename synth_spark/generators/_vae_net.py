@@ -164,10 +164,7 @@ def folded(layout: Layout, weights: Mapping[str, NDArray[Any]]) -> VaeNet:
         layout: Of the columns.
         weights: State dict of `models/vae.py`.
     """
-    enter = [
-        weights[f"vectors.{i}"] if slot.basis is None else slot.basis
-        for i, slot in enumerate(layout.slots)
-    ]
+    enter = layout.entered(weights)
     ends = np.cumsum([0, *(e.shape[1] for e in enter)])
     tables = [e @ weights["enter"][a:b] for e, a, b in zip(enter, ends[:-1], ends[1:], strict=True)]
     starts = np.cumsum([0, *(len(t) for t in tables)])[:-1]

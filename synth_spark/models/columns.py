@@ -8,7 +8,7 @@ adds. Pairs that never occur are taken out of the softmax, in training as in sam
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -28,6 +28,7 @@ class Slot:
     column: int  # position of the drawn column that it belongs to
     basis: NDArray[np.float32] | None  # (vocabulary, features), None: learned vectors
     size: int  # vocabulary
+    learned: bool = False  # vectors beside the basis
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,17 @@ class Layout:
 
     def inputs(self, slot: Slot) -> int:
         """Features of one slot."""
-        return self.learned if slot.basis is None else int(slot.basis.shape[1])
+        fixed = 0 if slot.basis is None else int(slot.basis.shape[1])
+        return fixed + self.learned * (slot.learned or slot.basis is None)
+
+    def entered(self, weights: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
+        """The features of each slot's tokens as trained, (vocabulary, features) each."""
+        out = []
+        for i, slot in enumerate(self.slots):
+            tables = [] if slot.basis is None else [slot.basis]
+            tables += [weights[f"vectors.{i}"]] if slot.basis is None or slot.learned else []
+            out.append(tables[0] if len(tables) == 1 else np.hstack(tables))
+        return out
 
     def sees(self) -> NDArray[np.bool_]:
         """Which slots feed the hidden units of which column, shape (slots, columns)."""
@@ -83,10 +94,10 @@ class Columns(nn.Module):
         self.starts = np.cumsum([0, *map(layout.inputs, layout.slots)]).tolist()
         self.vectors = nn.ParameterDict()
         for i, slot in enumerate(layout.slots):
-            if slot.basis is None:
-                self.vectors[str(i)] = nn.Parameter(torch.randn(slot.size, layout.learned) * 0.3)
-            else:
+            if slot.basis is not None:
                 self._keep(f"basis{i}", slot.basis)
+            if slot.basis is None or slot.learned:
+                self.vectors[str(i)] = nn.Parameter(torch.randn(slot.size, layout.learned) * 0.3)
 
     def _heads(self) -> list[int]:
         """Make the tables of the logits; gives the features of each column."""
@@ -137,8 +148,10 @@ class Columns(nn.Module):
         """Features of each slot, (rows, features); tokens (rows, slots + gates)."""
         out = []
         for i, slot in enumerate(self.layout.slots):
-            table = self.vectors[str(i)] if slot.basis is None else getattr(self, f"basis{i}")
-            out.append(functional.embedding(tokens[:, i], table))
+            tables = [] if slot.basis is None else [getattr(self, f"basis{i}")]
+            tables += [self.vectors[str(i)]] if str(i) in self.vectors else []
+            parts = [functional.embedding(tokens[:, i], table) for table in tables]
+            out.append(parts[0] if len(parts) == 1 else torch.cat(parts, 1))
         return out
 
     def _nats(

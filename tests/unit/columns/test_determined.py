@@ -339,6 +339,7 @@ def test_an_amount_that_only_its_usual_value_is_known_of_is_learned(
         {"charge": "number", "overage": "number"},
         charge=np.round(minutes * rate, 2), overage=minutes,
     )  # fmt: skip
+    assert len(np.unique(records.columns["charge"])) > len(np.unique(minutes))
     assert not found(schema, records).groups
     coarse = np.ceil(minutes / 1_000)  # of 0 to 3 thousands all are held by many
     schema, records = flat(

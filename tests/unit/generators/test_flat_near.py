@@ -139,3 +139,26 @@ def test_between_two_places_are_the_rows_nearer_to_them_than_the_other_is():
     # from the second the first is nearer than the third; from the third not
     np.testing.assert_allclose(apart[1, 2], ((0.15 + 0.2 + 0.25) + (0.25 + 0.15)) / 2)
     np.testing.assert_array_equal(np.diag(apart), 0)
+
+
+def test_a_label_of_one_row_is_not_lifted_at_a_heavy_place():
+    """Label 3 stands once at the second of two far places; 30 rows of it stand at the first."""
+    place = np.repeat([0, 1], [500, 500])
+    label = np.tile([0, 1], 500)
+    label[:30], label[500], label[600:640] = 3, 3, 2
+    tokens = np.column_stack([place, label]).astype(np.int32)
+    centre = np.array([[50.0, 5.0], [53.0, 9.0]])
+    kinds = (("place", 2), ("category", 4))
+    drawn = [
+        SimpleNamespace(
+            field=SimpleNamespace(kind=kind, part=""), relation=None, open_plain=False,
+            vocabulary=size,
+            codec=SimpleNamespace(missing_token=-1, centre=centre, vocabulary=size),
+        )
+        for kind, size in kinds
+    ]  # fmt: skip
+    own, left = _Axis.of(drawn[1], tokens[:, 1]), _Axis.of(drawn[0], tokens[:, 0])
+    counts, expected = flat_near._Rows(tokens, 1, own).pairs(0, left)
+    assert counts[1, 3] == pytest.approx(expected[1, 3] / expected[1].sum())
+    assert counts[0, 3] == pytest.approx(30)
+    np.testing.assert_allclose(counts.sum(axis=1), [500, 500])

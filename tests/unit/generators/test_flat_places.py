@@ -57,6 +57,34 @@ def test_sites_lie_in_their_region(rows):
     assert elsewhere(model.sample(0, 1_000, 0)) < 0.08
 
 
+@pytest.mark.parametrize("many", [40, 300])
+def test_a_label_hangs_on_its_site_and_not_on_the_region(many):
+    """Sites have one of four techs whatever is near by; 95 % of the rows of each have it."""
+    rng = np.random.default_rng(0)
+    at = np.round(np.column_stack([rng.uniform(50, 53, many), rng.uniform(3, 7, many)]), 5)
+    tech, site = rng.integers(0, 4, many), rng.integers(0, many, 6_000)
+    other = rng.random(6_000) < 0.05
+    labels = Coded.of([str(t) for t in np.where(other, rng.integers(0, 4, 6_000), tech[site])])
+    records = Records.flat({"lat": at[site, 0], "lon": at[site, 1], "region": labels})
+    story = GENERATOR.learn(SITES, GENERATOR.Params(max_epochs=4), 0)
+    drawn = learn(story, Local(records, train=train_local, seed=0)).sample(0, 2_000, 0).columns
+    its = {tuple(place): t for place, t in zip(at.tolist(), tech.tolist(), strict=True)}
+    places = zip(drawn["lat"].tolist(), drawn["lon"].tolist(), strict=True)
+    agree = [its[place] == int(t) for place, t in zip(places, drawn["region"].texts(), strict=True)]
+    assert np.mean(agree) > 0.93  # .9625 in the records
+
+
+def test_places_that_are_all_missing_or_one_are_learned(recwarn):
+    for at in (np.nan, 52.0):
+        there = np.where(np.arange(400) % 4 > 0, at, np.nan)
+        columns = {"lat": there, "lon": there - 47, "region": Coded.of(["a", "b"] * 200)}
+        story = GENERATOR.learn(SITES, GENERATOR.Params(max_epochs=1), 0)
+        model = learn(story, Local(Records.flat(columns), train=train_local, seed=0))
+        drawn = np.asarray(model.sample(0, 400, 0).columns["lat"])
+        assert np.isnan(drawn).mean() == pytest.approx(np.isnan(there).mean(), abs=0.08)
+    assert not [w for w in recwarn if issubclass(w.category, RuntimeWarning)]
+
+
 @pytest.mark.parametrize("most", [5_000, 10])
 def test_places_have_the_networks_own_probabilities(monkeypatch, most):
     """Also where they are many: they leave through learned vectors, and tables are of parts."""
@@ -65,8 +93,8 @@ def test_places_have_the_networks_own_probabilities(monkeypatch, most):
     monkeypatch.setattr(f"{leave}.settled", lambda model, *_: model.tables)
     near = "synth_spark.generators._flat_near"
     monkeypatch.setattr(f"{near}._MOST_TOKENS", min(most, 400))
-    monkeypatch.setattr("synth_spark.generators._flat_layout.OWN_TABLES", most)
-    monkeypatch.setattr(f"{near}.OWN_TABLES", most)
+    monkeypatch.setattr("synth_spark.generators._flat_layout.MOST_PLAIN", min(most, 200))
+    monkeypatch.setattr(f"{near}.MOST_PLAIN", min(most, 200))
     monkeypatch.setattr("synth_spark.generators._flat_zeros._MOST_LABELS", min(most, 200))
     records, kept = sites(450), {}
     number = np.array([float(r) for r in records.columns["region"].texts()])

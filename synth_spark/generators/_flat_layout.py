@@ -63,7 +63,7 @@ def layout_of(
     slots = _slots(coder, scales)
     outs, ranks = zip(*(_out(d, scales) for d in coder.drawn), strict=True)
     sizes = tuple(d.vocabulary for d in coder.drawn)
-    costs_in = [_features(s) for s in slots]
+    costs_in = [s.features(_LEARNED_IN) for s in slots]
     costs_out = [
         r or (v if b is None else b.shape[1]) for r, v, b in zip(ranks, sizes, outs, strict=True)
     ]
@@ -105,11 +105,6 @@ def _slots(coder: Coder, hats: Hats) -> tuple[Slot, ...]:
         assert plain is not None
         out.append(Slot(i, number_basis(plain, hats, 0.02), plain.vocabulary))
     return tuple(out)
-
-
-def _features(slot: Slot) -> int:
-    fixed = 0 if slot.basis is None else slot.basis.shape[1]
-    return fixed + _LEARNED_IN * (slot.learned or slot.basis is None)
 
 
 def _out(drawn: Drawn, hats: Hats) -> tuple[Basis | None, int]:

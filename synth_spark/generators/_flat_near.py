@@ -58,14 +58,17 @@ def near(coder: Coder, tokens: Tokens, column: int) -> tuple[float, Tables]:
         return 0.0, ()
     own = _Axis.of(coder.drawn[column], some[:, column])
     every = coder.drawn[column].field.kind != "category"
-    asked = [g for g in range(column) if every or coder.drawn[g].field.kind == "place"]
     cells = coder.drawn[column].vocabulary
-    asked = [g for g in asked if coder.drawn[g].vocabulary * cells <= _MOST_PAIRS]
+    asked = [
+        g
+        for g in range(column)
+        if (every or coder.drawn[g].field.kind == "place")
+        and coder.drawn[g].vocabulary * cells <= _MOST_PAIRS
+    ]
     axes = {g: _Axis.of(coder.drawn[g], some[:, g]) for g in asked if _fits(coder.drawn[g])}
     told = {g: _grouped_nats(some[:, g], some[:, column], left, own) for g, left in axes.items()}
     tried = sorted(axes, key=lambda g: (-told[g], g))[:_TRIED]
-    place = coder.drawn[column].field.kind == "place"
-    ranked = place and coder.drawn[column].vocabulary > MOST_PLAIN
+    ranked = coder.drawn[column].field.kind == "place" and cells > MOST_PLAIN
     most = _MOST_TABLES if every and not ranked else 1
     half = np.arange(len(some)) % 2 == 0
     halves = [_Rows(some[half], column, own), _Rows(some[~half], column, own)]
@@ -232,10 +235,8 @@ def _grouped_nats(left: Tokens, right: Tokens, axis: _Axis, own: _Axis) -> float
 
 def _group(degrees: Reals) -> NDArray[np.int32]:
     """Which of `_GROUPS` parts of the map each place is in."""
-    out = np.zeros(len(degrees), np.int64)
-    for out in parts(degrees, _GROUPS):  # noqa: B007 -- the last of them
-        pass
-    return out.astype(np.int32)
+    *_, last = (np.zeros(len(degrees), np.int64), *parts(degrees, _GROUPS))
+    return last.astype(np.int32)
 
 
 def _between(degrees: Reals, shares: Reals) -> Reals:

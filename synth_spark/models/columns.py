@@ -30,6 +30,15 @@ class Slot:
     size: int  # vocabulary
     learned: bool = False  # vectors beside the basis
 
+    @property
+    def vectors(self) -> bool:
+        """Whether it has learned vectors."""
+        return self.learned or self.basis is None
+
+    def features(self, learned: int) -> int:
+        """How many it has, where learned vectors are so wide."""
+        return (0 if self.basis is None else self.basis.shape[1]) + learned * self.vectors
+
 
 @dataclass(frozen=True, slots=True)
 class Layout:
@@ -55,15 +64,14 @@ class Layout:
 
     def inputs(self, slot: Slot) -> int:
         """Features of one slot."""
-        fixed = 0 if slot.basis is None else int(slot.basis.shape[1])
-        return fixed + self.learned * (slot.learned or slot.basis is None)
+        return slot.features(self.learned)
 
     def entered(self, weights: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
         """The features of each slot's tokens as trained, (vocabulary, features) each."""
         out = []
         for i, slot in enumerate(self.slots):
             tables = [] if slot.basis is None else [slot.basis]
-            tables += [weights[f"vectors.{i}"]] if slot.basis is None or slot.learned else []
+            tables += [weights[f"vectors.{i}"]] if slot.vectors else []
             out.append(tables[0] if len(tables) == 1 else np.hstack(tables))
         return out
 
@@ -96,7 +104,7 @@ class Columns(nn.Module):
         for i, slot in enumerate(layout.slots):
             if slot.basis is not None:
                 self._keep(f"basis{i}", slot.basis)
-            if slot.basis is None or slot.learned:
+            if slot.vectors:
                 self.vectors[str(i)] = nn.Parameter(torch.randn(slot.size, layout.learned) * 0.3)
 
     def _heads(self) -> list[int]:
@@ -149,7 +157,7 @@ class Columns(nn.Module):
         out = []
         for i, slot in enumerate(self.layout.slots):
             tables = [] if slot.basis is None else [getattr(self, f"basis{i}")]
-            tables += [self.vectors[str(i)]] if str(i) in self.vectors else []
+            tables += [self.vectors[str(i)]] if slot.vectors else []
             parts = [functional.embedding(tokens[:, i], table) for table in tables]
             out.append(parts[0] if len(parts) == 1 else torch.cat(parts, 1))
         return out

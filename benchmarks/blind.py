@@ -113,6 +113,26 @@ TABLES = {
     "trial": Blind(R_DATA, "medicaldata/indo_rct"),
     "headaches": Blind(R_DATA, "carData/KosteckiDillon", "id", "day"),
     "liver_visits": Blind(R_DATA, "survival/pbcseq", "id", "on"),
+    # the sixth list, written down after the fifth was looked at
+    "planes": Blind(R_DATA, "nycflights13/planes"),
+    "films": Blind(R_DATA, "ggplot2movies/movies"),
+    "house_sales": Blind(R_DATA, "ggplot2/txhousing"),
+    "births": Blind(R_DATA, "mosaicData/Births"),
+    "liver_tests": Blind(R_DATA, "survival/nafld1 (nafld)"),
+    "cricketers": Blind(R_DATA, "DAAG/cricketer"),
+    "spam": Blind(R_DATA, "DAAG/spam7"),
+    "developers": Blind(R_DATA, "modeldata/stackoverflow"),
+    "survey_of_wages": Blind(R_DATA, "stevedata/gss_wages"),
+    "matches": Blind(R_DATA, "vcd/Bundesliga"),
+    "injuries": Blind(R_DATA, "wooldridge/injury"),
+    "census": Blind(R_DATA, "openintro/acs12"),
+    "youth": Blind(R_DATA, "openintro/yrbss"),
+    "breast_cancer": Blind(R_DATA, "survival/rotterdam (cancer)"),
+    "colleges": Blind(R_DATA, "wooldridge/twoyear"),
+    "daily_weather": Blind(R_DATA, "mosaicData/Weather"),
+    "air_fares": Blind(R_DATA, "wooldridge/airfare"),
+    "schools": Blind(R_DATA, "wooldridge/school93_98"),
+    "births_by_state": Blind(R_DATA, "wooldridge/bwght2"),
     # reference records as they come
     "one_year": Blind(
         "", "cdr/ockenden_one_subscriber.parquet", left_out=("Id", "Number of Records")

@@ -223,12 +223,23 @@ class Determined:
         return frozenset(n for g in groups for n in g.coarser())
 
     def rest(self, schema: Schema) -> Schema:
-        """The schema without the columns that are looked up, but for a flat table's `hints`."""
+        """The schema without the columns that are looked up, but for a flat table's `hints`.
+
+        Of events it says which labels have a place that is looked up (`Schema.sites`).
+        """
         gone = set(self.children)
         if schema.shape == "flat":
             gone -= self.hints
         gone |= {c.partner for c in schema.columns if c.name in gone and c.partner}
-        return replace(schema, columns=tuple(c for c in schema.columns if c.name not in gone))
+        columns = tuple(c for c in schema.columns if c.name not in gone)
+        sites = self._sites(schema) if schema.shape == "events" else ()
+        return replace(schema, columns=columns, sites=sites)
+
+    def _sites(self, schema: Schema) -> tuple[tuple[str, ...], ...]:
+        """Labels by which a place is looked up, each with the columns of the place."""
+        labels = [g for g in self.groups if isinstance(g, Group) and g.how == "label"]
+        places = {c.name: c.partner for c in schema.columns if c.partner}
+        return tuple((g.parent, c, places[c]) for g in labels for c in g.children if c in places)
 
     def complete(self, records: Records, schema: Schema, seed: int, block: int) -> Records:
         """Drawn records with the columns that were left out, a function of seed and block."""

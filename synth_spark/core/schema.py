@@ -46,6 +46,7 @@ class Schema:
     columns: tuple[Column, ...]
     key: Column | None = None
     time: str = ""
+    sites: tuple[tuple[str, ...], ...] = ()  # labels that a place follows from: label, its columns
 
     def column(self, name: str) -> Column:
         """The column of that name.
@@ -71,4 +72,5 @@ class Schema:
         """The schema that `to_json` wrote."""
         key = Column(**data["key"]) if data["key"] else None
         columns = tuple(Column(**c) for c in data["columns"])
-        return cls(**{**data, "key": key, "columns": columns})
+        sites = tuple(map(tuple, data.get("sites", ())))
+        return cls(**{**data, "key": key, "columns": columns, "sites": sites})

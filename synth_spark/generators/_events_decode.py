@@ -25,6 +25,8 @@ from synth_spark.generators._events_evidence import Events, Said, decode_order, 
 from synth_spark.generators._events_labels import decode_ranked, made_up
 from synth_spark.generators._events_places import Places
 from synth_spark.generators._events_runs import Runs, decode_runs
+from synth_spark.generators._events_sites import Sites
+from synth_spark.generators._events_twice import Twice, broken, twice_of
 from synth_spark.generators._events_told import Told, block_size, told_by, told_from
 
 OPENINGS = 50  # subjects from which it tells something that all begin alike
@@ -40,6 +42,7 @@ class Base:
     block_size: int
     facts: dict[str, Any]
     again: NDArray[np.float64]  # (numbers, 2), see `_events_again.repeats`
+    twice: Twice = ()  # of each category, see `_events_twice.py`
 
     def state(self) -> dict[str, Any]:
         """A tree for `core/wire.py`."""
@@ -50,6 +53,7 @@ class Base:
             "block_size": self.block_size,
             "facts": self.facts,
             "again": self.again,
+            "twice": list(self.twice),
         }
 
     @classmethod
@@ -63,6 +67,7 @@ class Base:
             state["block_size"],
             state["facts"],
             state["again"],
+            tuple(state["twice"]),
         )
 
 
@@ -100,7 +105,8 @@ def learn_base(
         "openers": _openers(coder, units),
     }
     again = repeats(units.offsets, _main(units.cats), units.nums, units.values)
-    return Base(coder, histories, identities, block_size(survey.mean_length), facts, again), sample
+    size, twice = block_size(survey.mean_length), twice_of(coder.cats, units)
+    return Base(coder, histories, identities, size, facts, again, twice), sample
 
 
 def _hours(times: Values) -> list[float]:
@@ -175,6 +181,7 @@ def decode(
     """
     coder, rng = base.coder, generator(seed, "values", block)
     kept = within(base, drawn, lengths, t)
+    kept[_stuck(base, drawn, lengths, cats, kept)] = False
     unit = np.repeat(np.arange(len(lengths)), lengths)[kept]
     t, cats, nums = t[kept], cats[kept], nums[kept]
     lengths = np.bincount(unit, minlength=len(lengths)).astype(np.int64)
@@ -201,8 +208,11 @@ def decode(
             _tell(events, column, j, place)
         else:
             said = Said(drawn.subject, offsets, cats[:, j], events)
-            value = decode_ranked(
-                column, coder, identity, cats[:, j], offsets, events.seconds, before, rng, said
+            of = (cats[:, j], offsets, events.seconds)
+            value = (
+                identity.decode(column, *of, said, rng)
+                if isinstance(identity, Sites)
+                else decode_ranked(column, coder, identity, *of, before, rng, said)
             )
             _put(columns, coder, column.name, value)
             _tell(events, column, j, value)
@@ -253,6 +263,18 @@ def within(
     place = at - np.maximum.accumulate(np.where(first, at, 0))
     kept = (anchor + t // DAY_S <= base.coder.last_day) | (place == 0)
     return np.asarray(kept & (place < base.histories.longest))
+
+
+def _stuck(
+    base: Base, drawn: Drawn, lengths: NDArray[np.int64], cats: NDArray[np.int32],
+    kept: NDArray[np.bool_],
+) -> NDArray[np.int64]:  # fmt: skip
+    """The first events of a subject's later units that go on from the last as no event does."""
+    unit = np.repeat(np.arange(len(lengths)), lengths)
+    rows = np.flatnonzero(kept)
+    later = np.flatnonzero(np.diff(unit[rows]) > 0) + 1
+    later = later[drawn.owner[unit[rows[later]]] == drawn.owner[unit[rows[later - 1]]]]
+    return rows[broken(base.twice, cats[rows], later)]
 
 
 def _put_subject(

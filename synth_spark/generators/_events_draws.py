@@ -22,7 +22,7 @@ from synth_spark.generators._events_kernels import (
     softmax_pick,
     uniform,
 )
-from synth_spark.generators._events_layout import ROOM
+from synth_spark.generators._events_layout import LAST_STRIDE, ROOM
 from synth_spark.generators._events_recall import (
     RING,
     add_features,
@@ -263,7 +263,7 @@ def _lean(row, share, counts, count, done, waits, last):  # type: ignore[no-unty
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
 def draw_category(  # type: ignore[no-untyped-def]
     unit, states, logits, bias, pointer, share, met, tokens, j, count, s, at, kind, before, alone,
-    seldom, due, stay, t,
+    seldom, due, stay, t, twice, may,
 ):  # fmt: skip
     """Category j of the units: only values with a share, and that met the earlier tokens.
 
@@ -276,7 +276,9 @@ def draw_category(  # type: ignore[no-untyped-def]
     before, of which comes what has come and its share of what is left. Of others (0: labels, 2:
     ranks of a subject of many units) one that is `due` and has not come yet is likelier the fewer
     events are left; a rare label (`seldom`) that is drawn to come once does not come again. The
-    last value's logit moves by `stay`, by how long ago it was at time `t`.
+    last value's logit moves by `stay`, by how long ago it was at time `t`. Where an earlier category
+    has its last value `twice` running, only what came with that comes; where the unit has none of
+    it, none does (`may`).
     """
     width = met.shape[2]
     features = logits.shape[1] - width
@@ -305,10 +307,11 @@ def draw_category(  # type: ignore[no-untyped-def]
                 broken[k] = 1 if s[a, at + k] + 1.0 > most else 0
             elif kind == 0 and seldom[k] and s[a, at + k] > 0 and share[u, k] * count[u] < ONCE:
                 broken[k] = 1
-            if k < alone and k == last:
+            if k == last and (k < alone or not may[u, k]):
                 broken[k] = 2
             for e in range(j):
-                if not met[e, tokens[a, e], k]:
+                again = tokens[a, e] == s[a, before - LAST_STRIDE * (j - e)]
+                if not met[e, tokens[a, e], k] or (again and not twice[e, tokens[a, e], k]):
                     broken[k] = 3
             if share[u, k] <= 0:
                 broken[k] = 4  # the unit has none of it

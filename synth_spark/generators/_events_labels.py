@@ -56,10 +56,10 @@ def decode_ranked(
         None if said is None else said.subject,
     )[inverse]  # fmt: skip
     label = np.where(tokens == RANKS, wild, drawn)
-    return _labelled(column.codec, label, gone, inverse, rng)
+    return labelled(column.codec, label, gone, inverse, rng)
 
 
-def _labelled(
+def labelled(
     codec: Category,
     label: NDArray[np.int64],
     gone: NDArray[np.bool_],

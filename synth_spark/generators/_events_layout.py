@@ -19,6 +19,7 @@ SECOND = 6  # values of the second category that are remembered for a main value
 LAST = 3  # events back of which the categories are seen
 ROOM = 10  # where a state row has the seconds of the unit
 FIXED = 12  # places of a state row before those of the columns
+LAST_STRIDE = 3  # between the last values of two categories there
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +100,7 @@ class Layout:
 
     def last_at(self, j: int) -> int:
         """Where the last value of category j stands in a state row."""
-        return FIXED + 3 * j
+        return FIXED + LAST_STRIDE * j
 
     def packed(self) -> NDArray[np.float64]:
         """The layout as one array that the compiled functions read."""

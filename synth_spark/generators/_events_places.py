@@ -44,6 +44,7 @@ from synth_spark.generators._events_ways import (
 )
 
 COMMON = 20.0  # weight, in places, of the labels of all levels
+_NO_TILT = np.zeros((0, 0, 0))
 BACKOFF = 1.0  # weight, in first visits, of the coarser table
 
 
@@ -77,10 +78,33 @@ class Places:
             pair_start=np.zeros(column.codec.vocabulary + 1, np.int64),
             pair_label=none.astype(np.int64), pair_share=none,
         )  # fmt: skip
-        codes, owners = identity_codes(source, sample), sample.owners
-        ranks = np.where(codes >= 0, own_ranks(codes, owners), -1)
+        codes = identity_codes(source, sample)
         values = np.asarray(values_of(source, sample), np.float64)
         tokens = np.asarray(column.codec.encode(values), np.int64)
+        return cls.counted(identity, codes, values, tokens, sample, min_subjects)
+
+    @classmethod
+    def counted(
+        cls,
+        identity: Identity,
+        codes: NDArray[np.int64],
+        values: NDArray[np.float64],
+        tokens: NDArray[np.int64],
+        sample: Records,
+        min_subjects: int,
+    ) -> Self:
+        """The same of labels that have places.
+
+        Args:
+            identity: Of the labels.
+            codes: A number for each distinct label, -1 where it is missing, shape (rows,).
+            values: Latitude and longitude of each row's label, shape (rows, 2).
+            tokens: Of the labels, shape (rows,).
+            sample: The subjects.
+            min_subjects: See `learn`.
+        """
+        owners = sample.owners
+        ranks = np.where(codes >= 0, own_ranks(codes, owners), -1)
         rows, before, direct = kernels.first_visits(ranks, sample.offsets)
         home = kernels.homes(ranks, sample.offsets)[owners[rows]]
         at = (values[rows], values[before], values[home])
@@ -88,7 +112,7 @@ class Places:
         pair = bins_of(at[0], at[2]) * BINS + bins_of(at[0], at[1])
         counts = np.zeros((DIRECT, AWAY, BINS * BINS))
         np.add.at(counts, (direct, away, pair), 1.0)
-        size = column.codec.vocabulary
+        size = len(identity.first)
         level = _visits(ranks, owners)[rows]
         common = np.zeros((DIRECT, size))
         np.add.at(common, (level, tokens[rows]), 1.0)
@@ -128,21 +152,63 @@ class Places:
             missing: The token of a missing place, -1: none.
             rng: The block's random numbers.
         """
-        other = self.identity.others(tokens, offsets, seconds, rng)
-        number = np.where(tokens < RANKS, tokens, RANKS + other)  # the subject's own numbering
-        number = np.where(tokens == missing, -1, number).astype(np.int64)
-        known = len(codec.cells)
-        if not known:
+        number = self.numbered(tokens, offsets, seconds, missing, rng)
+        if not len(codec.cells):
             return np.full((len(tokens), 2), np.nan)
-        who, key = self.identity, np.int64(rng.integers(1 << 62))
-        label, inside = kernels.settle(
-            number, offsets, key, np.cumsum(who.first[:known]), who.popular[:known],
-            self.common[:, :known], self.own_start, self.own_label, self.own_count, self.steps,
-            self.step_start, self.step_label, self.step_count, self.apart, self.likely,
-            codec.centre, codec.reach,
-        )  # fmt: skip
+        key, wide = int(rng.integers(1 << 62)), codec.reach[:, 0] >= kernels.WIDE
+        label, inside = self.settled(
+            number, offsets, key, codec.centre, codec.reach, wide & False, wide
+        )
         label = np.where(number < 0, max(codec.missing_token, 0), label)
         return codec.decode(label.astype(np.int32), inside)
+
+    def numbered(
+        self,
+        tokens: NDArray[np.int32],
+        offsets: NDArray[np.int64],
+        seconds: NDArray[np.float64],
+        missing: int,
+        rng: np.random.Generator,
+    ) -> NDArray[np.int64]:
+        """The subject's own number of each row's place, 0: home, -1: missing; see `decode`."""
+        other = self.identity.others(tokens, offsets, seconds, rng)
+        number = np.where(tokens < RANKS, tokens, RANKS + other)
+        return np.where(tokens == missing, -1, number).astype(np.int64)
+
+    def settled(
+        self,
+        number: NDArray[np.int64],
+        offsets: NDArray[np.int64],
+        key: int,
+        centre: NDArray[np.float64],
+        reach: NDArray[np.float64],
+        nowhere: NDArray[np.bool_],
+        again: NDArray[np.bool_],
+        tilt: NDArray[np.float64] = _NO_TILT,
+        before: int = 0,
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Label of each row, and where in its cell it is, from 0 to 1; shape (rows,) each.
+
+        Args:
+            number: See `numbered`.
+            offsets: Rows of each subject, shape (subjects + 1,).
+            key: Of the block's random numbers.
+            centre: Latitude and longitude of each label's cell, shape (labels, 2).
+            reach: Half its width in degrees, 0: one position.
+            nowhere: Whether the place of a label is unknown.
+            again: Whether a label is a subject's more than once.
+            tilt: How much likelier each label is by what else a subject has, shape (subjects,
+                ranks and other, labels).
+            before: Subjects of the block before these.
+        """
+        who, known = self.identity, len(centre)
+        label, inside = kernels.settle(
+            number, offsets, np.int64(key), who.first[:known], who.popular[:known],
+            self.common[:, :known], self.own_start, self.own_label, self.own_count, self.steps,
+            self.step_start, self.step_label, self.step_count, self.apart, self.likely,
+            centre, reach, nowhere, again, tilt, before,
+        )  # fmt: skip
+        return label, inside
 
     def state(self) -> dict[str, Any]:
         """A tree for `core/wire.py`."""

@@ -24,7 +24,7 @@ from synth_spark.generators._events_ways import (
     ways_of,
 )
 
-_WIDE = 0.003  # degrees: the reach of a cell from which places in it are told apart
+WIDE = 0.003  # degrees: the reach of a cell from which places in it are told apart
 _TRIES = 6  # places looked at in a wide cell, draws of a distance
 _GOALS = 24  # places that are drawn for a new one, of which its ways to others choose
 _KNOWN = 3  # visits from which it may be drawn right from the places of those of the home
@@ -139,18 +139,20 @@ def _towards(centre, reach, last, level, otherwise, state):  # type: ignore[no-u
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
-def _own(start, label, count, at, used, reach, state):  # type: ignore[no-untyped-def]
+def _own(start, label, count, at, used, said, reach, state):  # type: ignore[no-untyped-def]
     """A label that subjects of the same home have, or -1, the oftener the fewer there are."""
-    total, every = 0.0, _FEW
+    total, every, told = 0.0, _FEW, 0.0
     for p in range(start[at], start[at + 1]):
         every += count[p]
-        if label[p] < len(used) and not used[label[p]] and reach[label[p], 0] < _WIDE:
+        if label[p] < len(used) and not used[label[p]] and reach[label[p], 0] < WIDE:
             total += count[p]
+            told += count[p] * said[label[p]]
     goal = uniform(state) * every
     if goal < total:
+        goal *= told / total
         for p in range(start[at], start[at + 1]):
-            if label[p] < len(used) and not used[label[p]] and reach[label[p], 0] < _WIDE:
-                goal -= count[p]
+            if label[p] < len(used) and not used[label[p]] and reach[label[p], 0] < WIDE:
+                goal -= count[p] * said[label[p]]
                 if goal < 0:
                     return label[p]
     return -1
@@ -184,16 +186,23 @@ def _distances(goal, cdf, bound, bound_last, state):  # type: ignore[no-untyped-
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
 def settle(  # type: ignore[no-untyped-def]
     number, offsets, key, first, popular, common, own_start, own_label, own_count, steps,
-    step_start, step_label, step_count, apart, likely, centre, reach,
+    step_start, step_label, step_count, apart, likely, centre, reach, nowhere, again, tilt, before,
 ):  # fmt: skip
-    """Label of each row and its place inside the label's cell."""
-    size = len(popular)
+    """Label of each row and its place inside the label's cell.
+
+    Labels that are `nowhere` have an unknown place, those of `again` are a subject's more than
+    once. `tilt` (subjects, ranks and other, labels), if
+    there is any, is how much likelier each label is by what else the subject has. `before` is the
+    number of the first subject.
+    """
+    size, told = len(popular), tilt.shape[1]
+    said = np.ones(size)
     label, inside = np.zeros(len(number), np.int64), np.zeros(len(number))
     state = np.zeros(1, np.uint64)
     weight, goal = np.empty(size), np.empty((_GOALS, 3), np.int64)
-    upper = np.cumsum(popular)
+    upper_first, upper = np.cumsum(first), np.cumsum(popular)
     for i in range(len(offsets) - 1):
-        state[0] = np.uint64(key) + np.uint64(i) * STRIDE
+        state[0] = np.uint64(key) + np.uint64(before + i) * STRIDE
         a, b = offsets[i], offsets[i + 1]
         most = 1
         for r in range(a, b):
@@ -207,12 +216,17 @@ def settle(  # type: ignore[no-untyped-def]
         other, often = np.empty(most, np.int64), np.empty(most, np.int64)
         own = np.full(most, -1, np.int64)
         where = np.zeros((most, 3))
-        home = min(np.searchsorted(first, uniform(state) * first[-1], side="right"), size - 1)
+        if told:
+            upper_home = np.cumsum(first * tilt[i, 0])
+        else:
+            upper_home = upper_first
+        goal_home = uniform(state) * upper_home[-1]
+        home = min(np.searchsorted(upper_home, goal_home, side="right"), size - 1)
         own[0] = home
         where[0, 2] = uniform(state)
         where[0, 0], where[0, 1] = _inside(centre[home], reach[home], where[0, 2])
         used, last = np.zeros(size, np.bool_), 0
-        used[home] = True
+        used[home] = not again[home]
         for r in range(a, b):
             k = number[r]
             if k < 0:
@@ -229,24 +243,30 @@ def settle(  # type: ignore[no-untyped-def]
                         near = _often(other, often, near, m, often[e])
                 for e in range(near):
                     often[e] = ways_level(often[e])
+                if told:
+                    said[:] = tilt[i, min(k, told - 1)]
                 at = home * DIRECT + ways_level(visits[k])
                 bound, bound_last = apart[home_ways], apart[last_ways] if last != 0 else BINS
                 for g in range(_GOALS):
                     goal[g, 2] = -1
                     if visits[k] >= _KNOWN:
-                        goal[g, 2] = _own(own_start, own_label, own_count, at, used, reach, state)
+                        goal[g, 2] = _own(
+                            own_start, own_label, own_count, at, used, said, reach, state
+                        )
                     _distances(goal[g], cdf, bound, bound_last, state)
                 _weights(
                     weight, at, own[last], common[ways_level(visits[k])], own_start, own_label,
                     own_count, step_start, step_label, step_count,
                 )  # fmt: skip
+                if told:
+                    weight *= said
                 best, u = _drawn(
                     weight, used, where, last, home_ways, last_ways, goal, other[:near],
-                    often[:near], apart, likely, centre, reach, upper, state,
+                    often[:near], apart, likely, centre, reach, nowhere, upper, state,
                 )  # fmt: skip
                 own[k], where[k, 2] = best, u
                 where[k, 0], where[k, 1] = _inside(centre[best], reach[best], u)
-                used[best] = True
+                used[best] = not again[best]
             label[r], inside[r] = own[k], where[k, 2]
             last = k
     return label, inside
@@ -255,7 +275,7 @@ def settle(  # type: ignore[no-untyped-def]
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
 def _drawn(  # type: ignore[no-untyped-def]
     weight, used, where, before, home_ways, last_ways, goal, others, level, apart, likely, centre,
-    reach, upper, state,
+    reach, nowhere, upper, state,
 ):  # fmt: skip
     """A label and a place inside its cell, for a subject's new place.
 
@@ -276,7 +296,9 @@ def _drawn(  # type: ignore[no-untyped-def]
         if k >= 0:
             at = uniform(state) if reach[k, 0] > 0 else 0.0
         else:
-            c, t = _near(weight, used, goal[g], candidate, worth, bins, chance, reach, state)
+            c, t = _near(
+                weight, used, goal[g], candidate, worth, bins, chance, reach, nowhere, state
+            )
             if c < 0:
                 continue
             k, at = candidate[c], within[c, t]
@@ -318,7 +340,7 @@ def _candidates(size, goal, home, last, centre, reach, upper, state):  # type: i
             k = min(np.searchsorted(upper, uniform(state) * upper[-1], side="right"), size - 1)
             worth[c] = 1.0 / max(upper[k] - (upper[k - 1] if k else 0.0), 1e-12)
         candidate[c] = k
-        wide = reach[k, 0] >= _WIDE
+        wide = reach[k, 0] >= WIDE
         for t in range(_TRIES if wide else 1):
             at = uniform(state) if reach[k, 0] > 0 else 0.0
             if wide:
@@ -333,24 +355,39 @@ def _candidates(size, goal, home, last, centre, reach, upper, state):  # type: i
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
 def _near(  # type: ignore[no-untyped-def]
-    weight, used, goal, candidate, worth, bins, chance, reach, state
+    weight, used, goal, candidate, worth, bins, chance, reach, nowhere, state
 ):  # fmt: skip
     """Which candidate, by its weight and by how near it is to the goal's distances; and its place.
 
-    Writes `chance`. Gives -1 where there is none.
+    One that is nowhere is as near as others are on average. Writes `chance`. Gives -1 where there
+    is none.
     """
-    total, found, place = 0.0, -1, 0
+    total, found, place, every, hidden = 0.0, -1, 0, 0.0, 0.0
     for c in range(len(candidate)):
         k, chance[c], miss = candidate[c], 0.0, 4 * BINS
-        if reach[k, 0] >= _WIDE:
+        if used[k]:
+            continue
+        likely = (weight[k] + 1e-12) * worth[c]
+        if nowhere[k]:
+            chance[c] = likely
+            hidden += likely
+            continue
+        every += likely
+        if reach[k, 0] >= WIDE:
             for t in range(_TRIES):
                 off = abs(bins[c, t, 0] - goal[0]) + abs(bins[c, t, 1] - goal[1])
                 miss = min(miss, off)
-        elif not used[k]:
+        else:
             miss = abs(bins[c, 0, 0] - goal[0]) + abs(bins[c, 0, 1] - goal[1])
         if miss < _FAR_OFF:
-            chance[c] = (weight[k] + 1e-12) * worth[c] * _OFF[miss]
+            chance[c] = likely * _OFF[miss]
             total += chance[c]
+    if hidden > 0:
+        near = total / every if every > 0 else 1.0
+        total += hidden * near
+        for c in range(len(candidate)):
+            if nowhere[candidate[c]]:
+                chance[c] *= near
     rest = uniform(state) * total
     for c in range(len(candidate)):
         if chance[c] > 0:
@@ -358,7 +395,7 @@ def _near(  # type: ignore[no-untyped-def]
             rest -= chance[c]
             if rest < 0:
                 break
-    if found >= 0 and reach[candidate[found], 0] >= _WIDE:
+    if found >= 0 and reach[candidate[found], 0] >= WIDE:
         miss = 4 * BINS
         for t in range(_TRIES):
             off = abs(bins[found, t, 0] - goal[0]) + abs(bins[found, t, 1] - goal[1])

@@ -41,6 +41,8 @@ class Support:
     stayed: tuple[NDArray[np.int64], ...] = ()  # pairs of neighbours, see `_events_stays.py`
     # (values, LEVELS) of each category, what the logit of the value before moves by, by the time:
     stay: tuple[NDArray[np.float64], ...] = ()
+    # (earlier, widest, values) of each category, see `_events_twice.py`:
+    twice: tuple[NDArray[np.bool_], ...] = ()
     gaps: NDArray[np.float64] = field(default_factory=no_gaps)  # (KNOTS, 2), see `_events_paces.py`
     # (KNOTS,), what the logits of short gaps move by, by the unit's count:
     hurry: NDArray[np.float64] = field(default_factory=no_hurry)
@@ -60,15 +62,15 @@ class Support:
         """A tree for `core/wire.py`, without what is only counted to set the biases."""
         return [
             list(self.cats), list(self.nums), list(self.seldom), self.again, list(self.due),
-            list(self.stay), self.hurry,
+            list(self.stay), self.hurry, list(self.twice),
         ]  # fmt: skip
 
     @classmethod
     def from_state(cls, state: list[Any]) -> Self:
         """The support that `state` came from."""
-        cats, nums, seldom, again, due, stay, hurry = state
+        cats, nums, seldom, again, due, stay, hurry, twice = state
         labels = (tuple(cats), tuple(nums), tuple(seldom), again, tuple(due))
-        return cls(*labels, stay=tuple(stay), hurry=hurry)
+        return cls(*labels, stay=tuple(stay), hurry=hurry, twice=tuple(twice))
 
     @classmethod
     def learn(cls, base: Base, contexts: Contexts, sample: Records) -> Self:
@@ -101,7 +103,7 @@ class Support:
         clock = base.coder.clock
         return cls(
             tuple(cats), tuple(nums), tuple(seldom), again, tuple(due), stayed, none,
-            gaps_of(units.t, units.lengths, clock.cut_s), no_hurry(),
+            base.twice, gaps_of(units.t, units.lengths, clock.cut_s), no_hurry(),
             gap_tokens(clock, units.t, units.lengths),
         )  # fmt: skip
 

@@ -13,11 +13,12 @@ from synth_spark.generators._events_coder import Coder, EventColumn, Units
 from synth_spark.generators._events_identity import Identity
 from synth_spark.generators._events_places import Places
 from synth_spark.generators._events_runs import Runs
+from synth_spark.generators._events_sites import Sites, site_of
 
 EVENTS_A_BLOCK = 200_000  # about so many events are in memory at once while sampling
 MOST_SUBJECTS = 2_048
 
-Told = Identity | Places | Runs | None  # None: its codec
+Told = Identity | Places | Sites | Runs | None  # None: its codec
 
 
 def told_by(coder: Coder, sample: Records, units: Units, min_subjects: int) -> tuple[Told, ...]:
@@ -32,7 +33,11 @@ def _learned(j: int, coder: Coder, sample: Records, units: Units, min_subjects: 
         return Runs.learn(units.cats[:, j], units)
     if isinstance(column.codec, Place):
         return Places.learn(column, coder, sample, min_subjects)
-    return Identity.learn(column, coder, sample) if column.how == "ranked" else None
+    if column.how != "ranked":
+        return None
+    if column.codec is not None and site_of(coder.schema, column.name):
+        return Sites.learn(column, coder, sample, min_subjects)
+    return Identity.learn(column, coder, sample)
 
 
 def told_from(coder: Coder, states: Sequence[dict[str, Any] | None]) -> tuple[Told, ...]:
@@ -45,7 +50,9 @@ def _read(column: EventColumn, state: dict[str, Any] | None) -> Told:
         return None
     if isinstance(column.codec, Place):
         return Places.from_state(state)
-    return Runs.from_state(state) if column.how == "runs" else Identity.from_state(state)
+    if column.how == "runs":
+        return Runs.from_state(state)
+    return Sites.from_state(state) if "places" in state else Identity.from_state(state)
 
 
 def block_size(mean_length: float) -> int:

@@ -21,6 +21,7 @@ from synth_spark.generators._events_clock import Clock
 from synth_spark.generators._events_folded import Folded, Linear
 from synth_spark.generators._events_layout import AFTER_DENSE, LAST, OWED, ROOM, Layout
 from synth_spark.generators._events_support import Support
+from synth_spark.generators._events_twice import may_stay
 
 AT_ONCE = 512  # units in the window
 ALWAYS = np.zeros((0, 24), np.bool_)
@@ -145,6 +146,7 @@ class _Window(Window):
         net = walker.net
         super().__init__(net, walker.layout, net.own, ahead, events, AT_ONCE)
         self.walker, self.every = walker, walker.support.every
+        self.may = may_stay(walker.support.twice, ahead.shares)
         shape = (self.size, net.time.weight.shape[0])
         self.h, self.h2 = np.empty(shape, np.float32), np.empty(shape, np.float32)
 
@@ -231,8 +233,8 @@ class _Window(Window):
                     unit, random, logits, out.bias, self.pointer, share, met, tokens, j,
                     self.ahead.count, self.state, layout.counts_at + at, layout.ranks[j],
                     layout.last_at(j), layout.alone[j], support.seldom[j],
-                    support.due[j], support.stay[j],
-                    self.t,
+                    support.due[j], support.stay[j], self.t, support.twice[j],
+                    self.may[j],
                 )  # fmt: skip
                 at += met.shape[2]
             else:

@@ -27,6 +27,7 @@ from synth_spark.core.schema import Schema
 from synth_spark.generators._events_coder import Coder
 from synth_spark.generators._events_decode import Base, freely_begun
 from synth_spark.generators._events_identity import Identity
+from synth_spark.generators._events_sites import Sites
 from synth_spark.generators._gpt_subjects import ClockShares, PromptedAttributes, PromptedHistories
 from synth_spark.generators._gpt_window import Allowed
 
@@ -143,6 +144,8 @@ def _ranked(
 ) -> tuple[Base, NDArray[np.bool_]]:
     """A column drawn as ranks: labels are restricted behind the ranks, missing by its token."""
     column, identity = base.coder.cats[j], base.identities[j]
+    if isinstance(identity, Sites):  # among the labels that are asked for, as others are
+        identity = identity.identity
     mask = np.zeros(column.tokens, bool)
     if clause.missing:
         if column.missing >= 0:

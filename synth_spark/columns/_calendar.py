@@ -16,6 +16,7 @@ DAY_US = 86_400_000_000
 HOUR_US = 3_600_000_000
 MINUTE_US = 60_000_000
 SECOND_US = 1_000_000
+_LEAP_STARTS = np.cumsum([0, 31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30])  # of its months
 
 
 def _counted(us: _Whole, unit: str) -> _Whole:
@@ -32,6 +33,11 @@ def _since(us: _Whole, whole: str, part: str) -> _Whole:
     times = us.astype("datetime64[us]")
     start = times.astype(f"datetime64[{whole}]").astype(f"datetime64[{part}]")
     return np.asarray((times.astype(f"datetime64[{part}]") - start).astype(np.int64))
+
+
+def _leap_day(us: _Whole) -> _Whole:
+    """Day of the year, from 0, as if each year had a 29th of February."""
+    return np.asarray(_LEAP_STARTS[_since(us, "Y", "M")] + _since(us, "M", "D"))
 
 
 def _date(us: _Whole) -> _Whole:
@@ -64,6 +70,8 @@ WRITTEN: Mapping[str, Any] = {  # what a number may be, but for a constant added
     **PARTS,
     "week day from Sunday": lambda us: (us // DAY_US + 4) % 7,
     "day of year": lambda us: _since(us, "Y", "D"),
+    "day of leap year": _leap_day,
+    "MMDD": lambda us: _date(us) % 10_000,
     "week of year": _iso_week,
     "quarter": lambda us: _since(us, "Y", "M") // 3,
     "year": lambda us: _counted(us, "Y"),

@@ -26,8 +26,8 @@ from synth_spark.generators._events_labels import decode_ranked, made_up
 from synth_spark.generators._events_places import Places
 from synth_spark.generators._events_runs import Runs, decode_runs
 from synth_spark.generators._events_sites import Sites
-from synth_spark.generators._events_twice import Twice, broken, twice_of
 from synth_spark.generators._events_told import Told, block_size, told_by, told_from
+from synth_spark.generators._events_twice import Twice, broken, twice_of
 
 OPENINGS = 50  # subjects from which it tells something that all begin alike
 

@@ -276,9 +276,9 @@ def draw_category(  # type: ignore[no-untyped-def]
     before, of which comes what has come and its share of what is left. Of others (0: labels, 2:
     ranks of a subject of many units) one that is `due` and has not come yet is likelier the fewer
     events are left; a rare label (`seldom`) that is drawn to come once does not come again. The
-    last value's logit moves by `stay`, by how long ago it was at time `t`. Where an earlier category
-    has its last value `twice` running, only what came with that comes; where the unit has none of
-    it, none does (`may`).
+    last value's logit moves by `stay`, by how long ago it was at time `t`. Where an earlier
+    category has its last value `twice` running, only what came with that comes; a value that the
+    unit has nothing to come with does not come again (`may`).
     """
     width = met.shape[2]
     features = logits.shape[1] - width

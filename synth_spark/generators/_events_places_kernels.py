@@ -173,6 +173,21 @@ def _often(other, ways, near, m, often):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+def _known(way, k, most, last, own, other, often):  # type: ignore[no-untyped-def]
+    """Level of the ways to the last place; how many others, the first of `other`, have ways too."""
+    last_ways, near = 0, 0
+    for e in range(ways_of(way, k, most, other, often)):
+        m = other[e]
+        if m == last:
+            last_ways = ways_level(often[e])
+        elif m != 0 and own[m] >= 0:
+            near = _often(other, often, near, m, often[e])
+    for e in range(near):
+        often[e] = ways_level(often[e])
+    return last_ways, near
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
 def _distances(goal, cdf, bound, bound_last, state):  # type: ignore[no-untyped-def]
     """Draw the levels of the distances from home and from the last place, within their bounds."""
     from_home, from_last = BINS + 1, BINS + 1
@@ -181,6 +196,19 @@ def _distances(goal, cdf, bound, bound_last, state):  # type: ignore[no-untyped-
             drawn = pick(cdf, uniform(state))
             from_home, from_last = drawn // BINS, drawn % BINS
     goal[0], goal[1] = min(from_home, bound), min(from_last, bound_last)
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+def _aims(  # type: ignore[no-untyped-def]
+    goal, cdf, bound, bound_last, often, own_start, own_label, own_count, at, used, said, reach,
+    state,
+):  # fmt: skip
+    """Draw the distances of each goal, and a label where the place is `often` there; -1: none."""
+    for g in range(len(goal)):
+        goal[g, 2] = -1
+        if often:
+            goal[g, 2] = _own(own_start, own_label, own_count, at, used, said, reach, state)
+        _distances(goal[g], cdf, bound, bound_last, state)
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
@@ -200,7 +228,7 @@ def settle(  # type: ignore[no-untyped-def]
     label, inside = np.zeros(len(number), np.int64), np.zeros(len(number))
     state = np.zeros(1, np.uint64)
     weight, goal = np.empty(size), np.empty((_GOALS, 3), np.int64)
-    upper_first, upper = np.cumsum(first), np.cumsum(popular)
+    upper_home, upper = np.cumsum(first), np.cumsum(popular)
     for i in range(len(offsets) - 1):
         state[0] = np.uint64(key) + np.uint64(before + i) * STRIDE
         a, b = offsets[i], offsets[i + 1]
@@ -218,8 +246,6 @@ def settle(  # type: ignore[no-untyped-def]
         where = np.zeros((most, 3))
         if told:
             upper_home = np.cumsum(first * tilt[i, 0])
-        else:
-            upper_home = upper_first
         goal_home = uniform(state) * upper_home[-1]
         home = min(np.searchsorted(upper_home, goal_home, side="right"), size - 1)
         own[0] = home
@@ -234,26 +260,16 @@ def settle(  # type: ignore[no-untyped-def]
             if own[k] < 0:
                 far = bin_of(apart_km(where[0, 0], where[0, 1], where[last, 0], where[last, 1]))
                 cdf = steps[ways_level(ways[k]), away_level(far)]
-                home_ways, last_ways, near = ways_level(ways[k]), 0, 0
-                for e in range(ways_of(way, k, most, other, often)):
-                    m = other[e]
-                    if m == last:
-                        last_ways = ways_level(often[e])
-                    elif m != 0 and own[m] >= 0:
-                        near = _often(other, often, near, m, often[e])
-                for e in range(near):
-                    often[e] = ways_level(often[e])
+                home_ways = ways_level(ways[k])
+                last_ways, near = _known(way, k, most, last, own, other, often)
                 if told:
                     said[:] = tilt[i, min(k, told - 1)]
                 at = home * DIRECT + ways_level(visits[k])
                 bound, bound_last = apart[home_ways], apart[last_ways] if last != 0 else BINS
-                for g in range(_GOALS):
-                    goal[g, 2] = -1
-                    if visits[k] >= _KNOWN:
-                        goal[g, 2] = _own(
-                            own_start, own_label, own_count, at, used, said, reach, state
-                        )
-                    _distances(goal[g], cdf, bound, bound_last, state)
+                _aims(
+                    goal, cdf, bound, bound_last, visits[k] >= _KNOWN, own_start, own_label,
+                    own_count, at, used, said, reach, state,
+                )  # fmt: skip
                 _weights(
                     weight, at, own[last], common[ways_level(visits[k])], own_start, own_label,
                     own_count, step_start, step_label, step_count,

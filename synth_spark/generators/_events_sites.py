@@ -57,14 +57,12 @@ class Sites:
             return identity
         middle = (values[there].min(axis=0) + values[there].max(axis=0)) / 2
         size = len(identity.first)
-        rows = np.bincount(tokens[there], minlength=size)
+        rows = np.bincount(tokens[there], minlength=size).astype(np.float64)
         rows[[t for t in (identity.rare,) if t >= 0]] = 0
-        centre = np.column_stack(
-            [np.bincount(tokens[there], values[there, k], size) for k in range(2)]
-        )
-        known = rows > 0
+        known, centre = rows > 0, np.tile(middle, (size, 1))
+        for k in range(2):
+            centre[known, k] = np.bincount(tokens[there], values[there, k], size)[known]
         centre[known] /= rows[known, None]
-        centre[~known] = middle
         reach = np.zeros((size, 2))
         reach[~known] = np.ptp(values[there], axis=0) / 2
         values = np.where(there[:, None], values, middle)

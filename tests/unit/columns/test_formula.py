@@ -189,6 +189,8 @@ def test_flat_numbers_are_left_to_the_generators_but_times_are_not(
         ("HHMMSS", lambda t: int(t.strftime("%H%M%S"))),
         ("week of year", lambda t: t.isocalendar().week),
         ("day of year", lambda t: t.timetuple().tm_yday - 1),
+        ("day of leap year", lambda t: t.replace(year=2000).timetuple().tm_yday - 1),
+        ("MMDD", lambda t: t.month * 100 + t.day),
         ("week day", lambda t: t.weekday()),
         ("week day from Sunday", lambda t: t.isoweekday() % 7),
         ("quarter", lambda t: (t.month - 1) // 3),

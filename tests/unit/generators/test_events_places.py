@@ -115,11 +115,12 @@ def settled(size: int, *, own: int = 0, residents: int = 600) -> np.ndarray:
     if own >= 0:
         start[2:] = 1  # of home 0, at one visit
         labels, counts = np.array([own]), np.array([20.0])
-    number = np.tile([0, 1], residents)
+    number, none_of = np.tile([0, 1], residents), np.zeros(size, bool)
     label, _ = kernels.settle(
-        number, np.arange(residents + 1) * 2, np.int64(5), np.append(1.0, np.ones(size - 1)),
+        number, np.arange(residents + 1) * 2, np.int64(5), np.append(1.0, np.zeros(size - 1)),
         popular, np.tile(popular, (8, 1)), start, labels, counts, far,
         np.zeros(size + 1, np.int64), *none, np.full(8, bins), np.ones((8, bins)), centre, reach,
+            none_of, none_of, np.zeros((0, 0, 0)), 0,
     )  # fmt: skip
     return label[1::2]
 

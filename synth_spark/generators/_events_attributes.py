@@ -132,12 +132,16 @@ class Attributes:
         x = np.zeros((rows, len(self.columns)))
         stick, level = Stick(rows), own_levels(self.columns)
         for j, column in enumerate(self.columns):
-            u, slots = uniforms[:, j], (held or {}).get(column.column)
+            u, slots = uniforms[:, j].copy(), (held or {}).get(column.column)
             drawn = x[:, j]
             if j in self.forests:
-                share = column.role == "share" and self.columns[j - 1].role == "some"
-                open_ = slots is None or bool(slots[column.place])
-                between = stick.between() if share and open_ else None
+                share = column.role == "share" and not self.slots.ordered[column.column]
+                share &= j not in level and (slots is None or bool(slots[column.place]))
+                if share and self.columns[j - 1].role != "some":
+                    drawn = self.forests[j].draw(x[:, :j], u, together)
+                    stick.used(np.where(stick.owed == 1, drawn >= 0.5, drawn > 0).astype(float))
+                    u[:, 1:] = (u[:, 1:] + GOLDEN) % 1.0  # whether it is used told of them
+                between = stick.between() if share else None
                 drawn = self.forests[j].draw(x[:, :j], u, together, between)
                 if column.name == "n" and "place" in given:
                     self._begun(j, x, u, drawn, given["place"] == 0)

@@ -81,16 +81,25 @@ def close(  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
+def _leave_out(row, never):  # type: ignore[no-untyped-def]
+    """FAR for some tokens."""
+    for k in range(len(never)):
+        if never[k]:
+            row[k] = FAR
+
+
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
 def draw_time(  # type: ignore[no-untyped-def]
     unit, s, owed, states, logits, bias, gate, cut, tick,
     gap_lo, gap_sub, jump_lo, jump_hi, weekday, open_hours, begin, latest,
-    hurry, t, token, far,
+    hurry, never, t, token, far,
 ):  # fmt: skip
     """Time tokens; the time itself where it is a gap. The first event is never the end.
 
     The first event comes on the day that was drawn for it (of `begin`, seconds of each unit) where
     all hours are open; none is drawn for `latest` or after that, where all are.
-    The logits of short gaps move by `hurry`.
+    The logits of short gaps move by `hurry`. Tokens that `never` lead from one event to the next
+    do not; where no other is left, the unit ends.
     The rows that jump go to `far`; gives how many. `open_hours`, (7, 24), are the hours of the week
     that times may lie in; with no rows all are.
     """
@@ -122,6 +131,8 @@ def draw_time(  # type: ignore[no-untyped-def]
                     row[gaps + k] = FAR
         if not first and now - today * DAY + cut >= DAY:
             row[gaps] = FAR
+        if not first:
+            _leave_out(row, never)
         if len(open_hours):
             close(
                 row, now, first, weekday[unit[a]], room, cut, tick, gap_sub, jump_lo, jump_hi,
@@ -263,7 +274,7 @@ def _lean(row, share, counts, count, done, waits, last):  # type: ignore[no-unty
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
 def draw_category(  # type: ignore[no-untyped-def]
     unit, states, logits, bias, pointer, share, met, tokens, j, count, s, at, kind, before, alone,
-    seldom, due, stay, t, twice, may,
+    seldom, due, stay, t, twice, may, whole,
 ):  # fmt: skip
     """Category j of the units: only values with a share, and that met the earlier tokens.
 
@@ -278,7 +289,8 @@ def draw_category(  # type: ignore[no-untyped-def]
     events are left; a rare label (`seldom`) that is drawn to come once does not come again. The
     last value's logit moves by `stay`, by how long ago it was at time `t`. Where an earlier
     category has its last value `twice` running, only what came with that comes; a value that the
-    unit has nothing to come with does not come again (`may`).
+    unit has nothing to come with does not come again (`may`). Of a `whole` category each value
+    comes in one run, as long as its share.
     """
     width = met.shape[2]
     features = logits.shape[1] - width
@@ -309,6 +321,10 @@ def draw_category(  # type: ignore[no-untyped-def]
                 broken[k] = 1
             if k == last and (k < alone or not may[u, k]):
                 broken[k] = 2
+            if whole and last >= 0 and 0.0 < s[a, at + last]:
+                over = s[a, at + last] >= share[u, last] * count[u] - 0.5
+                if (k == last and over) or (k != last and (not over or s[a, at + k] > 0)):
+                    broken[k] = 3
             for e in range(j):
                 again = tokens[a, e] == s[a, before - LAST_STRIDE * (j - e)]
                 if not met[e, tokens[a, e], k] or (again and not twice[e, tokens[a, e], k]):

@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synth_spark.core.batch import Records
+from synth_spark.generators._events_clock import Clock
+from synth_spark.generators._events_coder import EventColumn, Units
 from synth_spark.generators._events_decode import Base
 from synth_spark.generators._events_paces import (
     gap_tokens,
@@ -24,6 +26,10 @@ from synth_spark.generators._events_plan import Contexts
 from synth_spark.generators._events_recall import again_at
 from synth_spark.generators._events_stays import stays_of
 
+LEAST_PAIRS = 1_000  # of events, below which no gap never comes
+LEAST_UNITS = 20  # with several values, below which they come as they like
+WHOLE = 0.98  # share of these units in which values come in one run
+RUN = 3  # events of a run on average, below which it tells nothing
 SELDOM = 1e-3  # share of all events below which a value is rare
 
 
@@ -43,6 +49,8 @@ class Support:
     stay: tuple[NDArray[np.float64], ...] = ()
     # (earlier, widest, values) of each category, see `_events_twice.py`:
     twice: tuple[NDArray[np.bool_], ...] = ()
+    whole: tuple[bool, ...] = ()  # of each category: whether a value comes in one run
+    never: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, bool))  # (gaps + jumps,)
     gaps: NDArray[np.float64] = field(default_factory=no_gaps)  # (KNOTS, 2), see `_events_paces.py`
     # (KNOTS,), what the logits of short gaps move by, by the unit's count:
     hurry: NDArray[np.float64] = field(default_factory=no_hurry)
@@ -62,15 +70,22 @@ class Support:
         """A tree for `core/wire.py`, without what is only counted to set the biases."""
         return [
             list(self.cats), list(self.nums), list(self.seldom), self.again, list(self.due),
-            list(self.stay), self.hurry, list(self.twice),
+            list(self.stay), self.hurry, list(self.twice), list(self.whole), self.never,
         ]  # fmt: skip
 
     @classmethod
     def from_state(cls, state: list[Any]) -> Self:
         """The support that `state` came from."""
-        cats, nums, seldom, again, due, stay, hurry, twice = state
+        cats, nums, seldom, again, due, stay, hurry, twice, whole, never = state
         labels = (tuple(cats), tuple(nums), tuple(seldom), again, tuple(due))
-        return cls(*labels, stay=tuple(stay), hurry=hurry, twice=tuple(twice))
+        return cls(
+            *labels,
+            stay=tuple(stay),
+            hurry=hurry,
+            twice=tuple(twice),
+            whole=tuple(whole),
+            never=never,
+        )
 
     @classmethod
     def learn(cls, base: Base, contexts: Contexts, sample: Records) -> Self:
@@ -103,9 +118,54 @@ class Support:
         clock = base.coder.clock
         return cls(
             tuple(cats), tuple(nums), tuple(seldom), again, tuple(due), stayed, none,
-            base.twice, gaps_of(units.t, units.lengths, clock.cut_s), no_hurry(),
+            base.twice, tuple(in_runs(c, units.cats[:, j], units) for j, c in enumerate(base.coder.cats)),
+            never_of(clock, units), gaps_of(units.t, units.lengths, clock.cut_s), no_hurry(),
             gap_tokens(clock, units.t, units.lengths),
         )  # fmt: skip
+
+
+def never_of(clock: Clock, units: Units) -> NDArray[np.bool_]:
+    """Which gaps, and whether a jump within the day, lead from no event to the next.
+
+    Args:
+        clock: The time tokens.
+        units: Of the sample; of few events nothing is said.
+
+    Returns:
+        Shape (gaps + jumps,).
+    """
+    previous, out = units.previous, np.zeros(clock.end, bool)
+    later = previous >= 0
+    if later.sum() < LEAST_PAIRS:
+        return out
+    token, _, _ = clock.encode(units.t[later], previous[later])
+    some = clock.gaps + 1  # how many days a longer jump has is a matter of chance
+    out[:some] = np.bincount(token, minlength=clock.end)[:some] == 0
+    return out
+
+
+def in_runs(column: EventColumn, tokens: NDArray[np.int32], units: Units) -> bool:
+    """Whether each value of a category comes in one run of a unit: a plan that is changed once.
+
+    Args:
+        column: The category.
+        tokens: Of its events.
+        units: Of the sample; of few units with several values nothing is said.
+    """
+    if column.how == "runs" or not len(tokens):
+        return False
+    unit = np.repeat(np.arange(len(units.lengths)), units.lengths)
+    begins = np.append(True, (tokens[1:] != tokens[:-1]) | (unit[1:] != unit[:-1]))
+    runs = np.bincount(unit[begins], minlength=len(units.lengths))
+    values = np.unique(unit * column.tokens + tokens) // column.tokens
+    several = np.bincount(values, minlength=len(runs))
+    some = several > 1
+    long = units.lengths >= RUN * several
+    return bool(
+        some.sum() >= LEAST_UNITS
+        and (runs == several)[some].mean() >= WHOLE
+        and long[some].mean() >= WHOLE
+    )
 
 
 def _met(a: NDArray[Any], b: NDArray[Any], rows: int, columns: int) -> NDArray[np.bool_]:

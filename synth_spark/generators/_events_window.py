@@ -82,6 +82,12 @@ class Walker:
     gate: float  # with more than this share of the shown count owed, the end is not on offer
     open_hours: NDArray[np.bool_]  # (7, 24) of the week, or no rows: `ALWAYS`
 
+    @property
+    def never(self) -> NDArray[np.bool_]:
+        """Time tokens that never lead from one event to the next, shape (gaps + jumps,)."""
+        found = self.support.never
+        return found if len(found) else np.zeros(self.clock.end, bool)
+
     def walk(self, ahead: Ahead) -> Events:
         """Draw all events of all units.
 
@@ -189,7 +195,7 @@ class _Window(Window):
             self.out("time", opened, net.time_out), net.time_out.bias, self.walker.gate,
             clock.cut_s, clock.tick_s, clock.gap_lo, clock.gap_sub, clock.jump_lo, clock.jump_hi,
             weekday, hours, self.ahead.shown[:, 4], self.ahead.latest,
-            self.ahead.hurry, self.t, self.token, self.far,
+            self.ahead.hurry, self.walker.never, self.t, self.token, self.far,
         )  # fmt: skip
         if not found:
             return
@@ -234,7 +240,7 @@ class _Window(Window):
                     self.ahead.count, self.state, layout.counts_at + at, layout.ranks[j],
                     layout.last_at(j), layout.alone[j], support.seldom[j],
                     support.due[j], support.stay[j], self.t, support.twice[j],
-                    self.may[j],
+                    self.may[j], support.whole[j],
                 )  # fmt: skip
                 at += met.shape[2]
             else:

@@ -171,7 +171,7 @@ def _picks(seldom: bool, done: float, here: float, due: bool = True, rows: int =
         logits, np.zeros(2, np.float32), np.zeros((rows, 2, 0), np.float32), share,
         np.ones((0, 0, 2), bool), tokens, 0, np.full(rows, 40.0), state, 3, 0, 2, 0,
         np.array([False, seldom]), np.array([False, due]), np.zeros((2, 8)), np.zeros(rows),
-        np.ones((0, 0, 2), bool), np.ones((rows, 2), bool),
+        np.ones((0, 0, 2), bool), np.ones((rows, 2), bool), False,
     )  # fmt: skip
     return float((tokens[:, 0] == 1).mean())
 

@@ -81,9 +81,9 @@ def close(  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
-def _leave_out(row, never):  # type: ignore[no-untyped-def]
-    """FAR for some tokens."""
-    for k in range(len(never)):
+def _leave_out(row, never, first):  # type: ignore[no-untyped-def]
+    """FAR for the tokens that never lead on; a first event does not go on from another."""
+    for k in range(0 if first else len(never)):
         if never[k]:
             row[k] = FAR
 
@@ -131,8 +131,7 @@ def draw_time(  # type: ignore[no-untyped-def]
                     row[gaps + k] = FAR
         if not first and now - today * DAY + cut >= DAY:
             row[gaps] = FAR
-        if not first:
-            _leave_out(row, never)
+        _leave_out(row, never, first)
         if len(open_hours):
             close(
                 row, now, first, weekday[unit[a]], room, cut, tick, gap_sub, jump_lo, jump_hi,
@@ -321,9 +320,11 @@ def draw_category(  # type: ignore[no-untyped-def]
                 broken[k] = 1
             if k == last and (k < alone or not may[u, k]):
                 broken[k] = 2
-            if whole and last >= 0 and 0.0 < s[a, at + last]:
+            if whole and last >= 0 and s[a, at + last] > 0:
                 over = s[a, at + last] >= share[u, last] * count[u] - 0.5
-                if (k == last and over) or (k != last and (not over or s[a, at + k] > 0)):
+                if k == last and over:
+                    broken[k] = max(broken[k], 1)  # gives way where no other is left
+                elif k != last and (not over or s[a, at + k] > 0):
                     broken[k] = 3
             for e in range(j):
                 again = tokens[a, e] == s[a, before - LAST_STRIDE * (j - e)]

@@ -115,11 +115,12 @@ class Support:
         again = again_at(units.t, units.previous, base.coder.clock.cut_s, base.coder.clock.tick_s)
         stayed = stays_of(base.coder.cats, units)
         none = tuple(np.zeros(pairs.shape[:2]) for pairs in stayed)
-        clock = base.coder.clock
+        clock, columns = base.coder.clock, enumerate(base.coder.cats)
+        whole = tuple(in_runs(column, units.cats[:, j], units) for j, column in columns)
         return cls(
             tuple(cats), tuple(nums), tuple(seldom), again, tuple(due), stayed, none,
-            base.twice, tuple(in_runs(c, units.cats[:, j], units) for j, c in enumerate(base.coder.cats)),
-            never_of(clock, units), gaps_of(units.t, units.lengths, clock.cut_s), no_hurry(),
+            base.twice, whole, never_of(clock, units),
+            gaps_of(units.t, units.lengths, clock.cut_s), no_hurry(),
             gap_tokens(clock, units.t, units.lengths),
         )  # fmt: skip
 

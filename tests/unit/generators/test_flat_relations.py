@@ -152,6 +152,15 @@ def test_a_curve_of_another_number_is_computed(form, of):
         np.testing.assert_allclose(back(values), values[found.parents[0]], rtol=1e-4)
 
 
+def test_a_last_bit_that_a_reader_missed_does_not_hide_numbers_of_32_bits():
+    x = np.rint(np.random.default_rng(1).gamma(9, 4, 3_000)) + 1
+    y = np.log(x).astype(np.float32).astype(np.float64)
+    missed = np.where(np.arange(3_000) % 3 == 0, np.nextafter(y, np.inf), y)
+    (found,) = search({"a": missed, "b": x}, ("a", "b"))
+    again = found.value({"b": x})
+    assert (again == y).mean() > 0.95
+
+
 def test_years_of_work_follow_from_age_and_school_and_their_square_from_them():
     rng = np.random.default_rng(4)
     age, school = rng.integers(24, 35, N).astype(float), rng.integers(4, 19, N).astype(float)

@@ -55,16 +55,18 @@ class Sites:
         there = np.isfinite(values).all(axis=1) & (codes >= 0)
         if not there.any() or there.sum() < LEAST_PLACED * (codes >= 0).sum():
             return identity
-        middle = (values[there].min(axis=0) + values[there].max(axis=0)) / 2
+        held = there & (tokens != identity.rare)  # a rare label's place is nobody's to tell
+        if not held.any():
+            return identity
+        middle = (values[held].min(axis=0) + values[held].max(axis=0)) / 2
         size = len(identity.first)
-        rows = np.bincount(tokens[there], minlength=size).astype(np.float64)
-        rows[[t for t in (identity.rare,) if t >= 0]] = 0
+        rows = np.bincount(tokens[held], minlength=size)
         known, centre = rows > 0, np.tile(middle, (size, 1))
         for k in range(2):
-            centre[known, k] = np.bincount(tokens[there], values[there, k], size)[known]
+            centre[known, k] = np.bincount(tokens[held], values[held, k], size)[known]
         centre[known] /= rows[known, None]
         reach = np.zeros((size, 2))
-        reach[~known] = np.ptp(values[there], axis=0) / 2
+        reach[~known] = np.ptp(values[held], axis=0) / 2
         values = np.where(there[:, None], values, middle)
         places = Places.counted(identity, codes, values, tokens, sample, min_subjects)
         return cls(places, centre, reach)

@@ -156,3 +156,17 @@ def test_steps_from_cell_to_cell_are_as_long_as_real_ones(twin: Records) -> None
         return float(np.median([apart_km(*at[i], *at[i + 1]) for i in inner.tolist()]))
 
     assert km(twin) == pytest.approx(km(records()), rel=0.3)
+
+
+def test_the_place_of_a_label_that_one_subject_has_is_not_in_the_model() -> None:
+    real = records()
+    coded = real.columns["cell"]
+    assert isinstance(coded, Coded)
+    codes, lat = coded.codes.copy(), np.asarray(real.columns["lat"]).copy()
+    codes[:5], lat[:5] = len(LABELS), 70.0  # the first phone alone, at the end of the world
+    columns = {**real.columns, "cell": Coded(codes, (*LABELS, "far")), "lat": lat}
+    model = learned(Records(columns, real.offsets))
+    sites = model.base.identities[[c.name for c in model.base.coder.cats].index("cell")]
+    assert isinstance(sites, Sites)
+    north = sites.centre[:, 0] + sites.reach[:, 0]
+    assert north.max() <= PLACES[:, 0].max() + 1e-9

@@ -27,7 +27,7 @@ from synth_spark.generators._events_places import Places
 from synth_spark.generators._events_runs import Runs, decode_runs
 from synth_spark.generators._events_sites import Sites
 from synth_spark.generators._events_told import Told, block_size, told_by, told_from
-from synth_spark.generators._events_twice import Twice, broken, twice_of
+from synth_spark.generators._events_twice import Twice, twice_of
 
 OPENINGS = 50  # subjects from which it tells something that all begin alike
 
@@ -181,7 +181,6 @@ def decode(
     """
     coder, rng = base.coder, generator(seed, "values", block)
     kept = within(base, drawn, lengths, t)
-    kept[_stuck(base, drawn, lengths, cats, kept)] = False
     unit = np.repeat(np.arange(len(lengths)), lengths)[kept]
     t, cats, nums = t[kept], cats[kept], nums[kept]
     lengths = np.bincount(unit, minlength=len(lengths)).astype(np.int64)
@@ -263,18 +262,6 @@ def within(
     place = at - np.maximum.accumulate(np.where(first, at, 0))
     kept = (anchor + t // DAY_S <= base.coder.last_day) | (place == 0)
     return np.asarray(kept & (place < base.histories.longest))
-
-
-def _stuck(
-    base: Base, drawn: Drawn, lengths: NDArray[np.int64], cats: NDArray[np.int32],
-    kept: NDArray[np.bool_],
-) -> NDArray[np.int64]:  # fmt: skip
-    """The first events of a subject's later units that go on from the last as no event does."""
-    unit = np.repeat(np.arange(len(lengths)), lengths)
-    rows = np.flatnonzero(kept)
-    later = np.flatnonzero(np.diff(unit[rows]) > 0) + 1
-    later = later[drawn.owner[unit[rows[later]]] == drawn.owner[unit[rows[later - 1]]]]
-    return rows[broken(base.twice, cats[rows], later)]
 
 
 def _put_subject(

@@ -325,7 +325,7 @@ def draw_category(  # type: ignore[no-untyped-def]
                 if k == last and over:
                     broken[k] = max(broken[k], 1)  # gives way where no other is left
                 elif k != last and (not over or s[a, at + k] > 0):
-                    broken[k] = 3
+                    broken[k] = 2  # what never met is graver
             for e in range(j):
                 again = tokens[a, e] == s[a, before - LAST_STRIDE * (j - e)]
                 if not met[e, tokens[a, e], k] or (again and not twice[e, tokens[a, e], k]):

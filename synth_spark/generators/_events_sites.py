@@ -23,6 +23,7 @@ from synth_spark.generators._events_identity import Identity
 from synth_spark.generators._events_labels import labelled
 from synth_spark.generators._events_places import Places
 
+LEAST_REACH = 0.01  # degrees, of what may be anywhere
 LEAST_PLACED = 0.5  # share of the rows with a label whose label has a place
 
 
@@ -33,6 +34,7 @@ class Sites:
     places: Places
     centre: NDArray[np.float64]  # (labels, 2), degrees
     reach: NDArray[np.float64]  # (labels, 2), half width; 0 but of the rare and those without
+    nowhere: NDArray[np.bool_]  # (labels,), whether the label's place is not told
 
     @property
     def identity(self) -> Identity:
@@ -55,21 +57,18 @@ class Sites:
         there = np.isfinite(values).all(axis=1) & (codes >= 0)
         if not there.any() or there.sum() < LEAST_PLACED * (codes >= 0).sum():
             return identity
-        held = there & (tokens != identity.rare)  # a rare label's place is nobody's to tell
-        if not held.any():
+        centre, known = _told(
+            tokens, values, sample.owners, there, len(identity.first), min_subjects
+        )
+        known[[t for t in (identity.rare,) if t >= 0]] = False
+        if not known.any():
             return identity
-        middle = (values[held].min(axis=0) + values[held].max(axis=0)) / 2
-        size = len(identity.first)
-        rows = np.bincount(tokens[held], minlength=size)
-        known, centre = rows > 0, np.tile(middle, (size, 1))
-        for k in range(2):
-            centre[known, k] = np.bincount(tokens[held], values[held, k], size)[known]
-        centre[known] /= rows[known, None]
-        reach = np.zeros((size, 2))
-        reach[~known] = np.ptp(values[held], axis=0) / 2
+        low, high = centre[known].min(axis=0), centre[known].max(axis=0)
+        middle, reach = (low + high) / 2, np.zeros_like(centre)
+        centre[~known], reach[~known] = middle, np.maximum((high - low) / 2, LEAST_REACH)
         values = np.where(there[:, None], values, middle)
         places = Places.counted(identity, codes, values, tokens, sample, min_subjects)
-        return cls(places, centre, reach)
+        return cls(places, centre, reach, ~known)
 
     def decode(
         self,
@@ -100,7 +99,7 @@ class Sites:
             rows = slice(int(offsets[start]), int(offsets[end]))
             label[rows], _ = self.places.settled(
                 number[rows], offsets[start : end + 1] - offsets[start], key, self.centre,
-                self.reach, self.reach[:, 0] > 0, again, self._tilt(said, slice(start, end)), start,
+                self.reach, self.nowhere, again, self._tilt(said, slice(start, end)), start,
             )  # fmt: skip
         owners = np.repeat(np.arange(subjects), np.diff(offsets))
         width = int(number.max(initial=0)) + 1
@@ -119,12 +118,40 @@ class Sites:
 
     def state(self) -> dict[str, Any]:
         """A tree for `core/wire.py`."""
-        return {"places": self.places.state(), "centre": self.centre, "reach": self.reach}
+        plain = {name: getattr(self, name) for name in ("centre", "reach", "nowhere")}
+        return {"places": self.places.state(), **plain}
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> Self:
         """The sites that `state` came from."""
         return cls(**{**state, "places": Places.from_state(state["places"])})
+
+
+def _told(
+    tokens: NDArray[np.int64], values: NDArray[np.float64], owners: NDArray[np.int64],
+    there: NDArray[np.bool_], size: int, min_subjects: int,
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:  # fmt: skip
+    """The position that most subjects have of each label (labels, 2), and whether enough have it.
+
+    Args:
+        tokens: Of the labels, shape (rows,).
+        values: Latitude and longitude, shape (rows, 2).
+        owners: Subject of each row.
+        there: Whether a row has both.
+        size: How many labels there are.
+        min_subjects: That must have a label at its position.
+    """
+    spots, spot = np.unique(
+        np.column_stack([tokens[there], values[there]]), axis=0, return_inverse=True
+    )
+    both = np.unique(np.column_stack([spot.ravel(), owners[there]]), axis=0)[:, 0]
+    held = np.bincount(both, minlength=len(spots))
+    order = np.argsort(held, kind="stable")  # the last written is the one that most have
+    order = order[held[order] >= min_subjects]
+    centre, known = np.zeros((size, 2)), np.zeros(size, bool)
+    of = spots[order, 0].astype(np.int64)
+    centre[of], known[of] = spots[order, 1:], True
+    return centre, known
 
 
 def site_of(schema: Schema, name: str) -> tuple[str, ...]:

@@ -71,19 +71,3 @@ def may_stay(twice: Twice, shares: NDArray[np.float32]) -> Twice:
             for value in some.tolist():
                 out[e][:, value] &= (there & came[e, value]).any(axis=1)
     return tuple(out)
-
-
-def broken(twice: Twice, cats: NDArray[np.int32], rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Those of some rows in which a value comes with a repeat that never came with one.
-
-    Args:
-        twice: From `twice_of`.
-        cats: Tokens, shape (events, categories).
-        rows: That have an event of the same subject before them.
-    """
-    bad = np.zeros(len(rows), bool)
-    for j, came in enumerate(twice):
-        for e in range(j):
-            value = cats[rows, e]
-            bad |= (value == cats[rows - 1, e]) & ~came[e, value, cats[rows, j]]
-    return rows[bad]

@@ -170,3 +170,22 @@ def test_the_place_of_a_label_that_one_subject_has_is_not_in_the_model() -> None
     assert isinstance(sites, Sites)
     north = sites.centre[:, 0] + sites.reach[:, 0]
     assert north.max() <= PLACES[:, 0].max() + 1e-9
+
+
+def test_one_row_with_another_place_moves_no_label() -> None:
+    real = records()
+    lat = np.asarray(real.columns["lat"]).copy()
+    lat[3] = 70.0
+    model = learned(Records({**real.columns, "lat": lat}, real.offsets))
+    sites = model.base.identities[[c.name for c in model.base.coder.cats].index("cell")]
+    assert isinstance(sites, Sites)
+    told = ~sites.nowhere
+    assert sites.centre[:, 0].max() <= PLACES[:, 0].max()
+    assert set(sites.centre[told, 0].tolist()) <= set(PLACES[:, 0].tolist())
+
+
+def test_cells_on_one_meridian_are_drawn_with_and_without_places() -> None:
+    real = records(placed=0.8)
+    lon = np.where(np.isnan(np.asarray(real.columns["lon"])), np.nan, 11.0)
+    model = learned(Records({**real.columns, "lon": lon}, real.offsets))
+    assert model.sample(0, 60, 1).subjects == 60

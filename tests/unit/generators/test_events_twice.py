@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from synth_spark.generators._events_coder import RANKS, EventColumn, Units
-from synth_spark.generators._events_twice import broken, may_stay, twice_of
+from synth_spark.generators._events_twice import may_stay, twice_of
 
 CELL = EventColumn("cell", "ranked", RANKS + 2, -1, None)
 ENTRY = EventColumn("entry", "plain", 3, -1, None)  # attach, handover, update
@@ -48,9 +48,3 @@ def test_a_unit_without_what_comes_with_a_repeat_has_none() -> None:
     assert cell[0].all()
     assert not cell[1, :3].any()
     assert entry.all()
-
-
-def test_rows_that_go_on_as_no_event_does_are_found() -> None:
-    twice = twice_of((CELL, ENTRY), units())
-    cats = np.array([[0, 1], [0, 1], [0, 0], [1, 1], [1, 2]], np.int32)
-    assert broken(twice, cats, np.array([1, 2, 3, 4])).tolist() == [1, 4]

@@ -27,7 +27,6 @@ from synth_spark.generators._events_places import Places
 from synth_spark.generators._events_runs import Runs, decode_runs
 from synth_spark.generators._events_sites import Sites
 from synth_spark.generators._events_told import Told, block_size, told_by, told_from
-from synth_spark.generators._events_twice import Twice, twice_of
 
 OPENINGS = 50  # subjects from which it tells something that all begin alike
 
@@ -42,7 +41,6 @@ class Base:
     block_size: int
     facts: dict[str, Any]
     again: NDArray[np.float64]  # (numbers, 2), see `_events_again.repeats`
-    twice: Twice = ()  # of each category, see `_events_twice.py`
 
     def state(self) -> dict[str, Any]:
         """A tree for `core/wire.py`."""
@@ -53,7 +51,6 @@ class Base:
             "block_size": self.block_size,
             "facts": self.facts,
             "again": self.again,
-            "twice": list(self.twice),
         }
 
     @classmethod
@@ -67,7 +64,6 @@ class Base:
             state["block_size"],
             state["facts"],
             state["again"],
-            tuple(state["twice"]),
         )
 
 
@@ -105,8 +101,7 @@ def learn_base(
         "openers": _openers(coder, units),
     }
     again = repeats(units.offsets, _main(units.cats), units.nums, units.values)
-    size, twice = block_size(survey.mean_length), twice_of(coder.cats, units)
-    return Base(coder, histories, identities, size, facts, again, twice), sample
+    return Base(coder, histories, identities, block_size(survey.mean_length), facts, again), sample
 
 
 def _hours(times: Values) -> list[float]:

@@ -25,6 +25,7 @@ from synth_spark.generators._events_paces import (
 from synth_spark.generators._events_plan import Contexts
 from synth_spark.generators._events_recall import again_at
 from synth_spark.generators._events_stays import stays_of
+from synth_spark.generators._events_twice import twice_of
 
 LEAST_PAIRS = 1_000  # of events, below which no gap never comes
 LEAST_UNITS = 20  # with several values, below which they come as they like
@@ -119,7 +120,7 @@ class Support:
         whole = tuple(in_runs(column, units.cats[:, j], units) for j, column in columns)
         return cls(
             tuple(cats), tuple(nums), tuple(seldom), again, tuple(due), stayed, none,
-            base.twice, whole, never_of(clock, units),
+            twice_of(base.coder.cats, units), whole, never_of(clock, units),
             gaps_of(units.t, units.lengths, clock.cut_s), no_hurry(),
             gap_tokens(clock, units.t, units.lengths),
         )  # fmt: skip
